@@ -1,0 +1,195 @@
+"""The SpecTf network: a transformer over the bands of one pixel.
+
+This is the readable reference. Its constructor and its state-dict names are those of the published
+class, so published weights load with ``strict=True``; the arithmetic is plain float32 PyTorch. Faster
+backends are judged against it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Literal, get_args
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from spectf_cloud.errors import ModelError
+
+WAVELENGTH_CENTRE_NM = 1440.0
+WAVELENGTH_SCALE_NM = 600.0
+
+Aggregation = Literal["mean", "max", "flat"]
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """Shape of a SpecTf network; the defaults are the published architecture (25,538 parameters)."""
+
+    dim_output: int = 2
+    num_heads: int = 8
+    dim_proj: int = 64
+    dim_ff: int = 64
+    dropout: float = 0.0
+    agg: Aggregation = "max"
+    use_residual: bool = False
+    num_layers: int = 1
+
+    def __post_init__(self) -> None:
+        for name in ("dim_output", "num_heads", "dim_proj", "dim_ff", "num_layers"):
+            value = getattr(self, name)
+            if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+                raise ModelError(f"{name} must be a whole number of at least 1, not {value!r}")
+        if self.dim_proj % self.num_heads:
+            raise ModelError(f"dim_proj {self.dim_proj} must be a multiple of num_heads {self.num_heads}")
+        if self.agg not in get_args(Aggregation):
+            raise ModelError(f"agg must be one of mean, max, flat, not {self.agg!r}")
+        if not 0.0 <= self.dropout < 1.0:
+            raise ModelError(f"dropout must lie in [0, 1), not {self.dropout!r}")
+
+    @classmethod
+    def from_mapping(cls, values: Mapping[str, Any]) -> ModelConfig:
+        """Build from a plain mapping (YAML, JSON); unknown keys raise `ModelError`."""
+        unknown = sorted(set(values) - set(cls.__dataclass_fields__))
+        if unknown:
+            known = ", ".join(cls.__dataclass_fields__)
+            raise ModelError(f"unknown architecture keys {', '.join(unknown)}; known keys: {known}")
+        return cls(**values)
+
+    def build(self, wavelength_nm: Sequence[float] | np.ndarray | Tensor) -> SpecTfEncoder:
+        """A freshly initialised network for these band centres (nm)."""
+        return SpecTfEncoder(wavelength_nm, **asdict(self))
+
+
+def normalise_wavelength(wavelength_nm: Sequence[float] | np.ndarray | Tensor) -> Tensor:
+    """(λ − 1440)/600, computed in float64 and only then rounded to float32 (s,).
+
+    Casting nanometres to a short type first merges neighbouring EMIT bands; normalise, then cast.
+    """
+    wavelength = torch.as_tensor(np.asarray(wavelength_nm, dtype=np.float64))
+    return ((wavelength - WAVELENGTH_CENTRE_NM) / WAVELENGTH_SCALE_NM).to(torch.float32)
+
+
+class SpectralEmbedding(nn.Module):
+    """(reflectance, normalised wavelength) → token: Linear(2, dim_proj) and tanh."""
+
+    def __init__(self, dim_proj: int) -> None:
+        super().__init__()
+        self.linear = nn.Linear(2, dim_proj)
+
+    def forward(self, toa: Tensor, wavelength: Tensor) -> Tensor:
+        """toa (b, s), wavelength (s,) normalised → tokens (b, s, dim_proj)."""
+        # Two outer products instead of a stacked (b, s, 2) input: no copy of the pixels.
+        from_toa = toa.unsqueeze(-1) * self.linear.weight[:, 0]
+        from_wavelength = torch.outer(wavelength, self.linear.weight[:, 1]) + self.linear.bias
+        return torch.tanh(from_toa + from_wavelength)
+
+
+class SelfAttention(nn.Module):
+    """Multi-head self-attention over bands; parameters held in `nn.MultiheadAttention` for its names."""
+
+    def __init__(self, dim_proj: int, num_heads: int, dropout: float) -> None:
+        super().__init__()
+        self.attention = nn.MultiheadAttention(dim_proj, num_heads, dropout=dropout, batch_first=True)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """tokens (b, s, d) → (b, s, d), by one packed projection and scaled dot-product attention."""
+        mha = self.attention
+        batch, bands, dim = tokens.shape
+        packed = F.linear(tokens, mha.in_proj_weight, mha.in_proj_bias)
+        heads = packed.view(batch, bands, 3, mha.num_heads, dim // mha.num_heads)
+        query, key, value = heads.permute(2, 0, 3, 1, 4)
+        dropout = mha.dropout if self.training else 0.0
+        mixed = F.scaled_dot_product_attention(query, key, value, dropout_p=dropout)
+        joined: Tensor = mha.out_proj(mixed.transpose(1, 2).reshape(batch, bands, dim))
+        return joined
+
+
+class FeedForward(nn.Module):
+    """Linear → GELU (erf) → Linear, token by token."""
+
+    def __init__(self, dim_proj: int, dim_ff: int, dropout: float) -> None:
+        super().__init__()
+        self.linear1 = nn.Linear(dim_proj, dim_ff)
+        self.linear2 = nn.Linear(dim_ff, dim_proj)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """tokens (b, s, d) → (b, s, d)."""
+        hidden: Tensor = self.linear2(self.dropout(F.gelu(self.linear1(tokens))))
+        return hidden
+
+
+class EncoderLayer(nn.Module):
+    """LayerNorm → attention → LayerNorm → feed-forward, each optionally with a residual."""
+
+    def __init__(self, dim_proj: int, num_heads: int, dim_ff: int, dropout: float, use_residual: bool) -> None:
+        super().__init__()
+        self.attention = SelfAttention(dim_proj, num_heads, dropout)
+        self.ff = FeedForward(dim_proj, dim_ff, dropout)
+        self.norm1 = nn.LayerNorm(dim_proj)
+        self.norm2 = nn.LayerNorm(dim_proj)
+        self.dropout = nn.Dropout(dropout)
+        self.use_residual = use_residual
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """tokens (b, s, d) → (b, s, d)."""
+        attended = self.dropout(self.attention(self.norm1(tokens)))
+        tokens = tokens + attended if self.use_residual else attended
+        transformed: Tensor = self.dropout(self.ff(self.norm2(tokens)))
+        return tokens + transformed if self.use_residual else transformed
+
+
+class SpecTfEncoder(nn.Module):
+    """The published per-pixel spectral transformer.
+
+    Parameters
+    ----------
+    banddef
+        Band centres, nm, (s,), in any order and number. ``agg="flat"`` ties the head to that number.
+    dim_output, num_heads, dim_proj, dim_ff, dropout, agg, use_residual, num_layers
+        See `ModelConfig`.
+    """
+
+    wavelength: Tensor
+
+    def __init__(
+        self,
+        banddef: Sequence[float] | np.ndarray | Tensor,
+        dim_output: int = 2,
+        num_heads: int = 8,
+        dim_proj: int = 64,
+        dim_ff: int = 64,
+        dropout: float = 0.0,
+        agg: Aggregation = "max",
+        use_residual: bool = False,
+        num_layers: int = 1,
+    ) -> None:
+        super().__init__()
+        self.config = ModelConfig(dim_output, num_heads, dim_proj, dim_ff, dropout, agg, use_residual, num_layers)
+        # Not in the state dict: the same weights serve any band set.
+        self.register_buffer("wavelength", normalise_wavelength(banddef), persistent=False)
+        self.spectral_embed = SpectralEmbedding(dim_proj)
+        self.layers = nn.ModuleList(
+            EncoderLayer(dim_proj, num_heads, dim_ff, dropout, use_residual) for _ in range(num_layers)
+        )
+        head_inputs = dim_proj * len(self.wavelength) if agg == "flat" else dim_proj
+        self.head = nn.Linear(head_inputs, dim_output)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x (b, s, 1) TOA reflectance → logits (b, dim_output); class 1 is cloud."""
+        logits: Tensor = self.head(self.features(x))
+        return logits
+
+    def features(self, x: Tensor) -> Tensor:
+        """x (b, s, 1) TOA reflectance → pooled features (b, dim_proj), or (b, s · dim_proj) for flat."""
+        if x.ndim != 3 or x.shape[1:] != (len(self.wavelength), 1):
+            raise ModelError(f"model input must be (pixels, {len(self.wavelength)}, 1), not {tuple(x.shape)}")
+        tokens: Tensor = self.spectral_embed(x.squeeze(-1), self.wavelength)
+        for layer in self.layers:
+            tokens = layer(tokens)
+        if self.config.agg == "max":
+            return tokens.amax(dim=1)
+        return tokens.mean(dim=1) if self.config.agg == "mean" else tokens.flatten(1)
