@@ -1,0 +1,144 @@
+"""Band centres and widths of a sensor, and which of its bands the model sees."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spectf_cloud.errors import ConfigError, InputError
+
+FloatArray = NDArray[np.float64]
+BandRanges = tuple[tuple[float, float], ...]
+
+#: The published drop ranges, nm, both ends included: noisy blue, an order-sorting seam, the far end.
+PUBLISHED_DROP_NM: BandRanges = ((0.0, 405.0), (1275.0, 1321.0), (2455.0, 9999.0))
+
+_NM_PER_UNIT = {
+    "nm": 1.0,
+    "nanometer": 1.0,
+    "nanometers": 1.0,
+    "nanometre": 1.0,
+    "nanometres": 1.0,
+    "um": 1000.0,
+    "µm": 1000.0,  # micro sign
+    "μm": 1000.0,  # Greek mu
+    "micron": 1000.0,
+    "microns": 1000.0,
+    "micrometer": 1000.0,
+    "micrometers": 1000.0,
+    "micrometre": 1000.0,
+    "micrometres": 1000.0,
+}
+#: Solar-reflective imagers lie between these; a centre below the first without units must be in µm.
+_LARGEST_MICROMETRE = 100.0
+
+# EMIT's 285 centres run almost evenly from 381 to 2493 nm. Coefficients in x = (band - 142)/142, fitted to
+# the calibration of 2025-03-24: centres within 0.1 nm, widths within 0.004 nm.
+_EMIT_BANDS = 285
+_EMIT_CENTRE_NM = (1439.302, 1057.703, -3.338, -0.865, 0.940, -0.850)
+_EMIT_FWHM_NM = (8.610, 0.199)
+
+
+@dataclass(frozen=True, eq=False)
+class Sensor:
+    """A sensor's bands: centres and full widths at half maximum.
+
+    Attributes
+    ----------
+    name
+        What to call it in reports.
+    wavelength_nm, fwhm_nm
+        (bands,) float64, nm, in the order of the data.
+    """
+
+    name: str
+    wavelength_nm: FloatArray
+    fwhm_nm: FloatArray
+
+    def __post_init__(self) -> None:
+        if self.wavelength_nm.ndim != 1 or self.wavelength_nm.shape != self.fwhm_nm.shape:
+            raise InputError(
+                f"{self.name}: {self.wavelength_nm.size} band centres but {self.fwhm_nm.size} band widths; "
+                "each band needs one of both"
+            )
+        if not (np.isfinite(self.wavelength_nm).all() and (self.wavelength_nm > 0).all()):
+            raise InputError(f"{self.name}: band centres must be positive numbers of nanometres")
+        if not (np.isfinite(self.fwhm_nm).all() and (self.fwhm_nm > 0).all()):
+            raise InputError(f"{self.name}: band widths (FWHM) must be positive numbers of nanometres")
+
+    @property
+    def bands(self) -> int:
+        """Number of bands."""
+        return len(self.wavelength_nm)
+
+    @classmethod
+    def emit(cls) -> Sensor:
+        """EMIT's nominal 285 bands; real granules carry their own calibration."""
+        x = (np.arange(_EMIT_BANDS) - 142) / 142
+        centre = np.polynomial.polynomial.polyval(x, _EMIT_CENTRE_NM)
+        width = np.polynomial.polynomial.polyval(x, _EMIT_FWHM_NM)
+        return cls("EMIT", centre, width)
+
+    @classmethod
+    def from_values(
+        cls, name: str, wavelength: Sequence[float], fwhm: Sequence[float] | None, units: str | None, source: str
+    ) -> Sensor:
+        """Resolve units once: centres and widths as a file gives them become nanometres.
+
+        Without widths, each band is taken to be as wide as the spacing to its neighbours. Without units,
+        centres below 100 can only be micrometres. Raises `InputError` naming ``source``.
+        """
+        centres = np.asarray(wavelength, dtype=np.float64)
+        if centres.size < 2:
+            raise InputError(f"{source}: {centres.size} band centres; a spectrum needs at least two")
+        factor = _nm_per_unit(units, centres, source)
+        if fwhm is None or len(fwhm) == 0:
+            order = np.argsort(centres, kind="stable")
+            widths = np.empty_like(centres)
+            widths[order] = np.gradient(centres[order])
+        else:
+            widths = np.asarray(fwhm, dtype=np.float64)
+        try:
+            return cls(name, centres * factor, widths * factor)
+        except InputError as error:
+            raise InputError(f"{source}: {error}") from error
+
+    def kept(self, drop_nm: Iterable[tuple[float, float]] = PUBLISHED_DROP_NM) -> NDArray[np.bool_]:
+        """Which bands lie in none of the ranges (nm, ends included): (bands,) bool.
+
+        Overlapping ranges simply drop their union. Raises `InputError` when nothing is left.
+        """
+        kept = np.ones(self.bands, dtype=bool)
+        for low, high in drop_nm:
+            kept &= ~((self.wavelength_nm >= low) & (self.wavelength_nm <= high))
+        if not kept.any():
+            raise InputError(f"{self.name}: all {self.bands} bands fall in the dropped ranges; use --keep-bands")
+        return kept
+
+
+def parse_band_ranges(values: object, source: str) -> BandRanges:
+    """A list of [low, high] pairs in nm, as YAML gives it, checked. Raises `ConfigError` naming ``source``."""
+    if not isinstance(values, Sequence) or isinstance(values, str):
+        raise ConfigError(f"{source}: drop_band_ranges must be a list of [low, high] pairs in nm, not {values!r}")
+    ranges = []
+    for pair in values:
+        try:
+            low, high = (float(bound) for bound in pair)
+        except (TypeError, ValueError):
+            raise ConfigError(f"{source}: {pair!r} is not a pair [low, high] in nm") from None
+        if not low <= high:
+            raise ConfigError(f"{source}: the range [{low:g}, {high:g}] nm is empty; write the lower end first")
+        ranges.append((low, high))
+    return tuple(ranges)
+
+
+def _nm_per_unit(units: str | None, centres: FloatArray, source: str) -> float:
+    name = (units or "").strip().lower()
+    if name in _NM_PER_UNIT:
+        return _NM_PER_UNIT[name]
+    if name in ("", "unknown"):
+        return 1000.0 if np.nanmax(centres) < _LARGEST_MICROMETRE else 1.0
+    raise InputError(f"{source}: wavelength units {units!r} are not known; write nanometers or micrometers")

@@ -1,0 +1,83 @@
+"""Radiance to top-of-atmosphere reflectance. Pure functions on arrays.
+
+rho = pi L d² / (E0 cos θs): L radiance, E0 solar irradiance at 1 AU resampled to the band, d the
+Earth–Sun distance in AU, θs the solar zenith angle (the standard definition, e.g. Schott 2007, ch. 4).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spectf_cloud.errors import InputError
+
+FloatArray = NDArray[np.float64]
+Float32Array = NDArray[np.float32]
+
+_SIGMA_PER_FWHM = 1.0 / (2.0 * np.sqrt(2.0 * np.log(2.0)))
+
+
+def resample_irradiance(irradiance: FloatArray, wavelength_nm: FloatArray, fwhm_nm: FloatArray) -> FloatArray:
+    """Solar irradiance seen by each band, through a Gaussian spectral response.
+
+    Parameters
+    ----------
+    irradiance
+        (n, 2) wavelength nm, irradiance uW cm-2 nm-1 at 1 AU.
+    wavelength_nm, fwhm_nm
+        (bands,) centres and full widths at half maximum, nm.
+
+    Returns
+    -------
+    (bands,) float64, uW cm-2 nm-1: the sample-weighted mean, as the published code takes it, so samples are
+    expected on an even grid.
+
+    Raises
+    ------
+    InputError
+        When a band centre lies more than one band width outside the irradiance's range.
+    """
+    grid_nm, samples = irradiance[:, 0], irradiance[:, 1]
+    outside = (wavelength_nm + fwhm_nm < grid_nm[0]) | (wavelength_nm - fwhm_nm > grid_nm[-1])
+    if outside.any():
+        raise InputError(
+            f"{int(outside.sum())} band centres (first {wavelength_nm[outside][0]:.1f} nm) lie outside the solar "
+            f"irradiance, {grid_nm[0]:g}–{grid_nm[-1]:g} nm; give a wider one with --irradiance or drop those bands"
+        )
+    resampled = np.empty(len(wavelength_nm))
+    for band, (centre, fwhm) in enumerate(zip(wavelength_nm, fwhm_nm, strict=True)):
+        response = np.exp(-0.5 * ((grid_nm - centre) / (fwhm * _SIGMA_PER_FWHM)) ** 2)
+        total = response.sum()
+        # A band narrower than the grid can miss every sample.
+        resampled[band] = response @ samples / total if total > 0 else np.interp(centre, grid_nm, samples)
+    return resampled
+
+
+def reflectance_per_radiance(irradiance_band: FloatArray, earth_sun_au: float) -> FloatArray:
+    """pi d²/E0 per band (bands,) float64: times L/cos θs it gives TOA reflectance."""
+    if not 0.9 < earth_sun_au < 1.1:
+        raise InputError(f"Earth–Sun distance {earth_sun_au:g} AU is not between 0.9 and 1.1; is this the OBS file?")
+    factors: FloatArray = np.pi * earth_sun_au**2 / irradiance_band
+    return factors
+
+
+def toa_reflectance(radiance: NDArray[np.floating], factors: FloatArray, sun_zenith_deg: FloatArray) -> Float32Array:
+    """TOA reflectance of pixels.
+
+    Parameters
+    ----------
+    radiance
+        (n, bands), uW cm-2 sr-1 nm-1.
+    factors
+        (bands,) from `reflectance_per_radiance`.
+    sun_zenith_deg
+        (n,) degrees, below 90.
+
+    Returns
+    -------
+    (n, bands) float32, unitless: the angles and factors are float64 until the last product.
+    """
+    per_pixel = (1.0 / np.cos(np.deg2rad(sun_zenith_deg))).astype(np.float32)
+    toa = radiance * factors.astype(np.float32)
+    toa *= per_pixel[:, None]
+    return toa.astype(np.float32, copy=False)
