@@ -1,0 +1,161 @@
+"""A scene: lazy radiance and observation geometry on one sensor grid."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spectf_cloud.errors import InputError
+from spectf_cloud.sensor import Sensor
+
+FloatArray = NDArray[np.float64]
+
+#: What both file formats write where nothing was measured.
+NODATA = -9999.0
+
+
+@dataclass(frozen=True, eq=False)
+class Location:
+    """Where each pixel of the sensor grid lies, WGS 84.
+
+    lon_deg, lat_deg, elevation_m: (lines, samples) float64, −9999 where unknown.
+    """
+
+    lon_deg: FloatArray
+    lat_deg: FloatArray
+    elevation_m: FloatArray
+
+
+@dataclass(frozen=True, eq=False)
+class Glt:
+    """Geographic look-up table: which sensor pixel fills each pixel of the orthorectified grid.
+
+    line, sample
+        (ortho_lines, ortho_samples) int32, zero-based; −1 where nothing was seen.
+    geotransform
+        GDAL order, of the ortho grid's outer corner.
+    crs_wkt
+        Its coordinate reference system.
+    """
+
+    line: NDArray[np.int32]
+    sample: NDArray[np.int32]
+    geotransform: tuple[float, float, float, float, float, float]
+    crs_wkt: str
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Georeference of the sensor grid itself, for scenes delivered orthorectified."""
+
+    geotransform: tuple[float, float, float, float, float, float]
+    crs_wkt: str
+
+
+class Cube(Protocol):
+    """One open file of (lines, samples, bands), read by lines; each reader module provides one."""
+
+    path: Path
+    name: str
+    lines: int
+    samples: int
+    bands: int
+    nodata: float
+    band_names: tuple[str, ...]
+    sensor: Sensor | None
+    lines_per_chunk: int
+
+    def read(self, start: int, stop: int, bands: NDArray[np.intp] | None = None) -> NDArray[np.floating]:
+        """Lines start to stop: (stop − start, samples, bands) in the file's units; a float type."""
+        ...
+
+    def location(self) -> Location | None:
+        """Longitude, latitude and elevation where the file carries them."""
+        ...
+
+    def glt(self) -> Glt | None:
+        """The geographic look-up table where the file carries one."""
+        ...
+
+    def grid(self) -> Grid | None:
+        """The georeference of the sensor grid where the file is orthorectified."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class Scene:
+    """Radiance with the geometry it was seen under. Nothing is read before it is asked for.
+
+    Build one with `spectf_cloud.open_scene`.
+    """
+
+    name: str
+    sensor: Sensor
+    radiance: Cube
+    observation: Cube
+    sun_zenith_band: int
+    earth_sun_band: int
+
+    @property
+    def lines(self) -> int:
+        """Number of down-track lines."""
+        return self.radiance.lines
+
+    @property
+    def samples(self) -> int:
+        """Number of cross-track samples."""
+        return self.radiance.samples
+
+    def blocks(self, lines: int) -> Iterator[tuple[int, int]]:
+        """(start, stop) of successive blocks of at most ``lines`` lines."""
+        for start in range(0, self.lines, lines):
+            yield start, min(start + lines, self.lines)
+
+    def read_radiance(self, start: int, stop: int) -> NDArray[np.floating]:
+        """(stop − start, samples, bands) uW cm-2 sr-1 nm-1; no data as `radiance.nodata` or NaN."""
+        return self.radiance.read(start, stop)
+
+    def read_sun_zenith_deg(self, start: int, stop: int) -> FloatArray:
+        """(stop − start, samples) float64 degrees; NaN where geometry is missing or the sun is down."""
+        wanted = np.array([self.sun_zenith_band, self.earth_sun_band])
+        geometry = self.observation.read(start, stop, wanted).astype(np.float64)
+        zenith_deg = geometry[..., 0]
+        with np.errstate(invalid="ignore"):
+            usable = (zenith_deg >= 0) & (zenith_deg < 90) & np.isfinite(geometry[..., 1])
+        usable &= (geometry != self.observation.nodata).all(axis=-1)
+        return np.where(usable, zenith_deg, np.nan)
+
+    @cached_property
+    def earth_sun_au(self) -> float:
+        """Mean Earth–Sun distance over the pixels that have geometry, AU; NaN when none has."""
+        total, count = 0.0, 0
+        for start, stop in self.blocks(max(256, self.observation.lines_per_chunk)):
+            distance_au = self.observation.read(start, stop, np.array([self.earth_sun_band]))[..., 0]
+            good = np.isfinite(distance_au) & (distance_au != self.observation.nodata)
+            total += float(distance_au[good].sum(dtype=np.float64))
+            count += int(good.sum())
+        mean_au = total / count if count else float("nan")
+        if count and not 0.9 < mean_au < 1.1:
+            raise InputError(
+                f"{self.observation.path}: the mean Earth–Sun distance is {mean_au:g}, not close to 1 AU; "
+                "is this the OBS file of the scene?"
+            )
+        return mean_au
+
+    def location(self) -> Location | None:
+        """Where the pixels lie, from whichever file knows."""
+        return self.radiance.location() or self.observation.location()
+
+    def glt(self) -> Glt | None:
+        """The orthorectification table, from whichever file carries it."""
+        return self.radiance.glt() or self.observation.glt()
+
+    def grid(self) -> Grid | None:
+        """The georeference of the sensor grid, for orthorectified deliveries."""
+        return self.radiance.grid()
