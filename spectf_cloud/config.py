@@ -1,0 +1,59 @@
+"""`spectf_cloud_config.yml`: the architecture, and the bands that the model does not see."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from spectf_cloud.errors import ConfigError
+from spectf_cloud.sensor import PUBLISHED_DROP_NM, BandRanges, parse_band_ranges
+
+if TYPE_CHECKING:
+    from spectf_cloud.model import ModelConfig
+
+_MAX_YAML_BYTES = 2**20
+
+
+@dataclass(frozen=True)
+class ArchSpec:
+    """What an ``--arch-spec`` file says; `architecture` is None where it says nothing of it."""
+
+    architecture: ModelConfig | None
+    drop_nm: BandRanges
+
+
+def read_arch_spec(path: Path) -> ArchSpec:
+    """Read ``architecture`` and ``spectra.drop_band_ranges`` of a YAML file. Raises `ConfigError`."""
+    from spectf_cloud.errors import ModelError
+    from spectf_cloud.model import ModelConfig
+
+    content = read_yaml(path)
+    spectra = content.get("spectra") or {}
+    if not isinstance(spectra, dict):
+        raise ConfigError(f"{path}: 'spectra' must be a mapping")
+    drop_nm = parse_band_ranges(spectra.get("drop_band_ranges", PUBLISHED_DROP_NM), str(path))
+    try:
+        architecture = ModelConfig.from_mapping(content["architecture"]) if "architecture" in content else None
+    except (ModelError, TypeError) as error:
+        raise ConfigError(f"{path}: architecture: {error}") from error
+    return ArchSpec(architecture, drop_nm)
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """A YAML mapping with text keys, safely loaded. Raises `ConfigError`."""
+    try:
+        if path.stat().st_size > _MAX_YAML_BYTES:
+            raise ConfigError(f"{path} is larger than 1 MiB, too large for a configuration")
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: cannot be read: {error}") from error
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from error
+    if content is None:
+        return {}
+    if not isinstance(content, dict) or not all(isinstance(key, str) for key in content):
+        raise ConfigError(f"{path} must hold 'key: value' lines")
+    return content

@@ -1,0 +1,122 @@
+"""Opening scenes: any pair of supported files becomes a `Scene`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from spectf_cloud.errors import InputError
+from spectf_cloud.readers import emit, envi
+from spectf_cloud.scene import Cube, Scene
+
+#: Position of each quantity in an 11-band OBS file without band names.
+_OBS_BANDS = 11
+_SUN_ZENITH = ("to-sun zenith", 4)
+_EARTH_SUN = ("earth-sun distance", 10)
+
+
+def open_scene(radiance: str | Path, observation: str | Path | None = None) -> Scene:
+    """Open a scene without reading its pixels.
+
+    Parameters
+    ----------
+    radiance
+        EMIT L1B RAD netCDF, or the header or data file of an ENVI radiance cube, uW cm-2 sr-1 nm-1.
+    observation
+        OBS in either format. Left out, the OBS file beside the radiance is found by its name.
+
+    Raises
+    ------
+    InputError
+        A file that is missing, unreadable, of the wrong kind, or a pair that does not fit together.
+    """
+    radiance_path = Path(radiance)
+    radiance_cube = open_cube(radiance_path)
+    observation_path = find_observation(radiance_path) if observation is None else Path(observation)
+    observation_cube = open_cube(observation_path)
+    _check_roles(radiance_cube, observation_cube)
+    rad_shape = (radiance_cube.lines, radiance_cube.samples)
+    obs_shape = (observation_cube.lines, observation_cube.samples)
+    if rad_shape != obs_shape:
+        raise InputError(
+            f"{radiance_path} is {rad_shape[0]} lines x {rad_shape[1]} samples but {observation_path} is "
+            f"{obs_shape[0]} x {obs_shape[1]}; give the OBS file of the same granule"
+        )
+    assert radiance_cube.sensor is not None  # _check_roles saw to it
+    return Scene(
+        name=radiance_cube.name,
+        sensor=radiance_cube.sensor,
+        radiance=radiance_cube,
+        observation=observation_cube,
+        sun_zenith_band=_observation_band(observation_cube, *_SUN_ZENITH),
+        earth_sun_band=_observation_band(observation_cube, *_EARTH_SUN),
+    )
+
+
+def open_cube(path: Path) -> Cube:
+    """Open one radiance or observation file, in whichever format its content says. Raises `InputError`."""
+    if path.is_dir():
+        raise InputError(f"{path} is a folder; give the file in it")
+    if not path.exists():
+        raise InputError(f"{path} does not exist")
+    try:
+        if emit.is_hdf5(path):
+            return emit.open_cube(path)
+        if envi.is_envi(path):
+            return envi.open_cube(path)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror or error}") from error
+    if path.suffix.lower() in (".nc", ".nc4", ".h5", ".hdf5"):
+        raise InputError(f"{path} is not a netCDF-4/HDF5 file, whatever its name says; download it again")
+    raise InputError(f"{path} is neither an EMIT netCDF nor an ENVI file (no .hdr beside it)")
+
+
+def find_observation(radiance: Path) -> Path:
+    """The OBS file of the same granule in the same folder. Raises `InputError`."""
+    swaps = (("_RAD_", "_OBS_"), ("_rdn_", "_obs_"), ("_rdn", "_obs"), ("_rad", "_obs"))
+    for old, new in swaps:
+        head, found, tail = radiance.name.rpartition(old)
+        candidate = radiance.with_name(head + new + tail)
+        if found and candidate.is_file():
+            return candidate
+    # V001 names carry orbit and scene, V002 names only the time; a version may also differ.
+    parts = radiance.stem.split("_")
+    if parts[:3] == ["EMIT", "L1B", "RAD"] and len(parts) >= 5:
+        matches = sorted(radiance.parent.glob(f"EMIT_L1B_OBS_*_{parts[4]}*.nc"))
+        if len(matches) == 1:
+            return matches[0]
+    raise InputError(f"{radiance}: no matching OBS file beside it; name one (OBSFP or --obs)")
+
+
+def role(cube: Cube) -> str | None:
+    """What a cube holds, judged by its content: "radiance", "observation" or None."""
+    if any(_SUN_ZENITH[0] in name.lower() for name in cube.band_names):
+        return "observation"
+    if cube.sensor is not None:
+        return "radiance"
+    return "observation" if cube.bands == _OBS_BANDS and not cube.band_names else None
+
+
+def _check_roles(radiance: Cube, observation: Cube) -> None:
+    roles = role(radiance), role(observation)
+    if roles == ("observation", "radiance"):
+        raise InputError(
+            f"radiance and observation are swapped: {radiance.path} holds geometry and {observation.path} radiance; "
+            "the order is OUTFP OBSFP RDNFP"
+        )
+    if roles[0] != "radiance":
+        what = "holds observation geometry" if roles[0] else "has no band centres"
+        raise InputError(f"{radiance.path} {what}; radiance with wavelengths is needed")
+    if roles[1] != "observation":
+        what = "holds radiance" if roles[1] else f"has {observation.bands} bands, none named 'To-sun zenith'"
+        raise InputError(f"{observation.path} {what}; observation geometry (OBS) is needed")
+
+
+def _observation_band(cube: Cube, wanted: str, position: int) -> int:
+    """By name; by position only where the file names no bands."""
+    names = [name.lower() for name in cube.band_names]
+    for band, name in enumerate(names):
+        if wanted in name:
+            return band
+    if names:
+        raise InputError(f"{cube.path}: no band is named '{wanted}' among its {cube.bands}")
+    return position

@@ -1,0 +1,1 @@
+"""Cloud probabilities of spectra: `predict`, and the backends that compute it."""

@@ -1,0 +1,54 @@
+"""From a weights file to a network ready for inference."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from spectf_cloud.errors import WeightsError
+from spectf_cloud.model import ModelConfig, SpecTfEncoder
+from spectf_cloud.weights import WeightsFile
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+_MAX_WEIGHTS_BYTES = 2**30
+
+
+def load_model(
+    weights: WeightsFile, wavelength_nm: NDArray[np.float64], architecture: ModelConfig | None = None
+) -> SpecTfEncoder:
+    """The network with these weights for these band centres, in float32 and evaluation mode.
+
+    ``architecture`` overrides what the weights' card says; without either the published one applies.
+    Raises `WeightsError` where the file is not a plain state dict of that architecture.
+    """
+    state = read_state_dict(weights)
+    config = architecture or weights.architecture or ModelConfig()
+    model = config.build(wavelength_nm)
+    try:
+        model.load_state_dict(state, strict=True)
+    except RuntimeError as error:
+        first = str(error).splitlines()[1].strip() if "\n" in str(error) else str(error)
+        raise WeightsError(f"{weights.path} does not fit the architecture ({first}); give its --arch-spec") from error
+    return model.eval().requires_grad_(False)
+
+
+def read_state_dict(weights: WeightsFile) -> dict[str, Tensor]:
+    """Tensors by name, nothing executed while reading. Raises `WeightsError`."""
+    path = weights.path
+    if path.stat().st_size > _MAX_WEIGHTS_BYTES:
+        raise WeightsError(f"{path} is larger than 1 GiB, too large for SpecTf weights")
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch.load raises whatever its unpickler meets in a foreign file
+        raise WeightsError(f"{path} is not a plain PyTorch state dict ({type(error).__name__})") from error
+    if not isinstance(state, dict) or not all(isinstance(value, torch.Tensor) for value in state.values()):
+        raise WeightsError(f"{path} is not a state dict: names with tensors are needed")
+    broken = [name for name, value in state.items() if not torch.isfinite(value).all()]
+    if broken:
+        raise WeightsError(f"{path}: {broken[0]} holds NaN or infinite values; the weights are damaged")
+    return state

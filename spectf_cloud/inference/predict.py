@@ -1,0 +1,115 @@
+"""`predict`: the one way from reflectance to cloud probability."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal, Protocol, get_args
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+
+from spectf_cloud.errors import MissingExtraError, UsageError
+from spectf_cloud.inference.load import load_model
+from spectf_cloud.inference.torch_backend import TorchBackend
+from spectf_cloud.model import SpecTfEncoder, normalise_wavelength
+from spectf_cloud.weights import BUILTIN, find_weights
+
+Float32Array = NDArray[np.float32]
+
+#: How far a backend may stray from the float32 reference; see docs/inference.md.
+Fidelity = Literal["exact", "faithful", "fast"]
+
+
+class Backend(Protocol):
+    """Something that turns finite reflectance (n, bands) float32 into probability (n,) float32."""
+
+    name: str
+    fidelity: str
+
+    def __call__(self, toa: Float32Array) -> Float32Array: ...
+
+
+def predict(
+    toa: ArrayLike,
+    wavelength_nm: ArrayLike,
+    *,
+    weights: str | Path | SpecTfEncoder = BUILTIN,
+    device: str | int = "cpu",
+    fidelity: Fidelity = "faithful",
+) -> Float32Array:
+    """Cloud probability of spectra.
+
+    Parameters
+    ----------
+    toa
+        (n, bands) TOA reflectance; used as float32. A row with a NaN or infinite value gives NaN.
+    wavelength_nm
+        (bands,) band centres, nm, in the order of ``toa``; any order, any number.
+    weights
+        A path, ``builtin``, a release such as ``official:v0.1.0``, or a loaded network.
+    device
+        ``cpu`` or −1, a GPU's number, ``cuda:0``, ``mps`` or ``auto``.
+    fidelity
+        The loosest tier allowed: ``exact`` (float32), ``faithful`` or ``fast``.
+
+    Returns
+    -------
+    (n,) float32 in 0–1, NaN where the input is not finite.
+
+    Raises
+    ------
+    UsageError
+        Arrays that do not fit each other, or an unknown device or fidelity.
+    WeightsError, MissingExtraError
+        Weights that cannot be used; a device that is not there.
+    """
+    pixels = np.asarray(toa, dtype=np.float32)
+    centres_nm = np.asarray(wavelength_nm, dtype=np.float64)
+    if pixels.ndim != 2 or centres_nm.shape != pixels.shape[1:]:
+        raise UsageError(f"toa {pixels.shape} must be (n, bands) with one wavelength per band, not {centres_nm.shape}")
+    if isinstance(weights, SpecTfEncoder):
+        model = weights.eval()
+        if not torch.equal(model.wavelength.cpu(), normalise_wavelength(centres_nm)):
+            raise UsageError("the loaded network was built for other wavelengths than wavelength_nm")
+    else:
+        model = load_model(find_weights(weights), centres_nm)
+    backend = pick_backend(model, device=device, fidelity=fidelity)
+    result = np.full(len(pixels), np.nan, np.float32)
+    usable = np.isfinite(pixels).all(axis=1)
+    result[usable] = backend(pixels[usable])
+    return result
+
+
+def pick_backend(
+    model: SpecTfEncoder, *, device: str | int = "cpu", fidelity: Fidelity = "faithful", threads: int | None = None
+) -> Backend:
+    """The backend for this network, device and tier. float32 PyTorch satisfies every tier.
+
+    Raises `UsageError` for unknown names and `MissingExtraError` for a device that is not there.
+    """
+    if fidelity not in get_args(Fidelity):
+        raise UsageError(f"fidelity must be one of {', '.join(get_args(Fidelity))}, not {fidelity!r}")
+    if model.config.dim_output != 2:
+        raise UsageError(f"a cloud network has two outputs (clear, cloud), this one has {model.config.dim_output}")
+    return TorchBackend(model, resolve_device(device), threads)
+
+
+def resolve_device(device: str | int) -> torch.device:
+    """−1 or ``cpu``, a GPU number, ``cuda[:n]``, ``mps`` or ``auto`` as a torch device that exists."""
+    name = str(device).strip().lower()
+    if name == "auto":
+        name = "0" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+    if name in ("-1", "cpu"):
+        return torch.device("cpu")
+    if name == "mps":
+        if not torch.backends.mps.is_available():
+            raise MissingExtraError("no Apple GPU (mps) here; use --device cpu or --device auto")
+        return torch.device("mps")
+    number = name.removeprefix("cuda").removeprefix(":") or "0"
+    if not number.isdecimal():
+        raise UsageError(f"device {device!r} is not known; use -1 or cpu, a GPU number, mps, or auto")
+    if int(number) >= torch.cuda.device_count():
+        found = torch.cuda.device_count()
+        raise MissingExtraError(f"GPU {number} is not there (PyTorch sees {found}); use --device cpu or --device auto")
+    return torch.device("cuda", int(number))

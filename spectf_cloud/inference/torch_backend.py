@@ -1,0 +1,76 @@
+"""The float32 PyTorch backend: the reference network in cache-sized batches, on any device."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from spectf_cloud.model import SpecTfEncoder
+
+Float32Array = NDArray[np.float32]
+
+# 16 pixels of 268 tokens keep their activations in a core's cache; measured best of 4 to 128.
+_CPU_BATCH = 16
+_DEVICE_BATCH = 4096
+
+
+class TorchBackend:
+    """Cloud probabilities by the reference network itself.
+
+    On a CPU, every batch has the same shape and runs on one thread, several batches side by side: then
+    neither the number of threads nor the company a pixel keeps changes a bit of its result.
+    """
+
+    name = "torch-float32"
+    fidelity = "exact"
+
+    def __init__(self, model: SpecTfEncoder, device: torch.device, threads: int | None = None) -> None:
+        self.model = model.to(device)
+        self.device = device
+        self.threads = threads or torch.get_num_threads()
+
+    def __call__(self, toa: Float32Array) -> Float32Array:
+        """toa (n, bands) float32, finite → (n,) float32 cloud probability."""
+        if self.device.type != "cpu":
+            parts = [self._probability(toa[i : i + _DEVICE_BATCH]) for i in range(0, len(toa), _DEVICE_BATCH)]
+            return np.concatenate(parts) if parts else np.empty(0, np.float32)
+        result = np.empty(len(toa), np.float32)
+
+        def run(start: int) -> None:
+            batch = toa[start : start + _CPU_BATCH]
+            filled = len(batch)
+            if filled < _CPU_BATCH:
+                batch = np.concatenate([batch, np.zeros((_CPU_BATCH - filled, toa.shape[1]), np.float32)])
+            result[start : start + filled] = self._probability(batch)[:filled]
+
+        starts = range(0, len(toa), _CPU_BATCH)
+        with _one_thread_each():
+            if self.threads == 1 or len(starts) < 2:
+                for start in starts:
+                    run(start)
+            else:
+                with ThreadPoolExecutor(self.threads, "spectf", torch.set_num_threads, (1,)) as pool:
+                    list(pool.map(run, starts))
+        return result
+
+    @torch.inference_mode()
+    def _probability(self, toa: Float32Array) -> Float32Array:
+        pixels = torch.from_numpy(np.ascontiguousarray(toa)).to(self.device)
+        probability: Float32Array = torch.softmax(self.model(pixels.unsqueeze(-1)), dim=-1)[:, 1].cpu().numpy()
+        return probability
+
+
+@contextmanager
+def _one_thread_each() -> Iterator[None]:
+    """PyTorch operations run on the thread that calls them; the caller's setting comes back."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

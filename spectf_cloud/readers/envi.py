@@ -1,0 +1,126 @@
+"""ENVI rasters: a raw array of lines beside a text header."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spectf_cloud.errors import InputError
+from spectf_cloud.readers.envi_header import EnviHeader, read_header
+from spectf_cloud.scene import NODATA, Glt, Grid, Location
+from spectf_cloud.sensor import Sensor
+
+_DATA_SUFFIXES = ("", ".img", ".bil", ".bip", ".bsq", ".dat", ".raw", ".bin")
+
+#: Where lines, samples and bands stand in the file, by interleave.
+_AXES = {"bil": (0, 2, 1), "bip": (0, 1, 2), "bsq": (1, 2, 0)}
+
+
+@dataclass(frozen=True, eq=False)
+class EnviCube:
+    """A `spectf_cloud.scene.Cube` over an ENVI pair; `path` is the data file."""
+
+    path: Path
+    header: EnviHeader
+    name: str
+    lines: int
+    samples: int
+    bands: int
+    nodata: float
+    band_names: tuple[str, ...]
+    sensor: Sensor | None
+    lines_per_chunk: int = field(default=1, init=False)
+
+    def read(self, start: int, stop: int, bands: NDArray[np.intp] | None = None) -> NDArray[np.floating]:
+        """(stop − start, samples, bands or chosen bands); float32, or float64 where the file is that."""
+        # Mapped anew for each block and copied out, so that resident memory stays that of a block.
+        sizes = (self.lines, self.samples, self.bands)
+        axes = _AXES[self.header.interleave]
+        stored_shape = tuple(sizes[axes.index(i)] for i in range(3))
+        data = np.memmap(self.path, self.header.dtype, "r", self.header.offset, stored_shape).transpose(axes)
+        block = data[start:stop] if bands is None else data[start:stop][..., bands]
+        if self.header.dtype.kind == "f" and self.header.gain is None and self.header.bias is None:
+            return np.ascontiguousarray(block, dtype=self.header.dtype.newbyteorder("="))
+        values = block.astype(np.float32)
+        values[block == self.header.nodata] = np.nan
+        for scale, operate in ((self.header.gain, np.multiply), (self.header.bias, np.add)):
+            if scale is not None:
+                operate(values, (scale if bands is None else scale[bands]).astype(np.float32), out=values)
+        return values
+
+    def location(self) -> Location | None:
+        """ENVI deliveries keep location in a file of its own."""
+        return None
+
+    def glt(self) -> Glt | None:
+        """ENVI deliveries keep the look-up table in a file of its own."""
+        return None
+
+    def grid(self) -> Grid | None:
+        """The header's ``map info``, read by GDAL."""
+        if "map info" not in self.header.fields:
+            return None
+        import rasterio
+        from rasterio.errors import RasterioError
+
+        try:
+            with rasterio.open(self.path, driver="ENVI") as raster:
+                crs = raster.crs.to_wkt() if raster.crs else ""
+                return Grid(raster.transform.to_gdal(), crs)
+        except RasterioError as error:
+            raise InputError(f"{self.header.path}: the map info cannot be used: {error}") from error
+
+
+def open_cube(path: Path) -> EnviCube:
+    """Open an ENVI raster by its header or its data file. Raises `InputError`."""
+    header_path, data_path = _find_pair(path)
+    header = read_header(header_path)
+    needed = header.offset + header.lines * header.samples * header.bands * header.dtype.itemsize
+    present = data_path.stat().st_size
+    if present < needed:
+        raise InputError(
+            f"{data_path} is truncated: {present:,} bytes, but {header_path.name} describes {needed:,} "
+            f"({header.lines} lines x {header.samples} samples x {header.bands} bands); copy the file again"
+        )
+    sensor = None
+    if header.wavelength is not None:
+        sensor = Sensor.from_values(
+            data_path.stem, header.wavelength, header.fwhm, header.wavelength_units, str(header_path)
+        )
+    return EnviCube(
+        path=data_path,
+        header=header,
+        name=data_path.stem,
+        lines=header.lines,
+        samples=header.samples,
+        bands=header.bands,
+        nodata=NODATA if header.nodata is None else header.nodata,
+        band_names=header.band_names,
+        sensor=sensor,
+    )
+
+
+def is_envi(path: Path) -> bool:
+    """Whether ``path`` is an ENVI header or has one beside it."""
+    return path.suffix.lower() == ".hdr" or any(candidate.is_file() for candidate in _headers_of(path))
+
+
+def _headers_of(data: Path) -> tuple[Path, ...]:
+    return data.with_name(data.name + ".hdr"), data.with_suffix(".hdr")
+
+
+def _find_pair(path: Path) -> tuple[Path, Path]:
+    if path.suffix.lower() == ".hdr":
+        base = path.with_suffix("")
+        candidates = tuple(base.with_name(base.name + suffix) for suffix in _DATA_SUFFIXES)
+        for candidate in candidates:
+            if candidate.is_file():
+                return path, candidate
+        raise InputError(f"{path}: no data file {base.name} (or .img, .bil, .bip, .bsq, .dat, .raw, .bin) beside it")
+    for header in _headers_of(path):
+        if header.is_file():
+            return header, path
+    raise InputError(f"{path}: no ENVI header {path.name}.hdr or {path.stem}.hdr beside it")

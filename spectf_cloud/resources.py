@@ -1,0 +1,13 @@
+"""Where the files that travel with the package are: repository top level, or inside the wheel."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+_PACKAGE = Path(__file__).resolve().parent
+
+
+def resource(name: str) -> Path:
+    """Path of ``weights.pt``, ``weights.yml``, ``irr.npy`` or ``spectf_cloud_config.yml``."""
+    in_wheel = _PACKAGE / "resources" / name
+    return in_wheel if in_wheel.exists() else _PACKAGE.parent / name

@@ -1,0 +1,158 @@
+"""Named weights: which files they are, where they come from, and what belongs to them. No torch here."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from spectf_cloud.config import read_yaml
+from spectf_cloud.errors import WeightsError
+from spectf_cloud.resources import resource
+
+if TYPE_CHECKING:
+    from spectf_cloud.model import ModelConfig
+
+OFFICIAL_COMMIT = "2f7f05b7affa4eedb2c8e66f4efd8f225c8d55d5"
+OFFICIAL_URL = f"https://raw.githubusercontent.com/emit-sds/SpecTf/{OFFICIAL_COMMIT}/spectf_cloud/"
+
+#: Threshold of weights that come without a card: the published v0.1.0 one.
+PUBLISHED_THRESHOLD = 0.51
+BUILTIN = "builtin"
+
+
+@dataclass(frozen=True)
+class RemoteFile:
+    """One published file: its address under `OFFICIAL_URL`, its name in the cache, its checksum."""
+
+    address: str
+    cached_as: str
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Release:
+    """A published set of weights with the irradiance and threshold it was released with."""
+
+    name: str
+    weights: RemoteFile
+    irradiance: RemoteFile
+    threshold: float
+
+
+_IRRADIANCE = RemoteFile("irr.npy", "irr.npy", "ae4c4a3d19db4eff7c5aac4c030fa062a4ce7575320a8639549f5fb827ea03f8")
+
+
+def _release(version: str, sha256: str, threshold: float) -> Release:
+    file = RemoteFile(f"weights/{version}/weights.pt", f"{version}/weights.pt", sha256)
+    return Release(f"official:{version}", file, _IRRADIANCE, threshold)
+
+
+RELEASES = {
+    release.name: release
+    for release in (
+        _release("v0.1.0", "8e6fea8087eb3cce66a8b29ab4ea98229fc2c253bd9ec2b83a5f766e98ab28d2", 0.51),
+        _release("v0.0.1", "6d410987affebfc6e5825e5ce7388a07b555e109e62e13991d98ace07a869d9f", 0.52),
+    )
+}
+
+
+@dataclass(frozen=True)
+class WeightsFile:
+    """Weights on disk with what belongs to them.
+
+    `architecture` is None where nothing says it: then the published one applies.
+    """
+
+    name: str
+    path: Path
+    sha256: str
+    threshold: float
+    irradiance_path: Path
+    architecture: ModelConfig | None = None
+
+
+def find_weights(spec: str | Path = BUILTIN) -> WeightsFile:
+    """Weights by path or by name: ``builtin``, ``official:v0.1.0``, ``official:v0.0.1``.
+
+    A release that is not cached yet is fetched. Raises `WeightsError`.
+    """
+    if spec in RELEASES:
+        release = RELEASES[str(spec)]
+        path, irradiance = (fetch(file) for file in (release.weights, release.irradiance))
+        return WeightsFile(release.name, path, release.weights.sha256, release.threshold, irradiance)
+    path = resource("weights.pt") if spec == BUILTIN else Path(spec)
+    if not path.is_file():
+        names = ", ".join((BUILTIN, *RELEASES))
+        raise WeightsError(f"{path}: no such weights file; give a path or one of {names}")
+    return _from_path(path)
+
+
+def fetch(file: RemoteFile, progress: Callable[[str], None] | None = None) -> Path:
+    """The local copy of a published file: placed by hand, cached, or downloaded now. Raises `WeightsError`."""
+    import pooch
+
+    path = weights_dir() / file.cached_as
+    if not path.is_file():
+        if progress:
+            progress(f"downloading {OFFICIAL_URL}{file.address}")
+        pooch.get_logger().setLevel("WARNING")
+        try:
+            downloaded = pooch.retrieve(OFFICIAL_URL + file.address, file.sha256, path.name, path.parent)
+        except ValueError:  # pooch keeps nothing of a download with another checksum
+            raise WeightsError(
+                f"{OFFICIAL_URL}{file.address}: what arrived is not the published file (sha256 differs); "
+                f"fetch it by hand and place it at {path}"
+            ) from None
+        except Exception as error:  # whatever the downloader's stack raises: name, route, proxy, disk
+            raise WeightsError(
+                f"cannot download {OFFICIAL_URL}{file.address} ({type(error).__name__}); "
+                f"place the file at {path}, or name its folder in SPECTF_WEIGHTS_DIR"
+            ) from error
+        path = Path(downloaded)
+    if sha256_of(path) != file.sha256:
+        raise WeightsError(f"{path} is not the published file (sha256 differs); remove it and fetch it again")
+    return path
+
+
+def weights_dir() -> Path:
+    """Folder of the published files: SPECTF_WEIGHTS_DIR, else the user's cache."""
+    import pooch
+
+    placed = os.environ.get("SPECTF_WEIGHTS_DIR")
+    return Path(placed) if placed else Path(pooch.os_cache("spectf-cloud"))
+
+
+def sha256_of(path: Path) -> str:
+    """SHA-256 of a file, in hexadecimal."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _from_path(path: Path) -> WeightsFile:
+    """Weights by path: known by their checksum, described by a card beside them, or taken as they are."""
+    checksum = sha256_of(path)
+    for release in RELEASES.values():
+        if release.weights.sha256 == checksum:
+            # Files of a release kept together, as in the cache or the upstream tree, need no download.
+            beside = path.parent.parent / release.irradiance.cached_as
+            known = beside.is_file() and sha256_of(beside) == release.irradiance.sha256
+            irradiance = beside if known else resource("irr.npy")
+            return WeightsFile(release.name, path, checksum, release.threshold, irradiance)
+    card_path = path.with_suffix(".yml")
+    card: dict[str, Any] = read_yaml(card_path) if card_path.is_file() else {}
+    if card.get("sha256", checksum) != checksum:
+        raise WeightsError(f"{path} is not the file that {card_path} describes (sha256 differs)")
+    threshold = card.get("threshold", PUBLISHED_THRESHOLD)
+    if not isinstance(threshold, (int, float)) or not 0 <= threshold <= 1:
+        raise WeightsError(f"{card_path}: threshold must be a probability, not {threshold!r}")
+    architecture = None
+    if "architecture" in card:
+        from spectf_cloud.model import ModelConfig
+
+        architecture = ModelConfig.from_mapping(card["architecture"])
+    name = str(card.get("name", path.name))
+    return WeightsFile(name, path, checksum, float(threshold), resource("irr.npy"), architecture)
