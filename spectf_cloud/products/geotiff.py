@@ -1,0 +1,114 @@
+"""Mask and probability as GeoTIFF on the sensor grid."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import rasterio
+from numpy.typing import NDArray
+from rasterio.control import GroundControlPoint
+from rasterio.crs import CRS
+from rasterio.errors import NotGeoreferencedWarning
+from rasterio.io import DatasetReader
+from rasterio.transform import Affine
+
+from spectf_cloud.outputs import atomic_output
+from spectf_cloud.products.mask import CloudMask
+from spectf_cloud.products.profiles import MASK, PROBABILITY, TILE, RasterProfile
+from spectf_cloud.scene import NODATA, Location, Scene
+
+_GCPS_PER_SIDE = 8
+
+
+@dataclass(frozen=True, eq=False)
+class Georeference:
+    """Where a raster lies: on an affine grid, roughly by ground control points, or unknown."""
+
+    crs: CRS | None = None
+    transform: Affine | None = None
+    gcps: tuple[GroundControlPoint, ...] = ()
+
+    @classmethod
+    def of_scene(cls, scene: Scene) -> Georeference:
+        """The sensor grid's own georeference if it has one, else a few pixels whose place is known."""
+        grid = scene.grid()
+        if grid is not None:
+            return cls(CRS.from_wkt(grid.crs_wkt), Affine.from_gdal(*grid.geotransform))
+        location = scene.location()
+        gcps = ground_control_points(location) if location is not None else ()
+        return cls(CRS.from_epsg(4326), None, gcps) if gcps else cls()
+
+    @classmethod
+    def of_dataset(cls, dataset: DatasetReader) -> Georeference:
+        """What an open raster says."""
+        gcps, gcp_crs = dataset.gcps
+        if gcps:
+            return cls(gcp_crs, None, tuple(gcps))
+        return cls(dataset.crs, None if dataset.transform.is_identity else dataset.transform)
+
+    def options(self) -> dict[str, Any]:
+        """As arguments of `rasterio.open`."""
+        wanted = {"crs": self.crs, "transform": self.transform, "gcps": list(self.gcps) or None}
+        return {name: value for name, value in wanted.items() if value is not None}
+
+
+def ground_control_points(location: Location, per_side: int = _GCPS_PER_SIDE) -> tuple[GroundControlPoint, ...]:
+    """An even choice of pixel centres with longitude, latitude (degrees) and elevation (m).
+
+    Pixels without location are left out. Across the antimeridian longitudes continue beyond 180°.
+    """
+    lines, samples = location.lon_deg.shape
+    rows = np.unique(np.linspace(0, lines - 1, per_side).round().astype(int))
+    columns = np.unique(np.linspace(0, samples - 1, per_side).round().astype(int))
+    row, column = (axis.ravel() for axis in np.meshgrid(rows, columns, indexing="ij"))
+    lon, lat, elevation = (values[row, column] for values in (location.lon_deg, location.lat_deg, location.elevation_m))
+    known = (lon != NODATA) & (lat != NODATA) & np.isfinite(lon) & np.isfinite(lat)
+    if known.any() and np.ptp(lon[known]) > 180:
+        lon = np.where(lon < 0, lon + 360, lon)
+    height = np.where(np.isfinite(elevation) & (elevation != NODATA), elevation, 0.0)
+    return tuple(
+        GroundControlPoint(row[i] + 0.5, column[i] + 0.5, float(lon[i]), float(lat[i]), float(height[i]))
+        for i in np.flatnonzero(known)
+    )
+
+
+def write_mask(mask: CloudMask, path: Path, overwrite: bool = False) -> None:
+    """The mask, uint8: 0 clear, 1 cloud, 255 no data. Raises `OutputError`."""
+    write_geotiff(path, mask.mask, MASK, Georeference.of_scene(mask.scene), mask.tags, overwrite)
+
+
+def write_probability(mask: CloudMask, path: Path, overwrite: bool = False) -> None:
+    """The probability, float32 with −9999 for no data. Raises `OutputError`."""
+    write_geotiff(path, mask.probability, PROBABILITY, Georeference.of_scene(mask.scene), mask.tags, overwrite)
+
+
+def write_geotiff(
+    path: Path,
+    values: NDArray[np.generic],
+    profile: RasterProfile,
+    georeference: Georeference,
+    tags: Mapping[str, str],
+    overwrite: bool = False,
+) -> None:
+    """Write ``values`` (lines, samples) with overviews. Raises `OutputError`."""
+    height, width = values.shape
+    options = {**profile.geotiff(), **georeference.options(), "height": height, "width": width}
+    with atomic_output(path, overwrite=overwrite) as temporary, warnings.catch_warnings():
+        warnings.simplefilter("ignore", NotGeoreferencedWarning)  # some scenes have no place to give
+        with rasterio.open(temporary, "w", **options) as dataset:
+            dataset.write(values, 1)
+            profile.describe(dataset, tags)
+            dataset.build_overviews(_overview_factors(height, width), profile.overviews)
+
+
+def _overview_factors(height: int, width: int) -> list[int]:
+    """Powers of two, at least one, until the whole picture fits in a tile."""
+    factors = [2]
+    while max(height, width) > TILE * factors[-1]:
+        factors.append(2 * factors[-1])
+    return factors

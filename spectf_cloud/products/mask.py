@@ -1,0 +1,180 @@
+"""`CloudMask`: the probability of cloud in each pixel of a scene, and all that is derived from it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spectf_cloud.errors import InputError, MissingExtraError, UsageError
+from spectf_cloud.outputs import check_output
+from spectf_cloud.scene import Scene
+
+if TYPE_CHECKING:
+    import xarray
+
+FloatArray = NDArray[np.float32]
+MaskArray = NDArray[np.uint8]
+
+CLEAR, CLOUD, MASK_NODATA = 0, 1, 255
+
+
+@dataclass(frozen=True, eq=False)
+class Preview:
+    """Six bands kept aside while a scene was masked, so that a picture needs no second reading.
+
+    wavelength_nm
+        (6,) float64, nm, the centres nearest to 640, 550, 460 (true colour), 1380, 1420 and 1890 nm
+        (water vapour: only high cloud is bright).
+    reflectance
+        (lines, samples, 6) float32 TOA reflectance, NaN where there is no data.
+    """
+
+    wavelength_nm: NDArray[np.float64]
+    reflectance: FloatArray
+
+
+@dataclass(frozen=True, eq=False)
+class CloudMask:
+    """Cloud probability of a scene on its sensor grid.
+
+    Attributes
+    ----------
+    scene
+        What was masked; products take name, location and grid from it.
+    probability
+        (lines, samples) float32, 0 to 1, −9999 where there is no data.
+    threshold
+        A pixel is cloud when its probability is greater than this.
+    tags
+        Provenance, written into every file: ``SPECTF_VERSION``, ``SPECTF_WEIGHTS`` and so on.
+    preview
+        Bands for pictures, or None.
+    """
+
+    scene: Scene
+    probability: FloatArray
+    threshold: float
+    tags: Mapping[str, str]
+    preview: Preview | None = None
+
+    def __post_init__(self) -> None:
+        check_threshold(self.threshold)
+        if self.probability.shape != (self.scene.lines, self.scene.samples):
+            raise InputError(
+                f"{self.scene.name}: the probability is {self.probability.shape}, but the scene has "
+                f"{self.scene.lines} lines and {self.scene.samples} samples; these belong to different scenes"
+            )
+
+    @property
+    def mask(self) -> MaskArray:
+        """(lines, samples) uint8: 0 clear, 1 cloud, 255 no data."""
+        return apply_threshold(self.probability, self.threshold)
+
+    @property
+    def cloud_fraction(self) -> float:
+        """Share of cloud among the pixels that have data, 0 to 1; NaN when none has."""
+        return cloud_fraction(self.mask)
+
+    def with_threshold(self, threshold: float) -> CloudMask:
+        """The same probabilities under another threshold (0 to 1). Raises `UsageError`."""
+        tags = {**self.tags, "SPECTF_THRESHOLD": str(float(threshold))}
+        return replace(self, threshold=float(threshold), tags=tags)
+
+    def to_geotiff(self, path: str | Path, overwrite: bool = False) -> None:
+        """Write the mask on the sensor grid: uint8, 0 clear, 1 cloud, 255 no data. Raises `OutputError`."""
+        from spectf_cloud.products import geotiff
+
+        geotiff.write_mask(self, self._output(path, overwrite), overwrite)
+
+    def to_probability_geotiff(self, path: str | Path, overwrite: bool = False) -> None:
+        """Write the probability on the sensor grid: float32, no data −9999. Raises `OutputError`."""
+        from spectf_cloud.products import geotiff
+
+        geotiff.write_probability(self, self._output(path, overwrite), overwrite)
+
+    def to_ortho(self, path: str | Path, overwrite: bool = False) -> None:
+        """Write the orthorectified mask as a Cloud-Optimised GeoTIFF.
+
+        Raises `InputError` when the scene has no look-up table, `OutputError` when it cannot be written.
+        """
+        from spectf_cloud.products import ortho
+
+        ortho.write_ortho(self, self._output(path, overwrite), overwrite)
+
+    def to_netcdf(self, path: str | Path, overwrite: bool = False) -> None:
+        """Write probability, flag and buffer distance in the layout of EMIT's L2A mask. Raises `OutputError`."""
+        from spectf_cloud.products import netcdf
+
+        netcdf.write_netcdf(self, self._output(path, overwrite), overwrite)
+
+    def to_quicklook(self, path: str | Path, overwrite: bool = False) -> None:
+        """Write one PNG to look at: true colour, false colour, probability, outline. Raises `OutputError`."""
+        from spectf_cloud.products import quicklook
+
+        quicklook.write_quicklook(self, self._output(path, overwrite), overwrite)
+
+    def to_xarray(self) -> xarray.Dataset:
+        """``cloud_probability`` (NaN no data) and ``cloud_mask`` over (downtrack, crosstrack).
+
+        Longitude, latitude and elevation become coordinates where the scene has them. Raises
+        `MissingExtraError` without xarray.
+        """
+        try:
+            import xarray
+        except ImportError as error:
+            raise MissingExtraError(
+                "to_xarray needs xarray; install it with: pip install xarray"
+            ) from error
+        dims = ("downtrack", "crosstrack")
+        valid = np.where(self.probability >= 0, self.probability, np.float32(np.nan))
+        flags = {"flag_values": np.array([0, 1], np.uint8), "flag_meanings": "clear cloud", "_FillValue": MASK_NODATA}
+        coords = {}
+        location = self.scene.location()
+        if location is not None:
+            coords = {
+                "lon": (dims, location.lon_deg, {"units": "degrees_east"}),
+                "lat": (dims, location.lat_deg, {"units": "degrees_north"}),
+                "elev": (dims, location.elevation_m, {"units": "m"}),
+            }
+        return xarray.Dataset(
+            {"cloud_probability": (dims, valid, {"units": "1"}), "cloud_mask": (dims, self.mask, flags)},
+            coords=coords,
+            attrs={"title": f"SpecTf cloud mask of {self.scene.name}", **self.tags},
+        )
+
+    def _repr_html_(self) -> str:
+        from spectf_cloud.products import quicklook
+
+        return quicklook.to_html(self)
+
+    def _output(self, path: str | Path, overwrite: bool) -> Path:
+        target = Path(path)
+        check_output(target, overwrite=overwrite, inputs=(self.scene.radiance.path, self.scene.observation.path))
+        return target
+
+
+def apply_threshold(probability: FloatArray, threshold: float) -> MaskArray:
+    """Cloud where ``probability`` (any shape, float32, −9999 or NaN no data) is greater than ``threshold``.
+
+    Returns uint8 of the same shape: 0 clear, 1 cloud, 255 no data.
+    """
+    mask = (probability > threshold).astype(np.uint8)
+    mask[~(probability >= 0)] = MASK_NODATA
+    return mask
+
+
+def cloud_fraction(mask: MaskArray) -> float:
+    """Share of 1 among the 0 and 1 of a mask; NaN when all is no data."""
+    valid = int(np.count_nonzero(mask != MASK_NODATA))
+    return int(np.count_nonzero(mask == CLOUD)) / valid if valid else float("nan")
+
+
+def check_threshold(threshold: float) -> None:
+    """Raises `UsageError` unless 0 <= threshold <= 1."""
+    if not 0 <= threshold <= 1:
+        raise UsageError(f"the threshold {threshold:g} is not a probability; choose one from 0 to 1")

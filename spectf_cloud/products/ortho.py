@@ -1,0 +1,68 @@
+"""The mask orthorectified through the scene's look-up table, as a Cloud-Optimised GeoTIFF."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+import rasterio
+from numpy.typing import NDArray
+from rasterio.crs import CRS
+from rasterio.transform import Affine
+
+from spectf_cloud.errors import InputError
+from spectf_cloud.outputs import atomic_output
+from spectf_cloud.products.mask import MASK_NODATA, CloudMask
+from spectf_cloud.products.profiles import MASK
+from spectf_cloud.scene import Glt
+
+_LINES_AT_ONCE = 256
+T = TypeVar("T", bound=np.generic)
+
+
+def write_ortho(mask: CloudMask, path: Path, overwrite: bool = False) -> None:
+    """Write the mask north-up, each ortho pixel the one the table names; 255 where it names none.
+
+    A scene delivered on a map grid already is written on that grid. Raises `InputError` when the scene has
+    neither, `OutputError` when the file cannot be written.
+    """
+    grid, glt = mask.scene.grid(), mask.scene.glt()
+    if grid is not None:
+        values, place = mask.mask, grid
+    elif glt is not None:
+        values, place = through_glt(mask.mask, glt, MASK_NODATA, mask.scene.name), glt
+    else:
+        raise InputError(
+            f"{mask.scene.name}: neither {mask.scene.radiance.path.name} nor {mask.scene.observation.path.name} "
+            "has a geographic look-up table (GLT), so the mask cannot be orthorectified; use the netCDF "
+            "delivery of the scene, or write the sensor grid"
+        )
+    height, width = values.shape
+    crs, transform = CRS.from_wkt(place.crs_wkt), Affine.from_gdal(*place.geotransform)
+    with (
+        atomic_output(path, overwrite=overwrite) as temporary,
+        rasterio.open(temporary, "w", **MASK.cog(), height=height, width=width, crs=crs, transform=transform) as file,
+    ):
+        file.write(values, 1)
+        MASK.describe(file, mask.tags)
+
+
+def through_glt(values: NDArray[T], glt: Glt, nodata: float, source: str) -> NDArray[T]:
+    """Bring (lines, samples) onto the ortho grid of ``glt``: nearest neighbour, ``nodata`` where nothing was seen.
+
+    Raises `InputError` naming ``source`` when the table points outside the values.
+    """
+    lines, samples = values.shape
+    if glt.line.max(initial=-1) >= lines or glt.sample.max(initial=-1) >= samples:
+        raise InputError(
+            f"{source}: the look-up table points to line {glt.line.max() + 1}, sample {glt.sample.max() + 1} of a "
+            f"scene of {lines} lines and {samples} samples; radiance and observation are not of one granule"
+        )
+    ortho = np.full(glt.line.shape, nodata, dtype=values.dtype)
+    for start in range(0, len(ortho), _LINES_AT_ONCE):  # index arrays are large; a few lines at once
+        rows = slice(start, start + _LINES_AT_ONCE)
+        line, sample = glt.line[rows], glt.sample[rows]
+        seen = (line >= 0) & (sample >= 0)
+        ortho[rows][seen] = values[line[seen], sample[seen]]
+    return ortho

@@ -1,0 +1,111 @@
+"""Small scenes held in memory, for tests of what happens after masking."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from spectf_cloud.products import CloudMask, Preview
+from spectf_cloud.scene import NODATA, Glt, Grid, Location, Scene
+from spectf_cloud.sensor import Sensor
+
+WGS84 = (
+    'GEOGCS["WGS 84",DATUM["WGS_1984",SPHEROID["WGS 84",6378137,298.257223563]],'
+    'PRIMEM["Greenwich",0],UNIT["degree",0.0174532925199433],AUTHORITY["EPSG","4326"]]'
+)
+PREVIEW_NM = np.array([640.0, 550.0, 460.0, 1380.0, 1420.0, 1890.0])
+TAGS = {"SPECTF_VERSION": "0.0.test", "SPECTF_WEIGHTS": "v-test", "SPECTF_THRESHOLD": "0.5"}
+
+
+@dataclass
+class ArrayCube:
+    """Values in memory, read as a file would be."""
+
+    values: np.ndarray
+    sensor: Sensor | None = None
+    band_names: tuple[str, ...] = ()
+    place: Location | None = None
+    table: Glt | None = None
+    map_grid: Grid | None = None
+    path: Path = Path("EMIT_L1B_RAD_001_20230401T101112_2309101_003.nc")
+    name: str = "EMIT_L1B_RAD_001_20230401T101112_2309101_003"
+    nodata: float = NODATA
+    lines_per_chunk: int = 1
+    lines: int = field(init=False)
+    samples: int = field(init=False)
+    bands: int = field(init=False)
+
+    def __post_init__(self):
+        self.lines, self.samples, self.bands = self.values.shape
+
+    def read(self, start, stop, bands=None):
+        block = self.values[start:stop]
+        return block if bands is None else block[..., bands]
+
+    def location(self):
+        return self.place
+
+    def glt(self):
+        return self.table
+
+    def grid(self):
+        return self.map_grid
+
+
+def make_scene(lines, samples, *, location=None, glt=None, grid=None, path=None):
+    """A scene of constant radiance; only its shape and its place matter here."""
+    sensor = Sensor("six bands", PREVIEW_NM, np.full(6, 8.0))
+    radiance = ArrayCube(np.ones((lines, samples, 6), np.float32), sensor, place=location, table=glt, map_grid=grid)
+    if path is not None:
+        radiance.path = path
+    observation = ArrayCube(np.ones((lines, samples, 2)), path=Path("EMIT_L1B_OBS_001_20230401T101112_2309101_003.nc"))
+    return Scene(radiance.name, sensor, radiance, observation, 0, 1)
+
+
+def make_mask(scene, seed=0, threshold=0.5, preview=True):
+    """Smooth blobs of high probability, a no-data border on the right."""
+    rng = np.random.default_rng(seed)
+    line, sample = np.mgrid[: scene.lines, : scene.samples]
+    probability = np.zeros((scene.lines, scene.samples))
+    for _ in range(5):
+        y, x = rng.uniform(0, scene.lines), rng.uniform(0, scene.samples)
+        size = rng.uniform(0.05, 0.15) * max(scene.lines, scene.samples)
+        probability = np.maximum(probability, np.exp(-((line - y) ** 2 + (sample - x) ** 2) / (2 * size**2)))
+    probability = probability.astype(np.float32)
+    edge = max(1, scene.samples // 20)
+    seen = None
+    if preview:
+        ground = rng.uniform(0.05, 0.25, 6) * rng.uniform(0.8, 1.2, (scene.lines, scene.samples, 1))
+        seen = (ground * [1, 1, 1, 0.05, 0.05, 0.05] + 0.6 * probability[..., None]).astype(np.float32)
+        seen[:, -edge:] = np.nan
+        seen = Preview(PREVIEW_NM, seen)
+    probability[:, -edge:] = NODATA
+    return CloudMask(scene, probability, threshold, TAGS, seen)
+
+
+def sheared_location(lines, samples, lon0=10.0, lat0=45.0, step=0.0005):
+    """Longitudes and latitudes of a track that does not run north."""
+    line, sample = np.mgrid[:lines, :samples]
+    lon = lon0 + step * (0.9 * sample + 0.3 * line)
+    lat = lat0 - step * (0.9 * line - 0.3 * sample)
+    return Location(lon, lat, np.full(lon.shape, 120.0))
+
+
+def nearest_glt(location, step=0.0005):
+    """The table that sends every map pixel to the sensor pixel nearest to it, by brute force."""
+    lon, lat = location.lon_deg.ravel(), location.lat_deg.ravel()
+    west, north = lon.min() - step / 2, lat.max() + step / 2
+    width, height = int((lon.max() - west) / step) + 1, int((north - lat.min()) / step) + 1
+    x = west + step * (np.arange(width) + 0.5)
+    y = north - step * (np.arange(height) + 0.5)
+    square = (x[None, :, None] - lon) ** 2 + (y[:, None, None] - lat) ** 2
+    nearest = square.argmin(axis=-1)
+    seen = square.min(axis=-1) < step**2
+    line, sample = np.unravel_index(nearest, location.lon_deg.shape)
+    return Glt(
+        np.where(seen, line, -1).astype(np.int32),
+        np.where(seen, sample, -1).astype(np.int32),
+        (west, step, 0.0, north, 0.0, -step),
+        WGS84,
+    )
