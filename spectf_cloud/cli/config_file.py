@@ -1,0 +1,39 @@
+"""``--config FILE``: option values from YAML, below what is typed and what the environment says."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def _use_as_defaults(context: typer.Context, path: Path | None) -> Path | None:
+    """Make the file's values the command's defaults; ``deploy-pt: {proba: true}`` or plain ``proba: true``."""
+    if path is None:
+        return None
+    from spectf_cloud.config import read_yaml
+    from spectf_cloud.errors import ConfigError
+
+    content = read_yaml(path)
+    values = content.get(context.info_name or "", content)
+    if not isinstance(values, dict):
+        raise ConfigError(f"{path}: '{context.info_name}' must hold 'option: value' lines")
+    values = {str(key).replace("-", "_"): value for key, value in values.items()}
+    known = {parameter.name for parameter in context.command.params} - {"config", "help"}
+    unknown = sorted(set(values) - known)
+    if unknown:
+        raise ConfigError(f"{path}: {context.info_name} has no option {', '.join(unknown)}")
+    context.default_map = {**(context.default_map or {}), **values}
+    return path
+
+
+ConfigFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--config",
+        help="YAML of option values; typed and environment values win.",
+        is_eager=True,
+        callback=_use_as_defaults,
+    ),
+]

@@ -1,0 +1,122 @@
+"""What a command says while it works and when it is done: a bar, log lines or JSON events."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+import typer
+
+Verbose = Annotated[int, typer.Option("-v", "--verbose", count=True, help="Say more; twice for debugging.")]
+Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="Say nothing but errors.")]
+Json = Annotated[bool, typer.Option("--json", help="One JSON event a line on standard output, for programs.")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace outputs that exist.")]
+
+_SECONDS_BETWEEN_LOG_LINES = 10.0
+_SECONDS_BETWEEN_EVENTS = 0.25
+
+logger = logging.getLogger("spectf_cloud")
+
+
+@dataclass(frozen=True)
+class Reporter:
+    """Where a command's words go: people read standard error and output, programs read JSON events."""
+
+    json: bool = False
+    quiet: bool = False
+    verbose: int = 0
+
+    def __post_init__(self) -> None:
+        level = logging.ERROR if self.quiet else (logging.WARNING, logging.INFO, logging.DEBUG)[min(self.verbose, 2)]
+        handler = logging.StreamHandler(sys.stderr)
+        handler.setFormatter(_LowerCaseLevel("%(levelname)s: %(message)s"))
+        logger.handlers[:] = [handler]
+        logger.setLevel(level)
+        logger.propagate = False
+
+    @contextmanager
+    def progress(self, what: str, unit: str) -> Iterator[Callable[[int, int], None]]:
+        """A function to call with (done, total); shown as suits the place it runs in."""
+        if self.json:
+            yield _throttled(lambda done, total, rate: self.event("progress", done=done, total=total, rate=rate))
+        elif self.quiet:
+            yield lambda done, total: None
+        elif sys.stderr.isatty():
+            with _bar(what, unit) as update:
+                yield update
+        else:
+            yield _throttled(
+                lambda done, total, rate: print(
+                    f"{what}: {done / total:.0%}, {rate:,.0f} {unit}/s, {_eta(done, total, rate)} left", file=sys.stderr
+                ),
+                _SECONDS_BETWEEN_LOG_LINES,
+            )
+
+    def event(self, kind: str, **fields: Any) -> None:
+        """One JSON object on its own line of standard output."""
+        print(json.dumps({"event": kind, **fields}, default=str), flush=True)
+
+    def done(self, fields: Mapping[str, Any], *lines: str) -> None:
+        """The result: all fields for programs, the lines for people."""
+        if self.json:
+            self.event("done", **fields)
+        elif not self.quiet:
+            for line in lines:
+                print(line)
+
+
+class _LowerCaseLevel(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        record.levelname = record.levelname.lower()
+        return super().format(record)
+
+
+def _throttled(
+    show: Callable[[int, int, float], None], seconds: float = _SECONDS_BETWEEN_EVENTS
+) -> Callable[[int, int], None]:
+    """Call ``show(done, total, rate per second)`` no more often than that, and always at the end."""
+    start = last = time.monotonic()
+
+    def update(done: int, total: int) -> None:
+        nonlocal last
+        now = time.monotonic()
+        if now - last >= seconds or (done >= total and now - start > 2.0):
+            last = now
+            show(done, total, done / max(now - start, 1e-9))
+
+    return update
+
+
+@contextmanager
+def _bar(what: str, unit: str) -> Iterator[Callable[[int, int], None]]:
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TaskProgressColumn(),
+        TextColumn("{task.fields[rate]}"),
+        TimeRemainingColumn(),
+        TextColumn("left"),
+    )
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(what, total=None, rate="")
+        start = time.monotonic()
+
+        def update(done: int, total: int) -> None:
+            rate = done / max(time.monotonic() - start, 1e-9)
+            bar.update(task, completed=done, total=total, rate=f"{rate:,.0f} {unit}/s")
+
+        yield update
+
+
+def _eta(done: int, total: int, rate: float) -> str:
+    seconds = round((total - done) / rate) if rate > 0 else 0
+    return f"{seconds // 60}:{seconds % 60:02d}"

@@ -1,0 +1,137 @@
+"""One scene from input files to every product asked for: what ``deploy-pt`` does."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from spectf_cloud.config import ArchSpec, read_arch_spec
+from spectf_cloud.dataset import open_cube, open_scene, role
+from spectf_cloud.errors import InputError, UsageError
+from spectf_cloud.inference.predict import Fidelity
+from spectf_cloud.masking import Progress, mask_scene
+from spectf_cloud.memory import parse_bytes
+from spectf_cloud.outputs import check_output
+from spectf_cloud.products.mask import CloudMask
+from spectf_cloud.scene import NODATA, Scene
+from spectf_cloud.sensor import PUBLISHED_DROP_NM
+from spectf_cloud.weights import BUILTIN
+
+
+@dataclass(frozen=True)
+class DeployJob:
+    """Everything ``deploy-pt`` can be told. `out` is the mask; `probability` adds ``OUT_prob.tif`` beside it."""
+
+    out: Path
+    radiance: Path
+    observation: Path | None = None
+    weights: str = BUILTIN
+    irradiance: Path | None = None
+    arch_spec: Path | None = None
+    threshold: float | None = None
+    device: str = "cpu"
+    fidelity: Fidelity = "faithful"
+    keep_bands: bool = False
+    probability: bool = False
+    ortho: Path | None = None
+    netcdf: Path | None = None
+    quicklook: Path | None = None
+    overwrite: bool = False
+    memory_limit: str | None = None
+
+    @property
+    def outputs(self) -> dict[str, Path]:
+        """Files this job writes, by kind."""
+        named = {
+            "mask": self.out,
+            "probability": self.out.with_name(f"{self.out.stem}_prob.tif") if self.probability else None,
+            "ortho": self.ortho,
+            "netcdf": self.netcdf,
+            "quicklook": self.quicklook,
+        }
+        return {kind: path for kind, path in named.items() if path is not None}
+
+
+@dataclass(frozen=True)
+class DeployReport:
+    """What came of a job. `cloud_fraction` is None where no pixel has data."""
+
+    scene: str
+    lines: int
+    samples: int
+    valid_pixels: int
+    cloud_fraction: float | None
+    threshold: float
+    outputs: Mapping[str, Path]
+    tags: Mapping[str, str]
+
+
+def deploy(job: DeployJob, progress: Progress | None = None) -> DeployReport:
+    """Mask one scene and write its products; outputs are checked before any work. Raises `SpectfError`."""
+    job = _with_roles_resolved(job)
+    inputs = [path for path in (job.radiance, job.observation) if path is not None]
+    for output in job.outputs.values():
+        check_output(output, overwrite=job.overwrite, inputs=inputs)
+    if len(set(path.resolve() for path in job.outputs.values())) < len(job.outputs):
+        raise UsageError("two outputs have the same name; give each its own")
+    scene = open_scene(job.radiance, job.observation)
+    if job.ortho is not None and scene.glt() is None and scene.grid() is None:
+        raise InputError(f"{scene.radiance.path} carries no GLT, so --ortho cannot be written; leave it out")
+    spec = read_arch_spec(job.arch_spec) if job.arch_spec else ArchSpec(None, PUBLISHED_DROP_NM)
+    mask = mask_scene(
+        scene,
+        weights=job.weights,
+        irradiance=job.irradiance,
+        threshold=job.threshold,
+        device=job.device,
+        fidelity=job.fidelity,
+        drop_nm=() if job.keep_bands else spec.drop_nm,
+        architecture=spec.architecture,
+        memory_limit_bytes=None if job.memory_limit is None else parse_bytes(job.memory_limit),
+        progress=progress,
+    )
+    _write(mask, job)
+    return _report(scene, mask, job)
+
+
+def _write(mask: CloudMask, job: DeployJob) -> None:
+    writers = {
+        "mask": mask.to_geotiff,
+        "probability": mask.to_probability_geotiff,
+        "ortho": mask.to_ortho,
+        "netcdf": mask.to_netcdf,
+        "quicklook": mask.to_quicklook,
+    }
+    for kind, path in job.outputs.items():
+        writers[kind](path, overwrite=job.overwrite)
+
+
+def _report(scene: Scene, mask: CloudMask, job: DeployJob) -> DeployReport:
+    valid = int(np.count_nonzero(mask.probability != NODATA))
+    return DeployReport(
+        scene=scene.name,
+        lines=scene.lines,
+        samples=scene.samples,
+        valid_pixels=valid,
+        cloud_fraction=mask.cloud_fraction if valid else None,
+        threshold=mask.threshold,
+        outputs=job.outputs,
+        tags=mask.tags,
+    )
+
+
+def _with_roles_resolved(job: DeployJob) -> DeployJob:
+    """Name roles given in another order, judged by what the files hold, before anything is written."""
+    if job.out.is_file():
+        try:
+            held = role(open_cube(job.out))
+        except InputError:
+            held = None
+        if held is not None:
+            raise UsageError(
+                f"OUTFP {job.out} is a file of {held}, which is never written over; the order is OUTFP OBSFP RDNFP"
+            )
+    return job

@@ -1,0 +1,57 @@
+"""How many lines of a scene fit in memory at once."""
+
+from __future__ import annotations
+
+import sys
+
+from spectf_cloud.errors import UsageError
+from spectf_cloud.scene import Scene
+
+_UNITS = {"": 1, "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "kib": 2**10, "mib": 2**20, "gib": 2**30}
+
+_DEFAULT_BLOCK_BYTES = 64 * 2**20
+# A block is held as read, selected and converted; a line's share of the result and its preview stays.
+_COPIES_OF_A_BLOCK = 4
+_RESULT_BYTES_PER_PIXEL = 4 + 6 * 4
+_WORKING_BYTES = 200 * 2**20
+
+
+def block_lines(scene: Scene, memory_limit_bytes: int | None = None) -> int:
+    """Lines to read at a time: whole chunks, about 64 MiB, fewer under a tighter limit.
+
+    Raises `UsageError` when not even the smallest block fits the limit.
+    """
+    line_bytes = scene.samples * (scene.radiance.bands * 4 + scene.observation.bands * 8)
+    chunk_lines = max(scene.radiance.lines_per_chunk, scene.observation.lines_per_chunk)
+    budget = _DEFAULT_BLOCK_BYTES
+    if memory_limit_bytes is not None:
+        fixed = _resident_bytes() + _WORKING_BYTES + scene.lines * scene.samples * _RESULT_BYTES_PER_PIXEL
+        budget = min(budget, (memory_limit_bytes - fixed) // _COPIES_OF_A_BLOCK)
+        needed = chunk_lines * line_bytes
+        if budget < needed:
+            least_mb = -(-(fixed + needed * _COPIES_OF_A_BLOCK) // 10**6)
+            raise UsageError(f"{scene.name} needs at least {least_mb} MB; raise --memory-limit")
+    return max(budget // line_bytes // chunk_lines, 1) * chunk_lines
+
+
+def parse_bytes(text: str) -> int:
+    """``1.5GB``, ``800 MiB`` or plain bytes as a number of bytes. Raises `UsageError`."""
+    compact = text.strip().lower().replace(" ", "")
+    number = compact.rstrip("bikmg")
+    try:
+        value = int(float(number) * _UNITS[compact[len(number) :]])
+    except (KeyError, ValueError, OverflowError):
+        raise UsageError(f"memory limit {text!r} is not understood; write for example 1.5GB or 800MB") from None
+    if value <= 0:
+        raise UsageError(f"memory limit {text!r} must be above zero")
+    return value
+
+
+def _resident_bytes() -> int:
+    """Peak resident memory of this process so far; a typical value where the system does not tell."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return 500 * 2**20
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
