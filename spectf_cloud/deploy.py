@@ -71,11 +71,11 @@ class DeployReport:
 
 def deploy(job: DeployJob, progress: Progress | None = None) -> DeployReport:
     """Mask one scene and write its products; outputs are checked before any work. Raises `SpectfError`."""
-    job = _with_roles_resolved(job)
+    _refuse_scene_as_output(job.out)
     inputs = [path for path in (job.radiance, job.observation) if path is not None]
     for output in job.outputs.values():
         check_output(output, overwrite=job.overwrite, inputs=inputs)
-    if len(set(path.resolve() for path in job.outputs.values())) < len(job.outputs):
+    if len({path.resolve() for path in job.outputs.values()}) < len(job.outputs):
         raise UsageError("two outputs have the same name; give each its own")
     scene = open_scene(job.radiance, job.observation)
     if job.ortho is not None and scene.glt() is None and scene.grid() is None:
@@ -123,15 +123,11 @@ def _report(scene: Scene, mask: CloudMask, job: DeployJob) -> DeployReport:
     )
 
 
-def _with_roles_resolved(job: DeployJob) -> DeployJob:
-    """Name roles given in another order, judged by what the files hold, before anything is written."""
-    if job.out.is_file():
-        try:
-            held = role(open_cube(job.out))
-        except InputError:
-            held = None
-        if held is not None:
-            raise UsageError(
-                f"OUTFP {job.out} is a file of {held}, which is never written over; the order is OUTFP OBSFP RDNFP"
-            )
-    return job
+def _refuse_scene_as_output(out: Path) -> None:
+    """A swapped call would write over the scene: judge by what the file holds."""
+    try:
+        held = role(open_cube(out))
+    except InputError:
+        return
+    if held is not None:
+        raise UsageError(f"OUTFP {out} holds {held} and is never written over; the order is OUTFP OBSFP RDNFP")

@@ -45,7 +45,7 @@ def atomic_output(target: Path, *, overwrite: bool = False) -> Iterator[Path]:
     try:
         yield temporary
         _as_umask_allows(temporary)
-        os.replace(temporary, target)
+        temporary.replace(target)
     except OSError as error:
         raise OutputError(f"{target}: could not be written: {error.strerror or error}") from error
     finally:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -58,34 +58,39 @@ class Grid:
     crs_wkt: str
 
 
-class Cube(Protocol):
-    """One open file of (lines, samples, bands), read by lines; each reader module provides one."""
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Cube(ABC):
+    """One open file of (lines, samples, bands), read by lines; each reader module provides one.
+
+    `sensor` is None where the file names no band centres. `lines_per_chunk` is how many lines the file
+    stores together: reading fewer costs as much.
+    """
 
     path: Path
     name: str
     lines: int
     samples: int
     bands: int
-    nodata: float
-    band_names: tuple[str, ...]
-    sensor: Sensor | None
-    lines_per_chunk: int
+    nodata: float = NODATA
+    band_names: tuple[str, ...] = ()
+    sensor: Sensor | None = None
+    lines_per_chunk: int = 1
 
+    @abstractmethod
     def read(self, start: int, stop: int, bands: NDArray[np.intp] | None = None) -> NDArray[np.floating]:
-        """Lines start to stop: (stop − start, samples, bands) in the file's units; a float type."""
-        ...
+        """Lines start to stop: (stop − start, samples, bands or chosen bands) in the file's units; floats."""
 
     def location(self) -> Location | None:
         """Longitude, latitude and elevation where the file carries them."""
-        ...
+        return None
 
     def glt(self) -> Glt | None:
         """The geographic look-up table where the file carries one."""
-        ...
+        return None
 
     def grid(self) -> Grid | None:
         """The georeference of the sensor grid where the file is orthorectified."""
-        ...
+        return None
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from spectf_cloud.errors import ConfigError, InputError
 
@@ -78,13 +78,12 @@ class Sensor:
     def emit(cls) -> Sensor:
         """EMIT's nominal 285 bands; real granules carry their own calibration."""
         x = (np.arange(_EMIT_BANDS) - 142) / 142
-        centre = np.polynomial.polynomial.polyval(x, _EMIT_CENTRE_NM)
-        width = np.polynomial.polynomial.polyval(x, _EMIT_FWHM_NM)
-        return cls("EMIT", centre, width)
+        centre_nm, fwhm_nm = (np.polynomial.Polynomial(c)(x) for c in (_EMIT_CENTRE_NM, _EMIT_FWHM_NM))
+        return cls("EMIT", centre_nm, fwhm_nm)
 
     @classmethod
     def from_values(
-        cls, name: str, wavelength: Sequence[float], fwhm: Sequence[float] | None, units: str | None, source: str
+        cls, name: str, wavelength: ArrayLike, fwhm: ArrayLike | None, units: str | None, source: str
     ) -> Sensor:
         """Resolve units once: centres and widths as a file gives them become nanometres.
 
@@ -95,14 +94,14 @@ class Sensor:
         if centres.size < 2:
             raise InputError(f"{source}: {centres.size} band centres; a spectrum needs at least two")
         factor = _nm_per_unit(units, centres, source)
-        if fwhm is None or len(fwhm) == 0:
+        if fwhm is None:
             order = np.argsort(centres, kind="stable")
             widths = np.empty_like(centres)
             widths[order] = np.gradient(centres[order])
         else:
             widths = np.asarray(fwhm, dtype=np.float64)
         try:
-            return cls(name, centres * factor, widths * factor)
+            return cls(name, np.multiply(centres, factor), np.multiply(widths, factor))
         except InputError as error:
             raise InputError(f"{source}: {error}") from error
 

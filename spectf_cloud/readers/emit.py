@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spectf_cloud.errors import InputError
-from spectf_cloud.scene import NODATA, Glt, Grid, Location
+from spectf_cloud.scene import NODATA, Cube, Glt, Location
 from spectf_cloud.sensor import Sensor
 
 #: The variable that each kind of granule carries.
@@ -20,23 +20,17 @@ _VARIABLES = ("radiance", "obs")
 _MAX_CHUNK_CACHE_BYTES = 512 * 2**20
 
 
-@dataclass(frozen=True, eq=False)
-class EmitCube:
-    """A `spectf_cloud.scene.Cube` over the ``radiance`` or ``obs`` variable of an EMIT L1B file."""
+@dataclass(frozen=True, eq=False, kw_only=True)
+class EmitCube(Cube):
+    """A cube over the ``radiance`` or ``obs`` variable of an EMIT L1B file.
 
-    path: Path
+    Contiguous storage has an `offset` and is mapped; chunked storage is read through the open `file`.
+    """
+
     variable: str
     dtype: np.dtype[np.generic]
     offset: int | None
     file: h5py.File | None
-    name: str
-    lines: int
-    samples: int
-    bands: int
-    nodata: float
-    band_names: tuple[str, ...]
-    sensor: Sensor | None
-    lines_per_chunk: int
 
     def read(self, start: int, stop: int, bands: NDArray[np.intp] | None = None) -> NDArray[np.floating]:
         """(stop − start, samples, bands or chosen bands) in the file's units."""
@@ -77,10 +71,6 @@ class EmitCube:
             )
         return Glt(line, sample, geotransform, crs_wkt)
 
-    def grid(self) -> Grid | None:
-        """EMIT L1B is never delivered orthorectified."""
-        return None
-
 
 def open_cube(path: Path) -> EmitCube:
     """Open an EMIT L1B RAD or OBS file. Raises `InputError`."""
@@ -94,10 +84,14 @@ def open_cube(path: Path) -> EmitCube:
             )
         data = file[found[0]]
         if data.ndim != 3 or data.dtype.kind != "f" or 0 in data.shape:
-            raise InputError(f"{path}: /{found[0]} must be (lines, samples, bands) floats, not {data.shape} {data.dtype}")
+            raise InputError(
+                f"{path}: /{found[0]} must be (lines, samples, bands) floats, not {data.shape} {data.dtype}"
+            )
         lines, samples, bands = data.shape
-        # A null offset: storage was never written, or is chunked. External storage reads another file.
-        contiguous = data.chunks is None and data.external is None and data.id.get_offset() is not None
+        if data.external:
+            raise InputError(f"{path}: /{found[0]} keeps its data in other files, which are never followed")
+        # No offset: chunked, or never written.
+        contiguous = data.chunks is None and data.id.get_offset() is not None
         chunk_lines = data.chunks[0] if data.chunks else 1
         return EmitCube(
             path=path,

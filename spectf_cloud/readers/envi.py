@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from spectf_cloud.errors import InputError
 from spectf_cloud.readers.envi_header import EnviHeader, read_header
-from spectf_cloud.scene import NODATA, Glt, Grid, Location
+from spectf_cloud.scene import NODATA, Cube, Grid
 from spectf_cloud.sensor import Sensor
 
 _DATA_SUFFIXES = ("", ".img", ".bil", ".bip", ".bsq", ".dat", ".raw", ".bin")
@@ -19,20 +19,11 @@ _DATA_SUFFIXES = ("", ".img", ".bil", ".bip", ".bsq", ".dat", ".raw", ".bin")
 _AXES = {"bil": (0, 2, 1), "bip": (0, 1, 2), "bsq": (1, 2, 0)}
 
 
-@dataclass(frozen=True, eq=False)
-class EnviCube:
-    """A `spectf_cloud.scene.Cube` over an ENVI pair; `path` is the data file."""
+@dataclass(frozen=True, eq=False, kw_only=True)
+class EnviCube(Cube):
+    """A cube over an ENVI pair; `path` is the data file. Location and GLT come in files of their own."""
 
-    path: Path
     header: EnviHeader
-    name: str
-    lines: int
-    samples: int
-    bands: int
-    nodata: float
-    band_names: tuple[str, ...]
-    sensor: Sensor | None
-    lines_per_chunk: int = field(default=1, init=False)
 
     def read(self, start: int, stop: int, bands: NDArray[np.intp] | None = None) -> NDArray[np.floating]:
         """(stop − start, samples, bands or chosen bands); float32, or float64 where the file is that."""
@@ -50,14 +41,6 @@ class EnviCube:
             if scale is not None:
                 operate(values, (scale if bands is None else scale[bands]).astype(np.float32), out=values)
         return values
-
-    def location(self) -> Location | None:
-        """ENVI deliveries keep location in a file of its own."""
-        return None
-
-    def glt(self) -> Glt | None:
-        """ENVI deliveries keep the look-up table in a file of its own."""
-        return None
 
     def grid(self) -> Grid | None:
         """The header's ``map info``, read by GDAL."""
