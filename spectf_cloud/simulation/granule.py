@@ -1,0 +1,216 @@
+"""`simulate_granule`: a configuration in, the files of a granule out."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Literal, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spectf_cloud.errors import InputError, OutputError, UsageError
+from spectf_cloud.outputs import atomic_output, check_output
+from spectf_cloud.resources import resource
+from spectf_cloud.sensor import Sensor
+from spectf_cloud.simulation import emit_netcdf, geometry, truth
+from spectf_cloud.simulation.presets import Preset, preset
+from spectf_cloud.simulation.scene import SimulatedScene, draw_scene
+
+FloatArray = NDArray[np.float64]
+Float32Array = NDArray[np.float32]
+Format = Literal["netcdf", "envi", "both"]
+#: Called with lines done and lines in all.
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class SimulationConfig:
+    """What to simulate.
+
+    Attributes
+    ----------
+    lines, samples
+        Size; ignored with ``like``.
+    seed
+        Everything random follows from it.
+    preset
+        Kind of scene, see `spectf_cloud.simulation.presets.PRESETS`.
+    start
+        Time of the first line, with its zone; drawn from the seed by default.
+    format
+        ``netcdf``, ``envi`` or ``both``.
+    compressed
+        netCDF in compressed chunks instead of contiguous as delivered.
+    like
+        An EMIT OBS netCDF whose geometry, location and GLT to use.
+    surfaces
+        A library of surface reflectance to draw the land from (ENVI spectral library or CSV).
+    irradiance
+        Solar irradiance, .npy (n, 2) nm, uW cm-2 nm-1; by default the one of the package.
+    workers
+        Threads; the number changes no byte of the output.
+    significant_bits
+        Bits of the radiance's mantissa to keep (1–23), for smaller compressed files; all by default.
+    """
+
+    lines: int = 1280
+    samples: int = 1242
+    seed: int = 0
+    preset: str = "mixed"
+    start: datetime | None = None
+    format: Format = "netcdf"
+    compressed: bool = False
+    like: Path | None = None
+    surfaces: Path | None = None
+    irradiance: Path | None = None
+    workers: int = 1
+    significant_bits: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.like is None and (self.lines < 8 or self.samples < 8):
+            raise UsageError(f"a scene of {self.lines} x {self.samples} is too small; make it 8 x 8 or more")
+        if self.seed < 0:
+            raise UsageError(f"the seed must be 0 or more, not {self.seed}")
+        if self.workers < 1:
+            raise UsageError(f"workers must be 1 or more, not {self.workers}")
+        if self.format not in get_args(Format):
+            raise UsageError(f"format must be one of {', '.join(get_args(Format))}, not {self.format!r}")
+        if self.significant_bits is not None and not 1 <= self.significant_bits <= 23:
+            raise UsageError(f"significant bits must lie within 1–23, not {self.significant_bits}")
+        if self.start is not None and self.start.tzinfo is None:
+            raise UsageError("the start time needs a zone, such as 2024-07-01T10:30:00Z")
+
+
+@dataclass(frozen=True)
+class SimulatedGranule:
+    """The files written: netCDF and ENVI forms of radiance, observation and location, and the truth."""
+
+    truth: Path
+    radiance: Path | None = None
+    observation: Path | None = None
+    envi_radiance: Path | None = None
+    envi_observation: Path | None = None
+    envi_location: Path | None = None
+
+    def paths(self) -> dict[str, Path]:
+        """The files that there are, by attribute name."""
+        return {name: path for name, path in asdict(self).items() if path is not None}
+
+
+def simulate_scene(config: SimulationConfig) -> SimulatedScene:
+    """Draw the scene of a configuration, without computing its radiance."""
+    kind = preset(config.preset)
+    irradiance = _read_irradiance(config.irradiance or resource("irr.npy"))
+    return draw_scene(Sensor.emit(), _place(config, kind), irradiance, kind, config.seed, least_classes=4)
+
+
+def simulate_granule(
+    outdir: Path, config: SimulationConfig, *, overwrite: bool = False, progress: Progress | None = None
+) -> SimulatedGranule:
+    """Simulate a scene and write it as an EMIT granule with its truth.
+
+    Radiance is computed and written line by line; a full granule needs less than 1 GB. Nothing is left behind
+    on failure.
+
+    Parameters
+    ----------
+    outdir
+        Folder, made if missing.
+    progress
+        Called with lines done and lines in all.
+
+    Raises
+    ------
+    OutputError
+        When a file exists and ``overwrite`` is false, or cannot be written.
+    InputError
+        When ``like``, ``surfaces`` or ``irradiance`` of the configuration cannot be used.
+    """
+    scene = simulate_scene(config)
+    try:
+        outdir.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"{outdir}: cannot make this folder: {error.strerror}") from error
+    granule = _name(outdir, config, scene.geometry.start)
+    with ExitStack() as stack:
+        for path in granule.paths().values():
+            check_output(path, overwrite=overwrite)
+        temporary = {
+            name: stack.enter_context(atomic_output(path, overwrite=overwrite))
+            for name, path in granule.paths().items()
+        }
+        attributes = {"simulation": _summary(config)}
+        if "observation" in temporary:
+            emit_netcdf.write_observation(temporary["observation"], scene.geometry, attributes, config.compressed)
+        lines = radiance_lines(scene, config.workers, config.significant_bits, progress)
+        if "radiance" in temporary:
+            emit_netcdf.write_radiance(
+                temporary["radiance"], scene.geometry, scene.sensor, lines, attributes, config.compressed
+            )
+        truth.write_truth(temporary["truth"], scene.truth(), attributes)
+    return granule
+
+
+def radiance_lines(
+    scene: SimulatedScene, workers: int = 1, significant_bits: int | None = None, progress: Progress | None = None
+) -> Iterator[Float32Array]:
+    """The radiance of a scene line by line: (samples, bands) float32, uW cm-2 sr-1 nm-1."""
+    lines = scene.shape[0]
+
+    def compute(line: int) -> Float32Array:
+        return _rounded(scene.radiance_line(line), significant_bits)
+
+    with ThreadPoolExecutor(workers) as pool:
+        waiting: list[Future[Float32Array]] = []
+        for line in range(lines + 2 * workers):
+            if line < lines:
+                waiting.append(pool.submit(compute, line))
+            if line >= 2 * workers:
+                yield waiting.pop(0).result()
+                if progress:
+                    progress(line - 2 * workers + 1, lines)
+
+
+def _place(config: SimulationConfig, kind: Preset) -> geometry.Geometry:
+    if config.like is not None:
+        return geometry.read_obs(config.like)
+    rng = np.random.default_rng([config.seed, 2])
+    overpass = geometry.draw_overpass(rng, config.start, kind.latitude_deg, kind.relief_m)
+    return geometry.synthesise((config.lines, config.samples), overpass, rng)
+
+
+def _name(outdir: Path, config: SimulationConfig, start: datetime) -> SimulatedGranule:
+    radiance, observation = emit_netcdf.granule_names(start)
+    return SimulatedGranule(outdir / "truth.tif", outdir / radiance, outdir / observation)
+
+
+def _summary(config: SimulationConfig) -> str:
+    shown = {key: value for key, value in asdict(config).items() if key != "workers" and value is not None}
+    return ", ".join(f"{key}={os.fspath(v) if isinstance(v, Path) else v}" for key, v in shown.items())
+
+
+def _read_irradiance(path: Path) -> FloatArray:
+    try:
+        table = np.load(path, allow_pickle=False)
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: not a .npy table of solar irradiance ({error})") from error
+    if table.ndim != 2 or table.shape[1] != 2:
+        raise InputError(f"{path}: solar irradiance must be (n, 2) nm and uW cm-2 nm-1, not {table.shape}")
+    result: FloatArray = table.astype(np.float64)
+    return result
+
+
+def _rounded(radiance: Float32Array, significant_bits: int | None) -> Float32Array:
+    """Round the mantissa to some bits, half to even upwards; -9999 stays itself."""
+    if significant_bits is None or significant_bits >= 23:
+        return radiance
+    drop = 23 - significant_bits
+    bits = radiance.view(np.uint32)
+    rounded = ((bits + np.uint32(1 << (drop - 1))) >> np.uint32(drop)) << np.uint32(drop)
+    return np.where(radiance == geometry.NODATA, radiance, rounded.view(np.float32))
