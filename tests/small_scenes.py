@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+
 from spectf_cloud.products import CloudMask, Preview
 from spectf_cloud.scene import NODATA, Glt, Grid, Location, Scene
 from spectf_cloud.sensor import Sensor

@@ -127,9 +127,7 @@ class CloudMask:
         try:
             import xarray
         except ImportError as error:
-            raise MissingExtraError(
-                "to_xarray needs xarray; install it with: pip install xarray"
-            ) from error
+            raise MissingExtraError("to_xarray needs xarray; install it with: pip install xarray") from error
         dims = ("downtrack", "crosstrack")
         valid = np.where(self.probability >= 0, self.probability, np.float32(np.nan))
         flags = {"flag_values": np.array([0, 1], np.uint8), "flag_meanings": "clear cloud", "_FillValue": MASK_NODATA}

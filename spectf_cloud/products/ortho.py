@@ -15,7 +15,7 @@ from spectf_cloud.errors import InputError
 from spectf_cloud.outputs import atomic_output
 from spectf_cloud.products.mask import MASK_NODATA, CloudMask
 from spectf_cloud.products.profiles import MASK
-from spectf_cloud.scene import Glt
+from spectf_cloud.scene import Glt, Grid
 
 _LINES_AT_ONCE = 256
 T = TypeVar("T", bound=np.generic)
@@ -28,6 +28,7 @@ def write_ortho(mask: CloudMask, path: Path, overwrite: bool = False) -> None:
     neither, `OutputError` when the file cannot be written.
     """
     grid, glt = mask.scene.grid(), mask.scene.glt()
+    place: Grid | Glt
     if grid is not None:
         values, place = mask.mask, grid
     elif glt is not None:
