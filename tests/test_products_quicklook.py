@@ -52,6 +52,16 @@ def test_outline_is_the_inner_rim_of_clouds_only():
     assert not panels.outline(np.ones((5, 5), bool), np.zeros((5, 5), bool), 2).any()
 
 
+def test_clouds_are_washed_and_the_rest_is_left_alone():
+    picture = np.full((12, 12, 3), 255, np.uint8)
+    cloud = np.zeros((12, 12), bool)
+    cloud[2:10, 2:10] = True
+    drawn = panels.outlined(picture, cloud, np.zeros_like(cloud))
+    assert (drawn[~cloud] == 255).all()
+    assert (drawn[2:4, 2:10] == panels.OUTLINE).all()
+    assert (drawn[4:8, 4:8] == panels.TINT).all()
+
+
 def test_no_rim_against_nodata():
     cloud = np.ones((6, 6), bool)
     elsewhere = np.zeros_like(cloud)

@@ -11,12 +11,15 @@ Rgb = NDArray[np.uint8]
 Flags = NDArray[np.bool_]
 
 OUTLINE = (255, 20, 120)
+# A little of the outline's colour over clouds, so that inside is told from outside; TINT is that on white.
+_WASH = 0.14
+TINT = (255, 222, 236)
 HATCH_BACKGROUND, HATCH_LINE = (222, 224, 227), (190, 194, 199)
 CLEAR_COLOUR, CLOUD_COLOUR = (46, 74, 98), (255, 255, 255)
 
 # A picture's percentiles are settled by this many pixels.
 _ENOUGH_PIXELS = 200_000
-_GAMMA = 1 / 1.6
+_GAMMA = 1 / 2
 
 
 def true_colour(reflectance: FloatArray) -> Rgb:
@@ -59,6 +62,14 @@ def colour_map(steps: int = 256) -> Rgb:
     return _oklab_to_rgb(lightness, chroma * np.cos(hue), chroma * np.sin(hue))
 
 
+def outlined(picture: Rgb, cloud: Flags, elsewhere: Flags) -> Rgb:
+    """``picture`` with a rim around the (lines, samples) areas ``cloud`` and a faint wash within."""
+    colour = np.array(OUTLINE, np.uint8)
+    washed = (picture * (1 - _WASH) + colour * _WASH + 0.5).astype(np.uint8)
+    rim = outline(cloud, elsewhere, width=2)
+    return np.where(rim[..., None], colour, np.where(cloud[..., None], washed, picture))
+
+
 def outline(cloud: Flags, elsewhere: Flags, width: int) -> Flags:
     """The rim, ``width`` pixels wide and inside, of the (lines, samples) areas ``cloud``.
 
@@ -79,8 +90,8 @@ def hatched(lines: int, samples: int) -> Rgb:
 
 def _percentiles(values: FloatArray, low: float, high: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Two percentiles of each band over pixels with data, from an even choice; 0 and 1 when none has."""
-    flat = values.reshape(-1, values.shape[-1])
-    chosen = flat[:: max(1, len(flat) // _ENOUGH_PIXELS)]
+    step = max(1, round((values.shape[0] * values.shape[1] / _ENOUGH_PIXELS) ** 0.5))
+    chosen = values[::step, ::step].reshape(-1, values.shape[-1])
     chosen = chosen[np.isfinite(chosen).all(axis=1)]
     if not len(chosen):
         return np.zeros(values.shape[-1]), np.ones(values.shape[-1])

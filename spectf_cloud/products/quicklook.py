@@ -85,11 +85,10 @@ def _panels(mask: CloudMask, size: tuple[int, int]) -> list[_Panel]:
         outlined_on = picture(panels.true_colour(reflectance[..., :3]))
         shown.append(_Panel(f"True colour  {_band_text(nm[:3])}", Image.fromarray(outlined_on)))
         vapour = picture(panels.vapour_colour(reflectance[..., 3:]))
-        shown.append(_Panel(f"Water vapour  {_band_text(nm[3:])}", Image.fromarray(vapour)))
+        shown.append(_Panel(f"False colour  {_band_text(nm[3:])}", Image.fromarray(vapour)))
     probability = picture(panels.probability_colour(mask.probability))
     shown.append(_Panel("Cloud probability", Image.fromarray(probability)))
-    rim = panels.outline(cloud, nodata, width=2)
-    outlined = np.where(rim[..., None], np.array(panels.OUTLINE, np.uint8), outlined_on)
+    outlined = panels.outlined(outlined_on, cloud, nodata)
     shown.append(_Panel("Cloud mask", Image.fromarray(outlined)))
     return shown
 
@@ -156,7 +155,7 @@ class _Page:
 
     def _draw_legend(self, y: int) -> None:
         unit, x = self.unit, self.left
-        x = self._swatch(x, y, "cloud outline", None)
+        x = self._swatch(x, y, "cloud", None)
         x = self._swatch(x, y, "no data", Image.fromarray(panels.hatched(unit, 2 * unit)))
         self._colour_bar(x + unit, y)
         tags = self.mask.tags
@@ -170,7 +169,7 @@ class _Page:
         """A small sample and its meaning; returns where the next one may start."""
         box = (x, y, x + 2 * self.unit - 1, y + self.unit - 1)
         if picture is None:
-            self.pen.rectangle(box, outline=panels.OUTLINE, width=2)
+            self.pen.rectangle(box, fill=panels.TINT, outline=panels.OUTLINE, width=2)
         else:
             self.page.paste(picture, (x, y))
             self.pen.rectangle(box, outline=_FRAME)
