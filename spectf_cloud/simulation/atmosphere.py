@@ -74,7 +74,8 @@ def rayleigh_depth(wavelength_nm: FloatArray) -> FloatArray:
 
 def rayleigh_above(wavelength_nm: FloatArray, height_km: float) -> FloatArray:
     """Rayleigh optical depth above a height (bands,)."""
-    return rayleigh_depth(wavelength_nm) * np.exp(-height_km / RAYLEIGH_HEIGHT_KM)
+    above: FloatArray = rayleigh_depth(wavelength_nm) * np.exp(-height_km / RAYLEIGH_HEIGHT_KM)
+    return above
 
 
 def aerosol_above(wavelength_nm: FloatArray, height_km: float, air: Air) -> FloatArray:

@@ -22,6 +22,7 @@ OCTAVES = 16
 #: Two-term Henyey–Greenstein: weight of the forward term, asymmetry of the backward one.
 FORWARD_WEIGHT = 0.955
 BACKWARD = {"liquid": -0.6, "ice": -0.3}
+SHARPEST = 0.985
 _INITIAL_HALVINGS = 14
 
 
@@ -78,11 +79,15 @@ def particles(wavelength_nm: FloatArray, radius_um: float, phase: Phase) -> Part
 
 
 def legendre_moments(asymmetry: FloatArray, phase: Phase, count: int) -> FloatArray:
-    """(bands, count) moments of a two-term Henyey–Greenstein function with the given mean cosine."""
+    """(bands, count) moments of a two-term Henyey–Greenstein function with the given mean cosine.
+
+    Where particles absorb so much that hardly anything is scattered back, the backward term shrinks.
+    """
     backward = BACKWARD[phase]
-    forward = (asymmetry - (1 - FORWARD_WEIGHT) * backward) / FORWARD_WEIGHT
+    share = np.maximum(FORWARD_WEIGHT, (asymmetry - backward) / (SHARPEST - backward))[:, None]
+    forward = (asymmetry[:, None] - (1 - share) * backward) / share
     order = np.arange(count)
-    moments: FloatArray = FORWARD_WEIGHT * forward[:, None] ** order + (1 - FORWARD_WEIGHT) * backward**order
+    moments: FloatArray = share * forward**order + (1 - share) * backward**order
     return moments
 
 
@@ -109,7 +114,9 @@ class Layers:
     spherical_albedo: FloatArray
 
 
-def double(start: FloatArray, steps: int, matter: Particles, phase: Phase, cosines: tuple[float, float]) -> list[Layers]:
+def double(
+    start: FloatArray, steps: int, matter: Particles, phase: Phase, cosines: tuple[float, float]
+) -> list[Layers]:
     """Reflection and transmission of layers start·2^k, k = 0…steps, of scatterers.
 
     The doubling method (van de Hulst 1963; Hansen and Travis 1974) for the azimuthal mean, with delta-M
@@ -157,7 +164,9 @@ def _thin_layer(depth: FloatArray, albedo: FloatArray, moments: FloatArray, mu: 
     return reflect, transmit
 
 
-def _add_to_itself(reflect: FloatArray, transmit: FloatArray, direct: FloatArray, flux: FloatArray) -> tuple[FloatArray, ...]:
+def _add_to_itself(
+    reflect: FloatArray, transmit: FloatArray, direct: FloatArray, flux: FloatArray
+) -> tuple[FloatArray, ...]:
     """R and T of two equal layers on top of each other; ``direct`` (bands, mu) is the unscattered beam."""
     incoming, outgoing = direct[:, None, :], direct[:, :, None]
     pair = (reflect * flux) @ reflect
@@ -170,7 +179,9 @@ def _add_to_itself(reflect: FloatArray, transmit: FloatArray, direct: FloatArray
     return doubled, through
 
 
-def _integrate(reflect: FloatArray, transmit: FloatArray, depth: FloatArray, mu: FloatArray, flux: FloatArray) -> Layers:
+def _integrate(
+    reflect: FloatArray, transmit: FloatArray, depth: FloatArray, mu: FloatArray, flux: FloatArray
+) -> Layers:
     sun, view = STREAMS, STREAMS + 1
     passed = np.exp(-depth[:, None] / mu) + flux @ transmit
     return Layers(

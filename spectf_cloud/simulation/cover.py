@@ -64,7 +64,8 @@ class Land:
 
     def dominant(self) -> NDArray[np.uint8]:
         """(lines, samples) number of the class with the largest share."""
-        return np.array(self.classes, dtype=np.uint8)[self.shares.argmax(axis=0)]
+        dominant: NDArray[np.uint8] = np.array(self.classes, dtype=np.uint8)[self.shares.argmax(axis=0)]
+        return dominant
 
 
 def draw_liquid(shape: tuple[int, int], preset: Preset, rng: Generator) -> CloudLayer:
@@ -86,9 +87,7 @@ def draw_ice(shape: tuple[int, int], preset: Preset, rng: Generator) -> CloudLay
     return CloudLayer(thickness, np.clip(top, 6.0, 15.5).astype(np.float32))
 
 
-def direct_light(
-    layers: dict[str, CloudLayer], step: tuple[float, float], cos_sun: float
-) -> Float32Array:
+def direct_light(layers: dict[str, CloudLayer], step: tuple[float, float], cos_sun: float) -> Float32Array:
     """(lines, samples) share of direct sunlight that reaches the ground past clouds elsewhere, 0–1.
 
     Each layer's optical thickness is carried along ``step`` (lines, samples per km of height) for its base,
@@ -121,10 +120,9 @@ def _displaced(layer: CloudLayer, step: tuple[float, float], phase: str) -> Floa
 
 def draw_land(shape: tuple[int, int], preset: Preset, rng: Generator, least: int = 1) -> Land:
     """Patches of the preset's surface classes, ``least`` of them or more, with soft borders and texture."""
-    chance = {name: weight for name, weight in preset.land.items()}
-    present = [name for name, weight in chance.items() if rng.random() < weight]
-    missing = [name for name in chance if name not in present]
-    while len(present) < min(least, len(chance)):
+    present = [name for name, weight in preset.land.items() if rng.random() < weight]
+    missing = [name for name in preset.land if name not in present]
+    while len(present) < min(least, len(preset.land)):
         present.append(missing.pop(0))
     patterns = [fields.power_law(shape, LAND_SLOPE, rng) for _ in present]
     shares = fields.soft_choice(patterns, 6.0, [0.0] * len(present))

@@ -167,9 +167,9 @@ def synthesise(shape: tuple[int, int], overpass: Overpass, rng: np.random.Genera
     line, sample = np.meshgrid(*(np.arange(side) - side / 2 for side in shape), indexing="ij")
     per_deg = np.array([_KM_PER_DEG * np.cos(np.deg2rad(overpass.lat_deg)), _KM_PER_DEG])
     to_degrees = np.array([along, across]).T / per_deg[:, None]
-    lon = overpass.lon_deg + to_degrees[0, 0] * line + to_degrees[0, 1] * sample
-    lat = overpass.lat_deg + to_degrees[1, 0] * line + to_degrees[1, 1] * sample
-    elev = overpass.ground_m + overpass.relief_m * fields.power_law(shape, 3.8, rng).astype(np.float64)
+    lon = _snap(overpass.lon_deg + to_degrees[0, 0] * line + to_degrees[0, 1] * sample, 2.0**-23)
+    lat = _snap(overpass.lat_deg + to_degrees[1, 0] * line + to_degrees[1, 1] * sample, 2.0**-23)
+    elev = _snap(overpass.ground_m + overpass.relief_m * fields.power_law(shape, 3.8, rng).astype(np.float64), 2.0**-7)
     slope, aspect = _slope(elev, along, across)
     obs = _observe(overpass, sample, lon, lat, slope, aspect, heading_deg)
     edge = _outside_swath(shape)
@@ -179,6 +179,11 @@ def synthesise(shape: tuple[int, int], overpass: Overpass, rng: np.random.Genera
     origin = np.array([overpass.lon_deg, overpass.lat_deg]) - to_degrees @ np.array([shape[0] / 2, shape[1] / 2])
     glt_x, glt_y, geotransform = lookup_table(shape, origin, to_degrees, edge)
     return Geometry(obs, lon, lat, elev, glt_x, glt_y, geotransform, WGS84, overpass.start)
+
+
+def _snap(values: FloatArray, step: float) -> FloatArray:
+    """Round to a step that needs few bits, centimetres here, so that files compress."""
+    return np.rint(values / step) * step
 
 
 def _heading_deg(overpass: Overpass) -> float:

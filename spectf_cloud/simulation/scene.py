@@ -139,7 +139,12 @@ class SimulatedScene:
         return 1 - self.clear_sky.direct * (1 - light * slope)[:, None]
 
     def _cloud_over(
-        self, phase: str, thickness: Float32Array, top_km: Float32Array, pixels: Indices, beneath: tuple[Float32Array, ...]
+        self,
+        phase: str,
+        thickness: Float32Array,
+        top_km: Float32Array,
+        pixels: Indices,
+        beneath: tuple[Float32Array, ...],
     ) -> tuple[Float32Array, Float32Array]:
         """A cloud layer laid over what is beneath it.
 
