@@ -133,9 +133,7 @@ class _Stream:
         wavelength_nm = self.scene.sensor.wavelength_nm[self.kept]
         return np.array([np.abs(wavelength_nm - wanted).argmin() for wanted in PREVIEW_NM])
 
-    def run(
-        self, lines_per_block: int, progress: Progress | None
-    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    def run(self, lines_per_block: int, progress: Progress | None) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Probability (lines, samples) with −9999, and preview reflectance (lines, samples, 6) with NaN."""
         scene = self.scene
         probability = np.full((scene.lines, scene.samples), NODATA, np.float32)

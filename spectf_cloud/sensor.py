@@ -101,7 +101,7 @@ class Sensor:
         else:
             widths = np.asarray(fwhm, dtype=np.float64)
         try:
-            return cls(name, np.multiply(centres, factor), np.multiply(widths, factor))
+            return cls(name, centres * factor, widths * factor)
         except InputError as error:
             raise InputError(f"{source}: {error}") from error
 

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import h5py
 import numpy as np
+import rasterio
+from rasterio.crs import CRS
+from rasterio.errors import NotGeoreferencedWarning
 
 OBS_NAMES = (
     "Path length (sensor-to-ground in meters)",
@@ -21,7 +27,8 @@ OBS_NAMES = (
     "UTC Time",
     "Earth-sun distance (AU)",
 )
-WAVELENGTH_NM = np.linspace(400.0, 2400.0, 12)
+# As netCDF stores them, so that every format can hold the same numbers.
+WAVELENGTH_NM = np.linspace(400.0, 2400.0, 12).astype(np.float32).astype(np.float64)
 FWHM_NM = np.full(12, 9.0)
 _ENVI_CODE = {"u1": 1, "i2": 2, "i4": 3, "f4": 4, "f8": 5}
 _ENVI_ORDER = {"bil": (0, 2, 1), "bip": (0, 1, 2), "bsq": (2, 0, 1)}
@@ -76,7 +83,7 @@ def write_emit(
                     file[f"location/{key}"] = column.astype(np.int32)
                     file[f"location/{key}"].attrs["_FillValue"] = np.array([glt_fill], np.int32)
                 file.attrs["geotransform"] = [10.0, 0.0005, 0.0, 50.0, 0.0, -0.0005]
-                file.attrs["spatial_ref"] = "EPSG:4326"
+                file.attrs["spatial_ref"] = CRS.from_epsg(4326).to_wkt()
     return paths
 
 
@@ -112,8 +119,8 @@ def write_envi(
 def wavelength_fields(factor: float = 1.0, units: str | None = "Nanometers") -> dict[str, str]:
     """Header fields of the band centres and widths, divided by ``factor``."""
     fields = {
-        "wavelength": "{" + ", ".join(f"{value / factor:.6f}" for value in WAVELENGTH_NM) + "}",
-        "fwhm": "{" + ",\n ".join(f"{value / factor:.6f}" for value in FWHM_NM) + "}",
+        "wavelength": "{" + ", ".join(f"{value / factor!r}" for value in WAVELENGTH_NM.tolist()) + "}",
+        "fwhm": "{" + ",\n ".join(f"{value / factor!r}" for value in FWHM_NM.tolist()) + "}",
     }
     return fields if units is None else fields | {"wavelength units": units}
 
@@ -129,3 +136,12 @@ def write_envi_scene(folder: Path, data: Arrays, stem: str = "ang1_{}_v1") -> tu
     write_envi(radiance, data.radiance, fields=wavelength_fields() | {"data ignore value": "-9999"})
     write_envi(obs, data.obs, dtype="<f8", fields=obs_fields())
     return radiance, obs
+
+
+@contextmanager
+def raster(path: Path) -> Iterator[rasterio.DatasetReader]:
+    """Reopen a written raster; small scenes without location are meant to have no georeference."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", NotGeoreferencedWarning)
+        with rasterio.open(path) as dataset:
+            yield dataset

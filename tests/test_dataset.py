@@ -3,9 +3,10 @@ import shutil
 import numpy as np
 import pytest
 
-from files import OBS_NAMES, WAVELENGTH_NM, arrays, obs_fields, write_emit, write_envi, write_envi_scene
 from spectf_cloud.dataset import find_observation, open_scene
 from spectf_cloud.errors import InputError
+
+from files import OBS_NAMES, WAVELENGTH_NM, arrays, obs_fields, write_emit, write_envi, write_envi_scene
 
 
 def test_all_four_pairings_give_the_same_scene(tmp_path):
@@ -89,12 +90,12 @@ def test_roles_are_judged_by_content(tmp_path):
 def test_shapes_that_differ_name_both_files(tmp_path):
     rad, _ = write_emit(tmp_path, arrays())
     write_envi(tmp_path / "other_obs", arrays(lines=6).obs, fields=obs_fields())
-    with pytest.raises(InputError, match="7 lines x 5 samples but .*other_obs is 6 x 5"):
+    with pytest.raises(InputError, match=r"7 lines x 5 samples but .*other_obs is 6 x 5"):
         open_scene(rad, tmp_path / "other_obs")
 
 
 def test_what_is_not_a_scene_is_named(tmp_path):
-    rad, obs = write_emit(tmp_path, arrays())
+    _, obs = write_emit(tmp_path, arrays())
     text = tmp_path / "text.nc"
     text.write_text("not netCDF")
     plain = tmp_path / "plain.img"

@@ -2,9 +2,10 @@ import h5py
 import numpy as np
 import pytest
 
-from files import FWHM_NM, WAVELENGTH_NM, arrays, write_emit
 from spectf_cloud.errors import InputError
 from spectf_cloud.readers import emit
+
+from files import FWHM_NM, WAVELENGTH_NM, arrays, write_emit
 
 
 @pytest.mark.parametrize(

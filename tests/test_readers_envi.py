@@ -4,9 +4,10 @@ import rasterio
 from rasterio.crs import CRS
 from rasterio.transform import from_origin
 
-from files import WAVELENGTH_NM, arrays, wavelength_fields, write_envi
 from spectf_cloud.errors import InputError
 from spectf_cloud.readers import envi
+
+from files import WAVELENGTH_NM, arrays, wavelength_fields, write_envi
 
 
 @pytest.mark.parametrize("interleave", ["bil", "bip", "bsq"])
@@ -85,8 +86,8 @@ def broken(tmp_path, edit):
         (lambda t: t.replace("lines = 7", "lines = 8"), "is truncated"),
         (lambda t: t.replace("data type = 4", "data type = 6"), "data type 6"),
         (lambda t: t.replace("interleave = bil", "interleave = zigzag"), "interleave must be"),
-        (lambda t: t.replace("400.000000, ", ""), "'wavelength' lists 11 values for 12 bands"),
-        (lambda t: t.replace("400.000000", "violet"), "'wavelength' must be a number"),
+        (lambda t: t.replace("400.0, ", ""), "'wavelength' lists 11 values for 12 bands"),
+        (lambda t: t.replace("{400.0,", "{violet,"), "'wavelength' must be a number"),
         (lambda t: t.replace("Nanometers", "furlongs"), "wavelength units 'furlongs'"),
         (lambda t: t + "lines = 9\n", "given twice"),
         (lambda t: t + "band names = {a, b", "never close"),

@@ -37,7 +37,7 @@ def test_units_are_resolved_to_nanometres(units, factor):
 
 
 def test_unknown_units_name_the_file():
-    with pytest.raises(InputError, match="scene.hdr: wavelength units 'furlongs'"):
+    with pytest.raises(InputError, match=r"scene\.hdr: wavelength units 'furlongs'"):
         Sensor.from_values("s", [1.0, 2.0], None, "furlongs", "scene.hdr")
 
 

@@ -21,7 +21,9 @@ def test_equals_the_published_toa_of_a_real_cube(reference):
 
 def test_formula_of_one_pixel():
     # pi * 2 * 1.01² / (160 * cos 60°)
-    toa = toa_reflectance(np.array([[2.0]], np.float32), reflectance_per_radiance(np.array([160.0]), 1.01), np.array([60.0]))
+    toa = toa_reflectance(
+        np.array([[2.0]], np.float32), reflectance_per_radiance(np.array([160.0]), 1.01), np.array([60.0])
+    )
     assert toa[0, 0] == pytest.approx(np.pi * 2 * 1.01**2 / 80, rel=1e-6)
 
 
