@@ -4,16 +4,18 @@ import base64
 import io
 import math
 import re
+import signal
 import sys
 
 import numpy as np
 import pytest
 from PIL import Image
-from small_scenes import TAGS, make_mask, make_scene, sheared_location
 
 from spectf_cloud.errors import InputError, MissingExtraError, OutputError, UsageError
 from spectf_cloud.products import CloudMask
 from spectf_cloud.scene import NODATA
+
+from small_scenes import TAGS, make_mask, make_scene, nearest_glt, sheared_location
 
 
 def one_row(values, threshold=0.5):
@@ -73,6 +75,23 @@ def test_each_product_is_the_same_bytes_again_and_needs_overwrite(method, tmp_pa
     getattr(mask, method)(str(path), overwrite=True)
     assert path.read_bytes() == first
     assert [file.name for file in tmp_path.iterdir()] == ["product.tif"]
+
+
+@pytest.mark.parametrize("method", ["to_geotiff", "to_probability_geotiff", "to_ortho", "to_netcdf", "to_quicklook"])
+def test_a_full_disk_is_an_error_that_leaves_nothing(method, tmp_path):
+    resource = pytest.importorskip("resource")
+    location = sheared_location(20, 30)
+    mask = make_mask(make_scene(20, 30, location=location, glt=nearest_glt(location)))
+    before = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (500, hard))
+    try:
+        with pytest.raises(OutputError, match=r"product\.tif: could not be written"):
+            getattr(mask, method)(tmp_path / "product.tif")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        signal.signal(signal.SIGXFSZ, before)
+    assert not list(tmp_path.iterdir())
 
 
 def test_xarray_holds_probability_mask_and_place():

@@ -9,12 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import rasterio
 from numpy.typing import NDArray
 from rasterio.control import GroundControlPoint
 from rasterio.crs import CRS
 from rasterio.errors import NotGeoreferencedWarning
-from rasterio.io import DatasetReader
+from rasterio.io import DatasetReader, MemoryFile
 from rasterio.transform import Affine
 
 from spectf_cloud.outputs import atomic_output
@@ -98,12 +97,16 @@ def write_geotiff(
     """Write ``values`` (lines, samples) with overviews. Raises `OutputError`."""
     height, width = values.shape
     options = {**profile.geotiff(), **georeference.options(), "height": height, "width": width}
-    with atomic_output(path, overwrite=overwrite) as temporary, warnings.catch_warnings():
-        warnings.simplefilter("ignore", NotGeoreferencedWarning)  # some scenes have no place to give
-        with rasterio.open(temporary, "w", **options) as dataset:
-            dataset.write(values, 1)
-            profile.describe(dataset, tags)
-            dataset.build_overviews(_overview_factors(height, width), profile.overviews)
+    # In memory first: on a full disk GDAL crashes or leaves a truncated file without an error.
+    with MemoryFile() as memory:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", NotGeoreferencedWarning)  # some scenes have no place to give
+            with memory.open(**options) as dataset:
+                dataset.write(values, 1)
+                profile.describe(dataset, tags)
+                dataset.build_overviews(_overview_factors(height, width), profile.overviews)
+        with atomic_output(path, overwrite=overwrite) as temporary:
+            temporary.write_bytes(memory.getbuffer())
 
 
 def _overview_factors(height: int, width: int) -> list[int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -32,7 +33,8 @@ def write_netcdf(mask: CloudMask, path: Path, overwrite: bool = False) -> None:
     interpolated look-up pixels are not kept. Raises `OutputError`.
     """
     scene, glt, location = mask.scene, mask.scene.glt(), mask.scene.location()
-    with atomic_output(path, overwrite=overwrite) as temporary, h5netcdf.File(temporary, "w") as file:
+    content = io.BytesIO()  # in memory first: on a full disk HDF5 cannot close its file
+    with h5netcdf.File(content, "w") as file:
         file.dimensions = {"downtrack": scene.lines, "crosstrack": scene.samples, "bands": len(BANDS)}
         if glt is not None:
             file.dimensions["ortho_y"], file.dimensions["ortho_x"] = glt.line.shape
@@ -42,6 +44,8 @@ def write_netcdf(mask: CloudMask, path: Path, overwrite: bool = False) -> None:
             _write_location(file, location)
         if glt is not None:
             _write_glt(file, glt)
+    with atomic_output(path, overwrite=overwrite) as temporary:
+        temporary.write_bytes(content.getbuffer())
 
 
 def _write_bands(file: h5netcdf.File, mask: CloudMask, *, located: bool) -> None:

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
-import rasterio
 from numpy.typing import NDArray
 from rasterio.crs import CRS
+from rasterio.io import MemoryFile
 from rasterio.transform import Affine
 
 from spectf_cloud.errors import InputError
@@ -41,12 +41,13 @@ def write_ortho(mask: CloudMask, path: Path, overwrite: bool = False) -> None:
         )
     height, width = values.shape
     crs, transform = CRS.from_wkt(place.crs_wkt), Affine.from_gdal(*place.geotransform)
-    with (
-        atomic_output(path, overwrite=overwrite) as temporary,
-        rasterio.open(temporary, "w", **MASK.cog(), height=height, width=width, crs=crs, transform=transform) as file,
-    ):
-        file.write(values, 1)
-        MASK.describe(file, mask.tags)
+    # In memory first: on a full disk GDAL can leave a truncated file without an error.
+    with MemoryFile() as memory:
+        with memory.open(**MASK.cog(), height=height, width=width, crs=crs, transform=transform) as dataset:
+            dataset.write(values, 1)
+            MASK.describe(dataset, mask.tags)
+        with atomic_output(path, overwrite=overwrite) as temporary:
+            temporary.write_bytes(memory.getbuffer())
 
 
 def through_glt(values: NDArray[T], glt: Glt, nodata: float, source: str) -> NDArray[T]:

@@ -62,11 +62,11 @@ def colour_map(steps: int = 256) -> Rgb:
     return _oklab_to_rgb(lightness, chroma * np.cos(hue), chroma * np.sin(hue))
 
 
-def outlined(picture: Rgb, cloud: Flags, elsewhere: Flags) -> Rgb:
+def outlined(picture: Rgb, cloud: Flags, elsewhere: Flags, width: int) -> Rgb:
     """``picture`` with a rim around the (lines, samples) areas ``cloud`` and a faint wash within."""
     colour = np.array(OUTLINE, np.uint8)
     washed = (picture * (1 - _WASH) + colour * _WASH + 0.5).astype(np.uint8)
-    rim = outline(cloud, elsewhere, width=2)
+    rim = outline(cloud, elsewhere, width)
     return np.where(rim[..., None], colour, np.where(cloud[..., None], washed, picture))
 
 

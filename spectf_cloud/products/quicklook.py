@@ -19,7 +19,8 @@ from spectf_cloud.outputs import atomic_output
 from spectf_cloud.products import panels
 from spectf_cloud.products.mask import CLOUD, MASK_NODATA, CloudMask
 
-_LARGEST_PANEL = 960
+# A granule of 1280 lines is shown pixel for pixel.
+_LARGEST_PANEL = 1280
 _SMALL_PANEL = 640
 _PAPER, _INK, _FAINT, _FRAME = (250, 250, 248), (24, 28, 34), (104, 110, 118), (150, 155, 162)
 _PAGE_ASPECT = 1.25
@@ -88,7 +89,8 @@ def _panels(mask: CloudMask, size: tuple[int, int]) -> list[_Panel]:
         shown.append(_Panel(f"False colour  {_band_text(nm[3:])}", Image.fromarray(vapour)))
     probability = picture(panels.probability_colour(mask.probability))
     shown.append(_Panel("Cloud probability", Image.fromarray(probability)))
-    outlined = panels.outlined(outlined_on, cloud, nodata)
+    rim_width = 2 if size[0] > mask.scene.lines else 1
+    outlined = panels.outlined(outlined_on, cloud, nodata, rim_width)
     shown.append(_Panel("Cloud mask", Image.fromarray(outlined)))
     return shown
 
@@ -107,7 +109,7 @@ class _Page:
     def __init__(self, mask: CloudMask, shown: list[_Panel]) -> None:
         self.mask, self.shown = mask, shown
         self.panel_width, self.panel_height = shown[0].picture.size
-        self.unit = max(14, min(24, round((self.panel_width + self.panel_height) / 60)))  # size of plain text, px
+        self.unit = max(14, min(36, round((self.panel_width + self.panel_height) / 60)))  # size of plain text, px
         self.margin = 2 * self.unit
         self.cell_width = max(self.panel_width, 18 * self.unit)
         self.cell_height = self.panel_height + 2 * self.unit
