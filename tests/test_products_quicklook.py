@@ -56,7 +56,7 @@ def test_clouds_are_washed_and_the_rest_is_left_alone():
     picture = np.full((12, 12, 3), 255, np.uint8)
     cloud = np.zeros((12, 12), bool)
     cloud[2:10, 2:10] = True
-    drawn = panels.outlined(picture, cloud, np.zeros_like(cloud))
+    drawn = panels.outlined(picture, cloud, np.zeros_like(cloud), 2)
     assert (drawn[~cloud] == 255).all()
     assert (drawn[2:4, 2:10] == panels.OUTLINE).all()
     assert (drawn[4:8, 4:8] == panels.TINT).all()

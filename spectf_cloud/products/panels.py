@@ -34,10 +34,10 @@ def true_colour(reflectance: FloatArray) -> Rgb:
 def vapour_colour(reflectance: FloatArray) -> Rgb:
     """(lines, samples, 3) reflectance in water-vapour bands to RGB; NaN becomes black.
 
-    Black is zero. White is at least 0.02, so that a cloudless sky is dark rather than amplified noise.
+    Black is zero. White is at least 0.05, so that a cloudless sky is dark rather than amplified noise.
     """
     _, high = _percentiles(reflectance, 1, 99.5)
-    return _stretch(reflectance, np.zeros(3), np.maximum(high, 0.02))
+    return _stretch(reflectance, np.zeros(3), np.maximum(high, 0.05))
 
 
 def probability_colour(probability: FloatArray) -> Rgb:
