@@ -211,13 +211,6 @@ class CloudTable:
     two_way: Float32Array
     spherical_albedo: Float32Array
 
-    def locate(self, thickness: NDArray[np.floating]) -> tuple[NDArray[np.intp], Float32Array]:
-        """Lower node and weight of the upper one, each (n,), for optical thicknesses (n,)."""
-        last = len(self.thickness) - 2
-        node = np.clip(np.searchsorted(self.thickness, thickness, side="right") - 1, 0, last)
-        low, high = self.thickness[node], self.thickness[node + 1]
-        return node, np.clip((thickness - low) / (high - low), 0.0, 1.0).astype(np.float32)
-
 
 def tabulate(wavelength_nm: FloatArray, radius_um: float, phase: Phase, cosines: tuple[float, float]) -> CloudTable:
     """The table of one kind of cloud for one sun and view direction (cosines of their zenith angles)."""

@@ -16,6 +16,7 @@ Generator = np.random.Generator
 
 #: Slopes of the power spectra.
 CLOUD_SLOPE, LAND_SLOPE, TEXTURE_SLOPE, WATER_SLOPE = 2.9, 3.2, 2.0, 3.0
+LEAST_CLASSES = 4
 #: A water cloud of optical thickness tau is this many km thick, times the root of tau.
 LIQUID_DEPTH_KM = 0.25
 ICE_DEPTH_KM = 0.5
@@ -118,11 +119,11 @@ def _displaced(layer: CloudLayer, step: tuple[float, float], phase: str) -> Floa
     return shadow.reshape(lines, samples)
 
 
-def draw_land(shape: tuple[int, int], preset: Preset, rng: Generator, least: int = 1) -> Land:
-    """Patches of the preset's surface classes, ``least`` of them or more, with soft borders and texture."""
+def draw_land(shape: tuple[int, int], preset: Preset, rng: Generator) -> Land:
+    """Patches of the preset's surface classes, four of them where it has so many, with soft borders and texture."""
     present = [name for name, weight in preset.land.items() if rng.random() < weight]
     missing = [name for name in preset.land if name not in present]
-    while len(present) < min(least, len(preset.land)):
+    while len(present) < min(LEAST_CLASSES, len(preset.land)):
         present.append(missing.pop(0))
     patterns = [fields.power_law(shape, LAND_SLOPE, rng) for _ in present]
     shares = fields.soft_choice(patterns, 6.0, [0.0] * len(present))

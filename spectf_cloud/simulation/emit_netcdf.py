@@ -13,7 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spectf_cloud.sensor import Sensor
-from spectf_cloud.simulation.geometry import NODATA, OBS_BANDS, SPACING_DEG, Geometry
+from spectf_cloud.simulation.geometry import NODATA, OBS_BANDS, Geometry
+from spectf_cloud.simulation.glt import SPACING_DEG
+from spectf_cloud.simulation.overpass import LINE_S
 
 Float32Array = NDArray[np.float32]
 
@@ -101,7 +103,7 @@ def _describe(file: h5netcdf.File, geometry: Geometry, attributes: dict[str, str
     rows, columns = geometry.glt_x.shape
     file.dimensions.update({"downtrack": lines, "crosstrack": samples, "ortho_y": rows, "ortho_x": columns})
     start = geometry.start
-    stop = start + timedelta(seconds=lines * 0.0092)
+    stop = start + timedelta(seconds=lines * LINE_S)
     good = geometry.lon > NODATA
     file.attrs.update(
         {

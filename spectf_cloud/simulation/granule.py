@@ -18,9 +18,11 @@ from spectf_cloud.errors import InputError, OutputError, UsageError
 from spectf_cloud.outputs import atomic_output, check_output
 from spectf_cloud.resources import resource
 from spectf_cloud.sensor import Sensor
-from spectf_cloud.simulation import emit_netcdf, envi, geometry, truth
+from spectf_cloud.simulation import emit_netcdf, envi, geometry, overpass, truth
+from spectf_cloud.simulation.draw import draw_scene
+from spectf_cloud.simulation.library import read_library
 from spectf_cloud.simulation.presets import Preset, preset
-from spectf_cloud.simulation.scene import SimulatedScene, draw_scene
+from spectf_cloud.simulation.scene import SimulatedScene
 
 FloatArray = NDArray[np.float64]
 Float32Array = NDArray[np.float32]
@@ -107,8 +109,10 @@ class SimulatedGranule:
 def simulate_scene(config: SimulationConfig) -> SimulatedScene:
     """Draw the scene of a configuration, without computing its radiance."""
     kind = preset(config.preset)
-    irradiance = _read_irradiance(config.irradiance or resource("irr.npy"))
-    return draw_scene(Sensor.emit(), _place(config, kind), irradiance, kind, config.seed, least_classes=4)
+    irradiance = read_irradiance(config.irradiance or resource("irr.npy"))
+    sensor = Sensor.emit()
+    library = read_library(config.surfaces, sensor.wavelength_nm) if config.surfaces else None
+    return draw_scene(sensor, _place(config, kind), irradiance, kind, config.seed, library)
 
 
 def simulate_granule(
@@ -196,8 +200,8 @@ def _place(config: SimulationConfig, kind: Preset) -> geometry.Geometry:
     if config.like is not None:
         return geometry.read_obs(config.like)
     rng = np.random.default_rng([config.seed, 2])
-    overpass = geometry.draw_overpass(rng, config.start, kind.latitude_deg, kind.relief_m)
-    return geometry.synthesise((config.lines, config.samples), overpass, rng)
+    path = overpass.draw_overpass(rng, config.start, kind.latitude_deg, kind.relief_m)
+    return overpass.synthesise((config.lines, config.samples), path, rng)
 
 
 def _file_names(form: Format, start: datetime) -> dict[str, str]:
@@ -216,7 +220,7 @@ def _summary(config: SimulationConfig) -> str:
     return ", ".join(f"{key}={os.fspath(v) if isinstance(v, Path) else v}" for key, v in shown.items())
 
 
-def _read_irradiance(path: Path) -> FloatArray:
+def read_irradiance(path: Path) -> FloatArray:
     try:
         table = np.load(path, allow_pickle=False)
     except (OSError, ValueError) as error:

@@ -8,14 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spectf_cloud.sensor import Sensor
-from spectf_cloud.simulation import atmosphere, clouds, cover, fields, noise
+from spectf_cloud.simulation import cover, noise
 from spectf_cloud.simulation.atmosphere import Air, Angles, AtmosphereTable
 from spectf_cloud.simulation.clouds import CloudTable
 from spectf_cloud.simulation.cover import CloudLayer, Land
 from spectf_cloud.simulation.geometry import COSINE_I, NODATA, SUN_DISTANCE, SUN_ZENITH, Geometry
-from spectf_cloud.simulation.presets import Preset
+from spectf_cloud.simulation.lookup import along, along_both, locate
 from spectf_cloud.simulation.surfaces import CLASSES
-from spectf_cloud.toa import resample_irradiance
 
 FloatArray = NDArray[np.float64]
 Float32Array = NDArray[np.float32]
@@ -78,11 +77,16 @@ class SimulatedScene:
         """
         samples = self.shape[1]
         pixels = np.arange(line * samples, (line + 1) * samples)
+        radiance = self.noisy_radiance(pixels, np.random.default_rng([self.seed, 1, line]))
+        outside = ~self.geometry.seen(pixels)
+        radiance[outside] = NODATA
+        return radiance
+
+    def noisy_radiance(self, pixels: Indices, rng: np.random.Generator) -> Float32Array:
+        """Radiance (n, bands) float32 with noise of pixels given by their flat index, uW cm-2 sr-1 nm-1."""
         radiance = self.radiance(pixels)
         sigma = noise.noise_sigma(radiance, self.sensor.wavelength_nm)
-        rng = np.random.default_rng([self.seed, 1, line])
         radiance += sigma * rng.standard_normal(radiance.shape, dtype=np.float32)
-        radiance[~self.geometry.valid[line]] = NODATA
         return radiance
 
     def radiance(self, pixels: Indices) -> Float32Array:
@@ -96,8 +100,8 @@ class SimulatedScene:
     def reflectance(self, pixels: Indices) -> Float32Array:
         """Noise-free TOA reflectance (n, bands) float32 of pixels given by their flat index."""
         sky = self.clear_sky
-        water = _locate(sky.water_cm, self.water_cm.ravel()[pixels])
-        gas, path = _along(sky.gas[:, 0], water), _along(sky.path[:, 0], water)
+        water = locate(sky.water_cm, self.water_cm.ravel()[pixels])
+        gas, path = along(sky.gas[:, 0], water), along(sky.path[:, 0], water)
         ground = self.ground(pixels)
         up = ground / (1 - sky.albedo * ground)
         toa = path + gas * sky.scattering * self._illumination(pixels) * up
@@ -155,19 +159,20 @@ class SimulatedScene:
         """
         sky, table = self.clear_sky, self.cloud_tables[phase]
         toa, ground = beneath
-        node = table.locate(thickness)
-        own, through = _along(table.reflectance, node), _along(table.two_way, node)
-        back = _along(table.spherical_albedo, node)
-        water = _locate(sky.water_cm, self.water_cm.ravel()[pixels])
+        node = locate(table.thickness, thickness)
+        own, through = along(table.reflectance, node), along(table.two_way, node)
+        back = along(table.spherical_albedo, node)
+        water = locate(sky.water_cm, self.water_cm.ravel()[pixels])
         half = 0.5 * (cover.LIQUID_DEPTH_KM * np.sqrt(thickness) if phase == "liquid" else cover.ICE_DEPTH_KM)
-        level = _locate(sky.heights_km, top_km)
-        deep = _locate(sky.heights_km, top_km - np.minimum(DEPTH_OF_LIGHT_KM[phase], half))
-        path = _along_both(sky.path, water, level)
-        gas = _along_both(sky.gas, water, deep)
-        air = _along(sky.rayleigh_two_way, level) / (1 - _along(sky.rayleigh_albedo, level) * back)
-        trapped = 1 / (1 - back * ground)
-        lit = path + air * gas * own + through * trapped * (toa - path)
-        return lit, back + through * trapped * ground
+        level = locate(sky.heights_km, top_km)
+        deep = locate(sky.heights_km, top_km - np.minimum(DEPTH_OF_LIGHT_KM[phase], half))
+        path = along_both(sky.path, water, level)
+        gas = along_both(sky.gas, water, deep)
+        air = along(sky.rayleigh_two_way, level) / (1 - along(sky.rayleigh_albedo, level) * back)
+        trapped: Float32Array = np.float32(1) / (1 - back * ground)
+        lit: Float32Array = path + air * gas * own + through * trapped * (toa - path)
+        albedo: Float32Array = back + through * trapped * ground
+        return lit, albedo
 
     def truth(self) -> dict[str, Float32Array]:
         """Truth layers by name, each (lines, samples) float32; -9999 (255 in the mask) outside the swath."""
@@ -190,83 +195,3 @@ class SimulatedScene:
             name: np.where(outside, 255 if name == "mask" else NODATA, layer).astype(np.float32)
             for name, layer in layers.items()
         }
-
-
-def draw_scene(
-    sensor: Sensor,
-    geometry: Geometry,
-    irradiance: FloatArray,
-    preset: Preset,
-    seed: int,
-    library: dict[str, FloatArray] | None = None,
-    least_classes: int = 1,
-) -> SimulatedScene:
-    """Draw a scene of a preset. The same arguments give the same scene.
-
-    Parameters
-    ----------
-    irradiance
-        (n, 2) nm, uW cm-2 nm-1 at 1 AU.
-    library
-        Surface spectra per class, (spectra, bands); see `cover.draw_spectra`.
-    least_classes
-        Surface classes to have at least.
-    """
-    rng = np.random.default_rng([seed, 0])
-    shape = geometry.shape
-    angles = geometry.mean_angles()
-    ground = geometry.elev[geometry.valid]
-    air = Air(
-        water_cm=float(rng.choice(preset.water_cm) * rng.lognormal(0.0, 0.3)),
-        ozone_du=float(rng.uniform(260, 400)),
-        aerosol_depth=float(min(rng.gamma(1.6, 0.08), 0.6)),
-        angstrom=float(rng.uniform(0.7, 1.7)),
-        ground_km=float(np.clip(ground.mean() / 1000, 0.0, 5.0)),
-    )
-    layers = {"liquid": cover.draw_liquid(shape, preset, rng), "ice": cover.draw_ice(shape, preset, rng)}
-    land = cover.draw_land(shape, preset, rng, least_classes)
-    vapour = np.clip(1 + 0.08 * fields.power_law(shape, cover.WATER_SLOPE, rng), 0.65, 1.35)
-    cosines = (angles.cos_sun, angles.cos_view)
-    radii: dict[clouds.Phase, float] = {"liquid": rng.uniform(7, 15), "ice": rng.uniform(20, 45)}
-    return SimulatedScene(
-        sensor=sensor,
-        geometry=geometry,
-        seed=seed,
-        layers=layers,
-        land=land,
-        spectra=cover.draw_spectra(land, sensor.wavelength_nm, rng, library),
-        light=cover.direct_light(layers, geometry.shadow_step(), angles.cos_sun),
-        water_cm=(air.water_cm * vapour).astype(np.float32),
-        air=air,
-        angles=angles,
-        irradiance=resample_irradiance(irradiance, sensor.wavelength_nm, sensor.fwhm_nm),
-        clear_sky=atmosphere.tabulate(sensor, irradiance, angles, air),
-        cloud_tables={
-            phase: clouds.tabulate(sensor.wavelength_nm, radius, phase, cosines) for phase, radius in radii.items()
-        },
-    )
-
-
-Place = tuple[Indices, Float32Array]
-
-
-def _locate(nodes: FloatArray, values: NDArray[np.floating]) -> Place:
-    """Lower node and weight of the upper one, each (n,), for linear interpolation; clamped at the ends."""
-    node = np.clip(np.searchsorted(nodes, values, side="right") - 1, 0, len(nodes) - 2)
-    weight = (values - nodes[node]) / (nodes[node + 1] - nodes[node])
-    return node, np.clip(weight, 0.0, 1.0).astype(np.float32)
-
-
-def _along(table: Float32Array, place: Place) -> Float32Array:
-    """(n, bands) interpolated along the first axis of a (nodes, bands) table."""
-    node, weight = place
-    low = table[node]
-    return low + weight[:, None] * (table[node + 1] - low)
-
-
-def _along_both(table: Float32Array, first: Place, second: Place) -> Float32Array:
-    """(n, bands) interpolated along the first two axes of a (nodes, nodes, bands) table."""
-    (i, wi), (j, wj) = first, second
-    low = table[i, j] + wi[:, None] * (table[i + 1, j] - table[i, j])
-    high = table[i, j + 1] + wi[:, None] * (table[i + 1, j + 1] - table[i, j + 1])
-    return low + wj[:, None] * (high - low)
