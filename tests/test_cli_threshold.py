@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import json
 
-from small_scenes import make_mask, make_scene
-
 from spectf_cloud.cli.main import main
+
+from small_scenes import make_mask, make_scene
 
 
 def test_command_reports_in_words_and_in_json(tmp_path, capsys):

@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 import rasterio
 from rasterio.transform import GCPTransformer
-from small_scenes import TAGS, WGS84, make_mask, make_scene, sheared_location
 
 from spectf_cloud.products.geotiff import ground_control_points
 from spectf_cloud.scene import NODATA, Grid, Location
+
+from small_scenes import TAGS, WGS84, make_mask, make_scene, sheared_location
 
 
 def check_common(dataset):

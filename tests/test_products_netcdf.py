@@ -5,10 +5,11 @@ import numpy as np
 import pytest
 import xarray
 from scipy.ndimage import distance_transform_edt
-from small_scenes import make_mask, make_scene, nearest_glt, sheared_location
 
 from spectf_cloud.products.netcdf import BANDS, granule_attributes
 from spectf_cloud.scene import NODATA
+
+from small_scenes import make_mask, make_scene, nearest_glt, sheared_location
 
 
 @pytest.fixture

@@ -5,11 +5,12 @@ import numpy as np
 import pytest
 import rasterio
 from rio_cogeo.cogeo import cog_validate
-from small_scenes import TAGS, make_mask, make_scene, nearest_glt, sheared_location
 
 from spectf_cloud.errors import InputError
 from spectf_cloud.products.ortho import through_glt
 from spectf_cloud.scene import Glt, Grid
+
+from small_scenes import TAGS, make_mask, make_scene, nearest_glt, sheared_location
 
 
 @pytest.fixture

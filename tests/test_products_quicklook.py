@@ -3,11 +3,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from PIL import Image
-from small_scenes import make_mask, make_scene
 
 from spectf_cloud.products import panels
 from spectf_cloud.products.quicklook import render
 from spectf_cloud.scene import NODATA
+
+from small_scenes import make_mask, make_scene
 
 
 def lightness(rgb):

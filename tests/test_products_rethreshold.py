@@ -3,11 +3,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import rasterio
-from small_scenes import make_mask, make_scene, sheared_location
 
 from spectf_cloud.errors import InputError, OutputError, UsageError
 from spectf_cloud.products.buffer import dilate
 from spectf_cloud.products.rethreshold import rethreshold
+
+from small_scenes import make_mask, make_scene, sheared_location
 
 
 @pytest.fixture
