@@ -176,6 +176,15 @@ def test_outputs_that_cannot_be_written_cost_one_line(granule, tmp_path, capsys)
     assert not (tmp_path / "m.tif").exists()
 
 
+def test_the_header_of_an_envi_input_is_safe_too(tmp_path, capsys):
+    radiance, _ = write_envi_scene(tmp_path, arrays())
+    header = radiance.with_name(radiance.name + ".hdr")
+    content = header.read_bytes()
+    assert run("deploy-pt", tmp_path / "m.tif", radiance, "--quicklook", header, "--overwrite") == 1
+    assert "is an input" in capsys.readouterr().err
+    assert header.read_bytes() == content
+
+
 def test_swapped_inputs_are_named_and_untouched(granule, tmp_path, capsys):
     rad, obs = granule
     content = rad.read_bytes()

@@ -12,14 +12,15 @@ import numpy as np
 from numpy.typing import NDArray
 from rasterio.control import GroundControlPoint
 from rasterio.crs import CRS
-from rasterio.errors import NotGeoreferencedWarning
+from rasterio.errors import CRSError, NotGeoreferencedWarning
 from rasterio.io import DatasetReader, MemoryFile
 from rasterio.transform import Affine
 
+from spectf_cloud.errors import InputError
 from spectf_cloud.outputs import atomic_output
 from spectf_cloud.products.mask import CloudMask
 from spectf_cloud.products.profiles import MASK, PROBABILITY, TILE, RasterProfile
-from spectf_cloud.scene import NODATA, Location, Scene
+from spectf_cloud.scene import NODATA, Glt, Grid, Location, Scene
 
 _GCPS_PER_SIDE = 8
 
@@ -37,7 +38,7 @@ class Georeference:
         """The sensor grid's own georeference if it has one, else a few pixels whose place is known."""
         grid = scene.grid()
         if grid is not None:
-            return cls(CRS.from_wkt(grid.crs_wkt), Affine.from_gdal(*grid.geotransform))
+            return cls(crs_of(grid, scene.name), Affine.from_gdal(*grid.geotransform))
         location = scene.location()
         gcps = ground_control_points(location) if location is not None else ()
         return cls(CRS.from_epsg(4326), None, gcps) if gcps else cls()
@@ -54,6 +55,14 @@ class Georeference:
         """As arguments of `rasterio.open`."""
         wanted = {"crs": self.crs, "transform": self.transform, "gcps": list(self.gcps) or None}
         return {name: value for name, value in wanted.items() if value is not None}
+
+
+def crs_of(place: Grid | Glt, source: str) -> CRS:
+    """The coordinate reference system of a grid. Raises `InputError` naming ``source``."""
+    try:
+        return CRS.from_wkt(place.crs_wkt)
+    except CRSError as error:
+        raise InputError(f"{source}: its coordinate reference system is not readable ({error})") from error
 
 
 def ground_control_points(location: Location, per_side: int = _GCPS_PER_SIDE) -> tuple[GroundControlPoint, ...]:

@@ -152,7 +152,7 @@ class CloudMask:
 
     def _output(self, path: str | Path, overwrite: bool) -> Path:
         target = Path(path)
-        check_output(target, overwrite=overwrite, inputs=(self.scene.radiance.path, self.scene.observation.path))
+        check_output(target, overwrite=overwrite, inputs=self.scene.files)
         return target
 
 

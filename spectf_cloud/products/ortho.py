@@ -7,12 +7,12 @@ from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from rasterio.crs import CRS
 from rasterio.io import MemoryFile
 from rasterio.transform import Affine
 
 from spectf_cloud.errors import InputError
 from spectf_cloud.outputs import atomic_output
+from spectf_cloud.products.geotiff import crs_of
 from spectf_cloud.products.mask import MASK_NODATA, CloudMask
 from spectf_cloud.products.profiles import MASK
 from spectf_cloud.scene import Glt, Grid
@@ -40,7 +40,7 @@ def write_ortho(mask: CloudMask, path: Path, overwrite: bool = False) -> None:
             "delivery of the scene, or write the sensor grid"
         )
     height, width = values.shape
-    crs, transform = CRS.from_wkt(place.crs_wkt), Affine.from_gdal(*place.geotransform)
+    crs, transform = crs_of(place, mask.scene.name), Affine.from_gdal(*place.geotransform)
     # In memory first: on a full disk GDAL can leave a truncated file without an error.
     with MemoryFile() as memory:
         with memory.open(**MASK.cog(), height=height, width=width, crs=crs, transform=transform) as dataset:
