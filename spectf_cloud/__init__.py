@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from spectf_cloud.products.mask import CloudMask as CloudMask
     from spectf_cloud.scene import Scene as Scene
     from spectf_cloud.sensor import Sensor as Sensor
+    from spectf_cloud.spectra import Spectra as Spectra
+    from spectf_cloud.spectra import open_spectra as open_spectra
 
 _PUBLIC = {
     "CloudMask": "products.mask",
@@ -29,8 +31,10 @@ _PUBLIC = {
     "Sensor": "sensor",
     "SpecTfEncoder": "model",
     "SpectfError": "errors",
+    "Spectra": "spectra",
     "mask_scene": "masking",
     "open_scene": "dataset",
+    "open_spectra": "spectra",
     "predict": "inference.predict",
 }
 

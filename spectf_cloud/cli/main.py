@@ -15,6 +15,7 @@ from spectf_cloud.cli import weights
 from spectf_cloud.cli.deploy_pt import deploy_pt
 from spectf_cloud.cli.simulate import simulate
 from spectf_cloud.cli.threshold import threshold
+from spectf_cloud.cli.train import train
 from spectf_cloud.errors import SpectfError
 
 EXIT_INTERRUPTED = 130
@@ -29,6 +30,7 @@ app = typer.Typer(
 app.command("deploy-pt")(deploy_pt)
 app.command("threshold")(threshold)
 app.command("simulate")(simulate)
+app.command("train")(train)
 app.add_typer(weights.app, name="weights")
 
 

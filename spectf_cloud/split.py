@@ -1,0 +1,85 @@
+"""Which scenes train, which validate, which test: whole scenes only, none in two of them."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+
+from spectf_cloud.errors import InputError, UsageError
+
+logger = logging.getLogger(__name__)
+
+_TIME = re.compile(r"(\d{8})[tT](\d{6})")
+
+
+def read_fids(path: Path, known: Sequence[str]) -> list[str]:
+    """The scenes that a CSV names, one in a line, as far as the data set has them.
+
+    Raises `InputError` where none is known; scenes that the data set lacks are counted in a warning.
+    """
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: cannot be read as a list of scenes ({error})") from error
+    listed = [line.split(",")[0].strip().strip("\"'") for line in text.splitlines()]
+    listed = list(dict.fromkeys(fid for fid in listed if fid))
+    found = [fid for fid in listed if fid in set(known)]
+    if not found:
+        example = f", such as {known[0]}" if known else ""
+        raise InputError(f"{path}: none of its {len(listed)} scenes is in the data set; it has {len(known)}{example}")
+    if len(found) < len(listed):
+        logger.warning("%s: %d of %d scenes are not in the data set", path, len(listed) - len(found), len(listed))
+    return found
+
+
+def draw_scenes(fids: Sequence[str], fraction: float, seed: int) -> tuple[list[str], list[str]]:
+    """Scenes at random: (the rest, about ``fraction`` of them). At least one on each side unless 0.
+
+    Raises `UsageError` where there are too few scenes for that.
+    """
+    if not 0.0 <= fraction < 1.0:
+        raise UsageError(f"the fraction of scenes must lie in [0, 1), not {fraction:g}")
+    if fraction == 0.0:
+        return sorted(fids), []
+    if len(fids) < 2:
+        raise UsageError(f"{len(fids)} scene cannot be split; use --val-fraction 0 or more scenes")
+    count = min(max(round(fraction * len(fids)), 1), len(fids) - 1)
+    order = np.random.default_rng([seed, 17]).permutation(len(fids))
+    ranked = [sorted(fids)[number] for number in order]
+    return sorted(ranked[count:]), sorted(ranked[:count])
+
+
+def check_leakage(first: Sequence[str], second: Sequence[str], names: str, min_gap_s: float = 0.0) -> None:
+    """Refuse scenes that stand on both sides, and with ``min_gap_s`` also neighbours along one orbit.
+
+    Two scenes of one sensor taken within ``min_gap_s`` seconds show the same clouds and ground. Raises `InputError`.
+    """
+    both = sorted(set(first) & set(second))
+    if both:
+        raise InputError(f"{names}: scene {both[0]} is in both ({len(both)} such); a scene may be in one only")
+    if min_gap_s <= 0:
+        return
+    gap = timedelta(seconds=min_gap_s)
+    marked = sorted([(_time(fid), 0, fid) for fid in first] + [(_time(fid), 1, fid) for fid in second])
+    last: dict[int, tuple[datetime, str]] = {}
+    for time, side, fid in marked:
+        before = last.get(1 - side)
+        if before and time - before[0] < gap:
+            seconds = (time - before[0]).total_seconds()
+            raise InputError(
+                f"{names}: {before[1]} and {fid} are {seconds:g} s apart along one orbit, less than {min_gap_s:g} s; "
+                "put neighbours on the same side"
+            )
+        last[side] = (time, fid)
+
+
+def _time(fid: str) -> datetime:
+    match = _TIME.search(fid)
+    if not match:
+        raise InputError(f"scene {fid} has no time in its name, so its neighbours are not known; use --min-gap 0")
+    return datetime.strptime("".join(match.groups()), "%Y%m%d%H%M%S")

@@ -1,0 +1,60 @@
+"""The state of a run at the end of an epoch, on disk."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from spectf_cloud.errors import ConfigError, InputError
+from spectf_cloud.outputs import atomic_output
+
+
+@dataclass
+class Best:
+    """The epoch to keep: its weights, validation loss and threshold."""
+
+    epoch: int
+    loss: float
+    threshold: float
+    weights: dict[str, Tensor]
+
+
+@dataclass
+class Checkpoint:
+    """Everything the rest of a run depends on. The order of an epoch follows from the seed and its number."""
+
+    identity: dict[str, Any]
+    epoch: int
+    weights: dict[str, Tensor]
+    optimiser: dict[str, Any]
+    history: list[dict[str, float]] = field(default_factory=list)
+    best: Best | None = None
+
+    def save(self, path: Path) -> None:
+        """Replace the file at once: a run killed meanwhile leaves the one before."""
+        content = {name: getattr(self, name) for name in self.__dataclass_fields__ if name != "best"}
+        content["best"] = asdict(self.best) if self.best else None
+        with atomic_output(path, overwrite=True) as temporary:
+            torch.save(content, temporary)
+
+    @classmethod
+    def load(cls, path: Path, identity: dict[str, Any]) -> Checkpoint:
+        """Read back, for the same run only. Raises `InputError`, and `ConfigError` where the options changed."""
+        try:
+            content = torch.load(path, map_location="cpu", weights_only=True)
+            best = content.pop("best")
+            checkpoint = cls(**content, best=Best(**best) if best else None)
+        except Exception as error:  # torch.load raises whatever its unpickler meets in a foreign file
+            raise InputError(f"{path} is not a checkpoint of a training run ({type(error).__name__})") from error
+        changed = [key for key in identity if checkpoint.identity.get(key) != identity[key]]
+        if changed:
+            key = changed[0]
+            raise ConfigError(
+                f"{path} is of a run with {key} {checkpoint.identity.get(key)!r}, not {identity[key]!r}; "
+                "resume with the same options, or choose another --outdir"
+            )
+        return checkpoint

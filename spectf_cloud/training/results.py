@@ -1,0 +1,83 @@
+"""The files a training run leaves: weights with their card, metrics, curves."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+import yaml
+from torch import Tensor
+
+from spectf_cloud.charts.chart import Chart, Line
+from spectf_cloud.charts.png import save_png
+from spectf_cloud.outputs import atomic_output
+from spectf_cloud.spectra import Spectra
+from spectf_cloud.training.checkpoint import Best
+from spectf_cloud.training.config import CLIP_NORM, WARMUP_STEPS, TrainConfig
+from spectf_cloud.weights import sha256_of
+
+if TYPE_CHECKING:
+    from spectf_cloud.training.scenes import Scenes
+
+
+def save_state(path: Path, weights: Mapping[str, Tensor]) -> None:
+    """A plain state dict, whole or not at all. Raises `OutputError`."""
+    with atomic_output(path, overwrite=True) as temporary:
+        torch.save(dict(weights), temporary)
+
+
+def save_weights(
+    path: Path, config: TrainConfig, spectra: Spectra, scenes: Scenes, best: Best, test: Mapping[str, float]
+) -> None:
+    """``weights.pt`` and its card ``weights.yml``: where it comes from and how good it is."""
+    card_path = path.with_suffix(".yml")
+    card_path.unlink(missing_ok=True)  # a card never stands beside weights that it does not describe
+    save_state(path, best.weights)
+    card = {
+        "name": f"trained:{config.outdir.resolve().name}",
+        "sha256": sha256_of(path),
+        "threshold": best.threshold,
+        "architecture": asdict(replace(config.architecture, dropout=0.0)),
+        "epoch": best.epoch,
+        "test": dict(test),
+        "training": _told(config),
+        "data": [{"file": file.source.name, "spectra": len(file.toa), "sha256": file.sha256} for file in spectra.files],
+        "scenes": asdict(scenes),
+        "software": {"spectf-cloud": version("spectf-cloud"), "torch": str(torch.__version__)},
+    }
+    with atomic_output(card_path, overwrite=True) as temporary:
+        temporary.write_text(yaml.safe_dump(card, sort_keys=False, allow_unicode=True), encoding="utf-8")
+
+
+def _told(config: TrainConfig) -> dict[str, Any]:
+    told = config.identity() | {"epochs": config.epochs, "early_stop": config.early_stop}
+    told |= {"optimiser": "schedulefree AdamW", "warmup_steps": WARMUP_STEPS, "clip_norm": CLIP_NORM}
+    del told["architecture"]
+    return told | {"dropout": config.architecture.dropout}
+
+
+def save_metrics_csv(path: Path, history: Sequence[Mapping[str, float]]) -> None:
+    """One line per epoch."""
+    with atomic_output(path, overwrite=True) as temporary, temporary.open("w", newline="", encoding="utf-8") as stream:
+        writer = csv.DictWriter(stream, list(history[0]))
+        writer.writeheader()
+        writer.writerows(history)
+
+
+def save_curves(path: Path, history: Sequence[Mapping[str, float]]) -> None:
+    """Loss and validation scores over the epochs, as a PNG."""
+    epochs = [row["epoch"] for row in history]
+
+    def lines(*names: tuple[str, str]) -> list[Line]:
+        return [Line(label, epochs, [row[name] for row in history]) for name, label in names if name in history[0]]
+
+    charts = [Chart("Loss", "epoch", "cross-entropy", lines(("train_loss", "training"), ("val_loss", "validation")))]
+    scores = lines(("val_auc", "AUC"), ("val_ap", "AP"), ("val_f1", "best F1"), ("val_accuracy", "accuracy"))
+    if scores:
+        charts.append(Chart("Validation", "epoch", "score", scores))
+    save_png(path, charts)

@@ -1,0 +1,27 @@
+"""The scenes of a run: which train, which validate, which test."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from spectf_cloud.spectra import Spectra
+from spectf_cloud.split import check_leakage, draw_scenes, read_fids
+from spectf_cloud.training.config import TrainConfig
+
+
+@dataclass(frozen=True)
+class Scenes:
+    """Names of the scenes on each side."""
+
+    train: list[str]
+    validation: list[str]
+    test: list[str]
+
+
+def split_scenes(config: TrainConfig, spectra: Spectra) -> Scenes:
+    """Training, validation and test scenes, none in two of them. Raises `InputError`."""
+    trained = read_fids(config.train_csv, spectra.fids)
+    test = read_fids(config.test_csv, spectra.fids)
+    check_leakage(trained, test, f"{config.train_csv} and {config.test_csv}", config.min_gap_s)
+    rest, validation = draw_scenes(trained, config.val_fraction, config.seed)
+    return Scenes(rest, validation, test)

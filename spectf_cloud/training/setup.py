@@ -1,0 +1,61 @@
+"""The network and optimiser that a run starts with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from spectf_cloud.errors import MissingExtraError, UsageError
+from spectf_cloud.inference.load import read_state_dict
+from spectf_cloud.model import SpecTfEncoder
+from spectf_cloud.training.config import WARMUP_STEPS, TrainConfig
+from spectf_cloud.training.forward import logits
+from spectf_cloud.weights import find_weights
+
+
+def network(config: TrainConfig, wavelength_nm: NDArray[np.float64]) -> SpecTfEncoder:
+    torch.manual_seed(config.seed)
+    model = config.architecture.build(wavelength_nm)
+    if config.init is not None:
+        found = find_weights(config.init)
+        try:
+            model.load_state_dict(read_state_dict(found))
+        except RuntimeError as error:
+            reason = str(error).splitlines()[-1].strip()
+            raise UsageError(f"--init {config.init} does not fit the --arch options ({reason})") from error
+    for prefix in config.freeze:
+        frozen = [parameter for name, parameter in model.named_parameters() if name.startswith(prefix)]
+        if not frozen:
+            names = sorted({name.split(".")[0] for name, _ in model.named_parameters()})
+            raise UsageError(f"--freeze {prefix}: no parameter's name begins so; parts are {', '.join(names)}")
+        for parameter in frozen:
+            parameter.requires_grad_(False)
+    if not any(parameter.requires_grad for parameter in model.parameters()):
+        raise UsageError("--freeze leaves nothing to train")
+    return model
+
+
+def optimiser(config: TrainConfig, model: nn.Module) -> Any:
+    try:
+        from schedulefree import AdamWScheduleFree
+    except ImportError:
+        raise MissingExtraError("training needs schedulefree: pip install 'spectf-cloud[train]'") from None
+    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    return AdamWScheduleFree(trained, lr=config.lr, warmup_steps=WARMUP_STEPS)
+
+
+def compiled_forward(model: SpecTfEncoder, device: torch.device) -> Callable[[SpecTfEncoder, Tensor, Tensor], Tensor]:
+    """The forward through torch.compile, tried at once: what it needs (a compiler) may not be there."""
+    compiled = torch.compile(logits)
+    try:
+        compiled(model, torch.zeros(2, len(model.wavelength), device=device), model.wavelength)
+    except Exception as error:  # torch.compile raises whatever its compiler stack meets
+        raise MissingExtraError(
+            f"torch.compile does not work here ({type(error).__name__}); leave out --compile"
+        ) from error
+    return compiled
