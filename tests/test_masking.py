@@ -5,7 +5,7 @@ import pytest
 
 import spectf_cloud as sc
 from spectf_cloud.errors import InputError, UsageError
-from spectf_cloud.masking import read_irradiance
+from spectf_cloud.irradiance import read_irradiance
 from spectf_cloud.memory import block_lines, parse_bytes
 from spectf_cloud.resources import resource
 from spectf_cloud.weights import find_weights
