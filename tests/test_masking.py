@@ -1,4 +1,5 @@
 import logging
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -146,6 +147,12 @@ def test_memory_limits_make_blocks_smaller_or_are_refused(tmp_path):
         block_lines(scene, parse_bytes("10MB"))
     (tmp_path / "c").mkdir()
     assert block_lines(sc.open_scene(*write_emit(tmp_path / "c", arrays(lines=30), chunks=(4, 5, 11)))) % 4 == 0
+
+
+def test_a_chunk_as_large_as_the_scene_does_not_make_the_block_so(tmp_path):
+    scene = sc.open_scene(*write_emit(tmp_path, arrays(), chunks=(7, 5, 1)))
+    huge = replace(scene, radiance=replace(scene.radiance, lines=1280, samples=1242, bands=285, lines_per_chunk=1280))
+    assert block_lines(huge) * 1242 * 285 * 4 <= 256 * 2**20
 
 
 @pytest.mark.parametrize(("text", "value"), [("1.5GB", 1_500_000_000), ("800 MiB", 800 * 2**20), ("4096", 4096)])

@@ -17,7 +17,7 @@ from spectf_cloud.sensor import Sensor
 
 #: The variable that each kind of granule carries.
 _VARIABLES = ("radiance", "obs")
-_MAX_CHUNK_CACHE_BYTES = 512 * 2**20
+_MAX_CHUNK_CACHE_BYTES = 256 * 2**20
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
