@@ -9,6 +9,7 @@ from spectf_cloud.errors import InputError, UsageError
 from spectf_cloud.irradiance import read_irradiance
 from spectf_cloud.memory import block_lines, parse_bytes
 from spectf_cloud.resources import resource
+from spectf_cloud.simulation.granule import SimulationConfig, simulate_granule
 from spectf_cloud.weights import find_weights
 
 from files import FWHM_NM, WAVELENGTH_NM, arrays, write_emit, write_envi_scene
@@ -164,3 +165,11 @@ def test_sizes_are_understood(text, value):
 def test_sizes_that_are_none_are_refused(text):
     with pytest.raises(UsageError, match="memory limit"):
         parse_bytes(text)
+
+
+def test_a_simulated_scene_has_the_same_bits_as_netcdf_and_as_envi(tmp_path):
+    simulate_granule(tmp_path, SimulationConfig(lines=8, samples=20, seed=4, format="both"))
+    emit, envi = (sc.open_scene(next(tmp_path.glob(pattern))) for pattern in ("EMIT_L1B_RAD_*.nc", "*_rdn_*.hdr"))
+    np.testing.assert_array_equal(emit.sensor.wavelength_nm, envi.sensor.wavelength_nm)
+    np.testing.assert_array_equal(emit.sensor.fwhm_nm, envi.sensor.fwhm_nm)
+    np.testing.assert_array_equal(sc.mask_scene(emit).probability, sc.mask_scene(envi).probability)
