@@ -66,17 +66,17 @@ def double(
     halvings = max(int(np.ceil(np.log2(start.max() / _THINNEST))), 0)
     depth = start * (1 - albedo * peak) * 2.0**-halvings
     albedo = albedo * (1 - peak) / (1 - albedo * peak)
-    reflect, transmit = _thin_layer(depth, albedo, moments, mu, flux)
+    reflect, transmit = thin_layer(depth, albedo, moments, mu, flux)
     results = []
     for step in range(halvings + steps + 1):
         if step >= halvings:
             results.append(_integrate(reflect, transmit, depth, mu, flux))
-        reflect, transmit = _add_to_itself(reflect, transmit, np.exp(-depth[:, None] / mu), flux)
+        reflect, transmit = add_to_itself(reflect, transmit, np.exp(-depth[:, None] / mu), flux)
         depth = 2 * depth
     return results
 
 
-def _thin_layer(
+def thin_layer(
     depth: FloatArray, albedo: FloatArray, moments: FloatArray, mu: FloatArray, flux: FloatArray
 ) -> tuple[FloatArray, ...]:
     """Single scattering of a layer so thin that nothing scatters twice: R and T, each (bands, mu, mu)."""
@@ -96,7 +96,7 @@ def _thin_layer(
     return reflect * share[:, None, :], transmit * share[:, None, :]
 
 
-def _add_to_itself(
+def add_to_itself(
     reflect: FloatArray, transmit: FloatArray, direct: FloatArray, flux: FloatArray
 ) -> tuple[FloatArray, ...]:
     """R and T of two equal layers on top of each other; ``direct`` (bands, mu) is the unscattered beam."""
