@@ -126,7 +126,7 @@ def draw_land(shape: tuple[int, int], preset: Preset, rng: Generator) -> Land:
     while len(present) < min(LEAST_CLASSES, len(preset.land)):
         present.append(missing.pop(0))
     patterns = [fields.power_law(shape, LAND_SLOPE, rng) for _ in present]
-    shares = fields.soft_choice(patterns, 6.0, [0.0] * len(present))
+    shares = fields.soft_choice(patterns, 6.0)
     numbers = tuple(surfaces.CLASSES.index(name) + 1 for name in present)
     variant = 1 / (1 + np.exp(-2 * fields.power_law(shape, TEXTURE_SLOPE, rng)))
     brightness = np.maximum(1 + 0.1 * fields.power_law(shape, TEXTURE_SLOPE, rng), 0.5)

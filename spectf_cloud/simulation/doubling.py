@@ -14,6 +14,7 @@ STREAMS = 20
 MOMENTS = 2 * STREAMS + 1
 #: Doubling starts at layers this thin, in which light is scattered once.
 _THINNEST = 2.0**-20
+_FAINT = 1e-4
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,8 +103,12 @@ def add_to_itself(
     """R and T of two equal layers on top of each other; ``direct`` (bands, mu) is the unscattered beam."""
     incoming, outgoing = direct[:, None, :], direct[:, :, None]
     pair = (reflect * flux) @ reflect
-    # All orders of reflection between the layers, summed as a geometric series.
-    between = np.linalg.solve(np.eye(len(flux)) - pair * flux, pair)
+    # All orders of reflection between the layers, summed as a geometric series; of thin ones two terms do.
+    twice = pair * flux
+    if twice.sum(axis=2).max() < _FAINT:
+        between: FloatArray = pair + twice @ pair
+    else:
+        between = np.linalg.solve(np.eye(len(flux)) - twice, pair)
     down = transmit + between * incoming + (between * flux) @ transmit
     up = reflect * incoming + (reflect * flux) @ down
     doubled = reflect + outgoing * up + (transmit * flux) @ up

@@ -64,11 +64,9 @@ def covering(field: Float32Array, share: float) -> Float32Array:
     return above
 
 
-def soft_choice(fields: list[Float32Array], gain: float, bias: list[float]) -> Float32Array:
-    """Shares (choices, lines, samples) float32 adding to 1: the softmax of gain·field + bias."""
-    shares = np.stack(
-        [np.float32(gain) * field + np.float32(offset) for field, offset in zip(fields, bias, strict=True)]
-    )
+def soft_choice(fields: list[Float32Array], gain: float) -> Float32Array:
+    """Shares (choices, lines, samples) float32 adding to 1: the softmax of gain·field."""
+    shares = np.float32(gain) * np.stack(fields)
     shares -= shares.max(axis=0)
     np.exp(shares, out=shares)
     shares /= shares.sum(axis=0)
