@@ -34,6 +34,7 @@ class Stage:
     invented: float = 0.0
     passes: int = 1
     keep_sure: float = 1.0
+    doubtful: bool = False
 
     @classmethod
     def from_mapping(cls, values: dict[str, Any]) -> Stage:

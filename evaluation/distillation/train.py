@@ -67,7 +67,7 @@ class FeatureScale:
         self.factor = (importance / importance.mean() + floor) / (1 + floor) / spread
 
 
-def loss_of(model: SpecTfEncoder, batch: Batch, scale: FeatureScale, logit_weight: float) -> Tensor:
+def loss_of(model: SpecTfEncoder, batch: Batch, scale: FeatureScale, stage: Stage) -> Tensor:
     """Scaled squared error of the features, and Huber of the logit difference, less where the teacher is sure."""
     features = pooled.features(model, batch.toa, batch.wavelength)
     error = model.head(features) - batch.logits
@@ -76,8 +76,10 @@ def loss_of(model: SpecTfEncoder, batch: Batch, scale: FeatureScale, logit_weigh
     difference = error[:, 1] - error[:, 0]
     on_logits = (doubt * F.huber_loss(difference, torch.zeros_like(difference), reduction="none", delta=4.0)).mean()
     on_sum = F.smooth_l1_loss(error.sum(1), torch.zeros_like(difference))
-    on_features = ((features - batch.features) * scale.factor).square().mean()
-    return on_features + logit_weight * (on_logits + 0.1 * on_sum)
+    on_features = ((features - batch.features) * scale.factor).square().mean(1)
+    if stage.doubtful:
+        on_features = on_features * (0.25 + doubt) / (0.25 + doubt).mean()
+    return on_features.mean() + stage.logit_weight * (on_logits + 0.1 * on_sum)
 
 
 class Validation:
@@ -145,7 +147,7 @@ class Run:
         if self.scale is None or self.step == sum(earlier.steps for earlier in self.stages[:number]):
             self.scale = FeatureScale(self._calibration(stage), stage.floor)
         batch = self.lesson.batch(stage)
-        loss = loss_of(self.model, batch, self.scale, stage.logit_weight)
+        loss = loss_of(self.model, batch, self.scale, stage)
         self.model.zero_grad()
         loss.backward()
         for group in self.optimiser.param_groups:
