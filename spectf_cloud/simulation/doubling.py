@@ -106,7 +106,7 @@ def add_to_itself(
     # All orders of reflection between the layers, summed as a geometric series; of thin ones two terms do.
     twice = pair * flux
     if twice.sum(axis=2).max() < _FAINT:
-        between: FloatArray = pair + twice @ pair
+        between: NDArray[np.floating] = pair + twice @ pair
     else:
         between = np.linalg.solve(np.eye(len(flux)) - twice, pair)
     down = transmit + between * incoming + (between * flux) @ transmit
