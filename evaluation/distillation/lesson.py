@@ -98,8 +98,15 @@ def answers(model: SpecTfEncoder, toa: Tensor, wavelength: Tensor, chunk: int = 
 class Lesson:
     """Endless batches; `state` and `restore` make a stopped run go on exactly where it was."""
 
-    def __init__(self, folder: Path, irradiance: Path, seed: int, shares: dict[str, float], bank: int,
-                 simulated: Spectra | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        irradiance: Path,
+        seed: int,
+        shares: dict[str, float],
+        bank: int,
+        simulated: Spectra | None = None,
+    ) -> None:
         self.folder, self.seed, self.shares, self.size, self.simulated = folder, seed, shares, bank, simulated
         self.units = Units(folder, irradiance)
         self.random = torch.Generator().manual_seed(seed)
@@ -113,8 +120,12 @@ class Lesson:
 
     def state(self) -> dict[str, Any]:
         """What `restore` needs."""
-        return {"bank_number": self.bank_number, "position": self.position, "random": self.random.get_state(),
-                "bank_random": self.bank_random}
+        return {
+            "bank_number": self.bank_number,
+            "position": self.position,
+            "random": self.random.get_state(),
+            "bank_random": self.bank_random,
+        }
 
     def restore(self, state: dict[str, Any], stage: Stage) -> None:
         """Go back to a saved state: the bank is drawn again, the random stream set on."""
