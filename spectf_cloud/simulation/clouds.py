@@ -19,8 +19,6 @@ Phase = Literal["liquid", "ice"]
 NODES_PER_OCTAVE = 3
 THINNEST = 2.0**-8
 OCTAVES = 16
-#: Spacing of the wavelengths that tables are computed for.
-COARSE_NM = 15.0
 #: Two-term Henyey–Greenstein: weight of the forward term, asymmetry of the backward one.
 FORWARD_WEIGHT = 0.955
 BACKWARD = {"liquid": -0.6, "ice": -0.3}
@@ -112,13 +110,8 @@ class CloudTable:
 
 
 def tabulate(wavelength_nm: FloatArray, radius_um: float, phase: Phase, cosines: tuple[float, float]) -> CloudTable:
-    """The table of one kind of cloud for one sun and view direction (cosines of their zenith angles).
-
-    Computed every `COARSE_NM` or less and interpolated: cloud spectra have no finer features.
-    """
-    step = max(int(COARSE_NM // max(np.diff(wavelength_nm).max(initial=0.0), 1e-3)), 1)
-    chosen = wavelength_nm[sorted({*range(0, len(wavelength_nm), step), len(wavelength_nm) - 1})]
-    matter = particles(chosen, radius_um, phase)
+    """The table of one kind of cloud for one sun and view direction (cosines of their zenith angles)."""
+    matter = particles(wavelength_nm, radius_um, phase)
     moments = legendre_moments(matter.asymmetry, phase)
     rows: list[tuple[float, Layers]] = []
     for fraction in range(NODES_PER_OCTAVE):
@@ -126,13 +119,10 @@ def tabulate(wavelength_nm: FloatArray, radius_um: float, phase: Phase, cosines:
         layers = double(thinnest * matter.extinction, OCTAVES, matter.albedo, moments, cosines)
         rows += [(thinnest * 2.0**step, layer) for step, layer in enumerate(layers)]
     rows.sort(key=lambda row: row[0])
-    zeros, ones = np.zeros_like(chosen), np.ones_like(chosen)
-    spread = (
-        [zeros] + [layer.reflectance for _, layer in rows],
-        [ones] + [layer.sun * layer.view for _, layer in rows],
-        [zeros] + [layer.spherical_albedo for _, layer in rows],
-    )
+    zeros, ones = np.zeros_like(wavelength_nm), np.ones_like(wavelength_nm)
     return CloudTable(
         np.array([0.0] + [row[0] for row in rows]),
-        *(np.array([np.interp(wavelength_nm, chosen, row) for row in table], dtype=np.float32) for table in spread),
+        np.array([zeros] + [layer.reflectance for _, layer in rows], dtype=np.float32),
+        np.array([ones] + [layer.sun * layer.view for _, layer in rows], dtype=np.float32),
+        np.array([zeros] + [layer.spherical_albedo for _, layer in rows], dtype=np.float32),
     )
