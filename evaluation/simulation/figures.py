@@ -36,7 +36,7 @@ _COLOURS = (
     "#66c2d9",
 )
 _SCENES = (("mixed", 70_020), ("broken", 70_021), ("cirrus", 70_022))
-_SIDE = 90
+_SIDE = 72
 
 
 def draw_all(folder: Path, pixels: Pixels, irradiance: Path) -> None:
