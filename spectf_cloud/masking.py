@@ -11,16 +11,16 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from spectf_cloud.errors import InputError
 from spectf_cloud.inference.load import load_model
 from spectf_cloud.inference.predict import Backend, Fidelity, pick_backend
+from spectf_cloud.irradiance import read_irradiance
 from spectf_cloud.memory import block_lines
 from spectf_cloud.model import ModelConfig
 from spectf_cloud.products.mask import CloudMask, Preview, check_threshold
 from spectf_cloud.scene import NODATA, Scene
 from spectf_cloud.sensor import PUBLISHED_DROP_NM, BandRanges
 from spectf_cloud.toa import reflectance_per_radiance, resample_irradiance, toa_reflectance
-from spectf_cloud.weights import BUILTIN, RELEASES, WeightsFile, find_weights, sha256_of
+from spectf_cloud.weights import BUILTIN, WeightsFile, find_weights, sha256_of
 
 logger = logging.getLogger(__name__)
 
@@ -82,8 +82,8 @@ def mask_scene(
         check_threshold(threshold)
     found = find_weights(weights)
     irradiance_path = Path(irradiance) if irradiance is not None else found.irradiance_path
-    if found.name in RELEASES and sha256_of(irradiance_path) != RELEASES[found.name].irradiance.sha256:
-        logger.warning("%s were trained with another irradiance than %s", found.name, irradiance_path)
+    if found.irradiance_sha256 not in (None, sha256_of(irradiance_path)):
+        logger.warning("the weights %s were trained with another irradiance than %s", found.name, irradiance_path)
     kept = np.flatnonzero(scene.sensor.kept(drop_nm))
     wavelength_nm = scene.sensor.wavelength_nm[kept]
     solar = resample_irradiance(read_irradiance(irradiance_path), wavelength_nm, scene.sensor.fwhm_nm[kept])
@@ -102,20 +102,6 @@ def mask_scene(
     if (probability == NODATA).all():
         logger.warning("%s: no pixel has data; the mask is all no-data", scene.name)
     return mask
-
-
-def read_irradiance(path: Path) -> NDArray[np.float64]:
-    """(n, 2) float64: wavelength nm ascending, irradiance uW cm-2 nm-1. Raises `InputError`."""
-    try:
-        values = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise InputError(f"{path}: the solar irradiance cannot be read ({error}); an (n, 2) .npy is needed") from error
-    if not isinstance(values, np.ndarray) or values.ndim != 2 or values.shape[1] != 2 or len(values) < 2:
-        raise InputError(f"{path}: the solar irradiance must be an (n, 2) array of nm and uW cm-2 nm-1")
-    values = values.astype(np.float64)
-    if not np.isfinite(values).all() or (np.diff(values[:, 0]) <= 0).any() or (values[:, 1] <= 0).any():
-        raise InputError(f"{path}: wavelengths must ascend and irradiances be positive, finite numbers")
-    return values
 
 
 @dataclass(frozen=True, eq=False)

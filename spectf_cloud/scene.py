@@ -112,6 +112,9 @@ class Scene:
     sun_zenith_band: int
     earth_sun_band: int
 
+    def __repr__(self) -> str:
+        return f"Scene({self.name!r}, {self.lines} lines, {self.samples} samples, {self.sensor!r})"
+
     @property
     def lines(self) -> int:
         """Number of down-track lines."""

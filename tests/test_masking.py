@@ -1,13 +1,15 @@
 import logging
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 import spectf_cloud as sc
 from spectf_cloud.errors import InputError, UsageError
-from spectf_cloud.masking import read_irradiance
+from spectf_cloud.irradiance import read_irradiance
 from spectf_cloud.memory import block_lines, parse_bytes
 from spectf_cloud.resources import resource
+from spectf_cloud.simulation.granule import SimulationConfig, simulate_granule
 from spectf_cloud.weights import find_weights
 
 from files import FWHM_NM, WAVELENGTH_NM, arrays, write_emit, write_envi_scene
@@ -105,10 +107,15 @@ def test_a_scene_without_geometry_is_all_no_data(tmp_path):
     assert (sc.mask_scene(sc.open_scene(*write_emit(tmp_path, data))).mask == 255).all()
 
 
-def test_published_weights_with_another_irradiance_warn(tmp_path, official, caplog):
+@pytest.mark.parametrize("weights", ["official:v0.1.0", "builtin"])
+def test_weights_with_another_irradiance_than_their_own_warn(tmp_path, official, caplog, weights):
     scene = sc.open_scene(*write_emit(tmp_path, arrays()))
     with caplog.at_level(logging.WARNING, "spectf_cloud"):
-        sc.mask_scene(scene, weights="official:v0.1.0", irradiance=resource("irr.npy"))
+        sc.mask_scene(scene, weights=weights)
+    assert "another irradiance" not in caplog.text
+    other = resource("irr.npy") if weights != "builtin" else official / "irr.npy"
+    with caplog.at_level(logging.WARNING, "spectf_cloud"):
+        sc.mask_scene(scene, weights=weights, irradiance=other)
     assert "another irradiance" in caplog.text
 
 
@@ -148,6 +155,12 @@ def test_memory_limits_make_blocks_smaller_or_are_refused(tmp_path):
     assert block_lines(sc.open_scene(*write_emit(tmp_path / "c", arrays(lines=30), chunks=(4, 5, 11)))) % 4 == 0
 
 
+def test_a_chunk_as_large_as_the_scene_does_not_make_the_block_so(tmp_path):
+    scene = sc.open_scene(*write_emit(tmp_path, arrays(), chunks=(7, 5, 1)))
+    huge = replace(scene, radiance=replace(scene.radiance, lines=1280, samples=1242, bands=285, lines_per_chunk=1280))
+    assert block_lines(huge) * 1242 * 285 * 4 <= 256 * 2**20
+
+
 @pytest.mark.parametrize(("text", "value"), [("1.5GB", 1_500_000_000), ("800 MiB", 800 * 2**20), ("4096", 4096)])
 def test_sizes_are_understood(text, value):
     assert parse_bytes(text) == value
@@ -157,3 +170,11 @@ def test_sizes_are_understood(text, value):
 def test_sizes_that_are_none_are_refused(text):
     with pytest.raises(UsageError, match="memory limit"):
         parse_bytes(text)
+
+
+def test_a_simulated_scene_has_the_same_bits_as_netcdf_and_as_envi(tmp_path):
+    simulate_granule(tmp_path, SimulationConfig(lines=8, samples=20, seed=4, format="both"))
+    emit, envi = (sc.open_scene(next(tmp_path.glob(pattern))) for pattern in ("EMIT_L1B_RAD_*.nc", "*_rdn_*.hdr"))
+    np.testing.assert_array_equal(emit.sensor.wavelength_nm, envi.sensor.wavelength_nm)
+    np.testing.assert_array_equal(emit.sensor.fwhm_nm, envi.sensor.fwhm_nm)
+    np.testing.assert_array_equal(sc.mask_scene(emit).probability, sc.mask_scene(envi).probability)

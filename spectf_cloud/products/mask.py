@@ -70,6 +70,9 @@ class CloudMask:
                 f"{self.scene.lines} lines and {self.scene.samples} samples; these belong to different scenes"
             )
 
+    def __repr__(self) -> str:
+        return f"CloudMask({self.scene.name!r}, {self.cloud_fraction:.1%} cloud above {self.threshold:g})"
+
     @property
     def mask(self) -> MaskArray:
         """(lines, samples) uint8: 0 clear, 1 cloud, 255 no data."""

@@ -37,8 +37,9 @@ def write_radiance_header(path: Path, shape: tuple[int, int], sensor: Sensor) ->
         names,
         {
             "wavelength units": "Nanometers",
-            "wavelength": _listed(f"{centre:.6f}" for centre in sensor.wavelength_nm.astype(np.float32)),
-            "fwhm": _listed(f"{width:.6f}" for width in sensor.fwhm_nm.astype(np.float32)),
+            # Every digit of the float32 that the netCDF holds: a scene has the same bits in both formats.
+            "wavelength": _listed(map(repr, sensor.wavelength_nm.astype(np.float32).tolist())),
+            "fwhm": _listed(map(repr, sensor.fwhm_nm.astype(np.float32).tolist())),
         },
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
@@ -21,7 +22,7 @@ from spectf_cloud.sensor import Sensor
 from spectf_cloud.simulation import emit_netcdf, envi, geometry, overpass, truth
 from spectf_cloud.simulation.draw import draw_scene
 from spectf_cloud.simulation.library import read_library
-from spectf_cloud.simulation.presets import Preset, preset
+from spectf_cloud.simulation.presets import preset
 from spectf_cloud.simulation.scene import SimulatedScene
 
 FloatArray = NDArray[np.float64]
@@ -108,11 +109,7 @@ class SimulatedGranule:
 
 def simulate_scene(config: SimulationConfig) -> SimulatedScene:
     """Draw the scene of a configuration, without computing its radiance."""
-    kind = preset(config.preset)
-    irradiance = read_irradiance(config.irradiance or resource("irr.npy"))
-    sensor = Sensor.emit()
-    library = read_library(config.surfaces, sensor.wavelength_nm) if config.surfaces else None
-    return draw_scene(sensor, _place(config, kind), irradiance, kind, config.seed, library)
+    return _draw(config, _place(config))
 
 
 def simulate_granule(
@@ -137,14 +134,16 @@ def simulate_granule(
     InputError
         When ``like``, ``surfaces`` or ``irradiance`` of the configuration cannot be used.
     """
-    scene = simulate_scene(config)
+    place = _place(config)
     try:
         outdir.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise OutputError(f"{outdir}: cannot make this folder: {error.strerror}") from error
-    files = {role: outdir / name for role, name in _file_names(config.format, scene.geometry.start).items()}
+    files = {role: outdir / name for role, name in _file_names(config.format, place.start).items()}
     for path in files.values():
         check_output(path, overwrite=overwrite)
+    _check_space(outdir, config, place)
+    scene = _draw(config, place)
     with ExitStack() as stack:
         into = {role: stack.enter_context(atomic_output(path, overwrite=overwrite)) for role, path in files.items()}
         layers = scene.truth()
@@ -196,12 +195,31 @@ def radiance_lines(
                     progress(line - 2 * workers + 1, lines)
 
 
-def _place(config: SimulationConfig, kind: Preset) -> geometry.Geometry:
+def _place(config: SimulationConfig) -> geometry.Geometry:
+    kind = preset(config.preset)
     if config.like is not None:
         return geometry.read_obs(config.like)
     rng = np.random.default_rng([config.seed, 2])
     path = overpass.draw_overpass(rng, config.start, kind.latitude_deg, kind.relief_m)
     return overpass.synthesise((config.lines, config.samples), path, rng)
+
+
+def _draw(config: SimulationConfig, place: geometry.Geometry) -> SimulatedScene:
+    irradiance = read_irradiance(config.irradiance or resource("irr.npy"))
+    sensor = Sensor.emit()
+    library = read_library(config.surfaces, sensor.wavelength_nm) if config.surfaces else None
+    return draw_scene(sensor, place, irradiance, preset(config.preset), config.seed, library)
+
+
+def _check_space(outdir: Path, config: SimulationConfig, place: geometry.Geometry) -> None:
+    """Refuse what cannot fit before hours of work: HDF5 notices a full disk late or never."""
+    values = place.obs.shape[0] * place.obs.shape[1] * (Sensor.emit().bands + 11)
+    needed = 4 * values * (2 if config.format == "both" else 1)
+    if config.compressed and config.format == "netcdf":
+        needed //= 4
+    free = shutil.disk_usage(outdir).free
+    if free < needed:
+        raise OutputError(f"{outdir}: {needed / 1e9:.2g} GB are needed but {free / 1e9:.2g} GB free; make room first")
 
 
 def _file_names(form: Format, start: datetime) -> dict[str, str]:

@@ -12,12 +12,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spectf_cloud.errors import InputError
+from spectf_cloud.readers import envi
 from spectf_cloud.sensor import Sensor
 
 FloatArray = NDArray[np.float64]
 
 #: Laboratory samples are brighter than landscapes: brighter ones than this at 865 nm are left out, but for snow.
 BRIGHTEST = 0.6
+_FIELD = re.compile(r"^([^=\n]+)=\s*(\{[^}]*\}|[^\n]*)", re.MULTILINE)
 _DTYPES = {"1": "u1", "2": "i2", "3": "i4", "4": "f4", "5": "f8", "12": "u2"}
 
 
@@ -81,11 +83,13 @@ def _read_csv(path: Path) -> tuple[FloatArray, FloatArray]:
 
 
 def _read_envi(path: Path) -> tuple[FloatArray, FloatArray]:
-    """An ENVI spectral library: as many lines as spectra, as many samples as bands."""
+    """An ENVI spectral library (a line per spectrum, a sample per wavelength) or an ENVI image of reflectance."""
     header, data = _envi_pair(path)
+    text = header.read_text(errors="replace")
+    fields = {key.strip().lower(): value.strip(" {}\n") for key, value in _FIELD.findall(text)}
+    if fields.get("bands", "1") != "1":
+        return _read_image(path)
     try:
-        fields = dict(re.findall(r"^\s*([^=\n]+?)\s*=\s*(\{[^}]*\}|[^\n]*)", header.read_text(errors="replace"), re.M))
-        fields = {key.lower(): value.strip().strip("{}").strip() for key, value in fields.items()}
         shape = int(fields["lines"]), int(fields["samples"])
         order = ">" if fields.get("byte order", "0") == "1" else "<"
         offset = int(fields.get("header offset", 0))
@@ -99,6 +103,13 @@ def _read_envi(path: Path) -> tuple[FloatArray, FloatArray]:
     units = fields.get("wavelength units")
     nm = Sensor.from_values("library", centres, None, units, str(path)).wavelength_nm
     return nm, spectra / float(fields.get("reflectance scale factor", 1.0))
+
+
+def _read_image(path: Path) -> tuple[FloatArray, FloatArray]:
+    cube = envi.open_cube(path)
+    if cube.sensor is None:
+        raise InputError(f"{path}: the header has no wavelengths; a surface library needs them")
+    return cube.sensor.wavelength_nm, cube.read(0, cube.lines).reshape(-1, cube.bands).astype(np.float64)
 
 
 def _envi_pair(path: Path) -> tuple[Path, Path]:

@@ -13,12 +13,14 @@ from spectf_cloud.simulation.atmosphere import Air, Angles, AtmosphereTable
 from spectf_cloud.simulation.clouds import CloudTable
 from spectf_cloud.simulation.cover import CloudLayer, Land
 from spectf_cloud.simulation.geometry import COSINE_I, NODATA, SUN_DISTANCE, SUN_ZENITH, Geometry
+from spectf_cloud.simulation.layering import AirAbove, Cloud, cloud_over, under_air
 from spectf_cloud.simulation.lookup import along, along_both, locate
 from spectf_cloud.simulation.surfaces import CLASSES
 
 FloatArray = NDArray[np.float64]
 Float32Array = NDArray[np.float32]
 Indices = NDArray[np.intp]
+Pair = tuple[Float32Array, Float32Array]
 
 #: Optical thickness from which a pixel counts as cloud in the truth, and below which as clear.
 CLOUD_LIQUID, CLOUD_ICE, CLEAR = 3.0, 0.2, 0.05
@@ -102,17 +104,16 @@ class SimulatedScene:
         sky = self.clear_sky
         water = locate(sky.water_cm, self.water_cm.ravel()[pixels])
         gas, path = along(sky.gas[:, 0], water), along(sky.path[:, 0], water)
-        ground = self.ground(pixels)
-        up = ground / (1 - sky.albedo * ground)
-        toa = path + gas * sky.scattering * self._illumination(pixels) * up
+        albedo = self.ground(pixels)
+        toa = path + gas * sky.scattering * self._illumination(pixels) * albedo / (1 - sky.albedo * albedo)
         for phase, layer in self.layers.items():
             thickness = layer.thickness.ravel()[pixels]
             cloudy = np.flatnonzero(thickness > 1e-3)
             if len(cloudy):
                 chosen = pixels[cloudy]
                 top = layer.top_km.ravel()[chosen]
-                beneath = toa[cloudy], up[cloudy]
-                toa[cloudy], up[cloudy] = self._cloud_over(phase, thickness[cloudy], top, chosen, beneath)
+                beneath = toa[cloudy], albedo[cloudy]
+                toa[cloudy], albedo[cloudy] = self._cloud_over(phase, thickness[cloudy], top, chosen, beneath)
         return toa
 
     def ground(self, pixels: Indices) -> Float32Array:
@@ -143,36 +144,25 @@ class SimulatedScene:
         return 1 - self.clear_sky.direct * (1 - light * slope)[:, None]
 
     def _cloud_over(
-        self,
-        phase: str,
-        thickness: Float32Array,
-        top_km: Float32Array,
-        pixels: Indices,
-        beneath: tuple[Float32Array, ...],
-    ) -> tuple[Float32Array, Float32Array]:
-        """A cloud layer laid over what is beneath it.
-
-        ``beneath`` is the TOA reflectance without this layer, and the reflectance of all below it for diffuse
-        light (both (n, bands)); so is what returns. The cloud's own light is dimmed by the gases above its
-        effective height and by the air above its top; light from below passes it twice and is reflected to
-        and fro between cloud and ground.
-        """
+        self, phase: str, thickness: Float32Array, top_km: Float32Array, pixels: Indices, beneath: Pair
+    ) -> Pair:
+        """`cloud_over` for pixels: ``beneath`` is their TOA reflectance and diffuse albedo, (n, bands) each."""
         sky, table = self.clear_sky, self.cloud_tables[phase]
-        toa, ground = beneath
         node = locate(table.thickness, thickness)
-        own, through = along(table.reflectance, node), along(table.two_way, node)
-        back = along(table.spherical_albedo, node)
+        cloud = Cloud(*(along(values, node) for values in (table.reflectance, table.two_way, table.spherical_albedo)))
         water = locate(sky.water_cm, self.water_cm.ravel()[pixels])
         half = 0.5 * (cover.LIQUID_DEPTH_KM * np.sqrt(thickness) if phase == "liquid" else cover.ICE_DEPTH_KM)
         level = locate(sky.heights_km, top_km)
         deep = locate(sky.heights_km, top_km - np.minimum(DEPTH_OF_LIGHT_KM[phase], half))
-        path = along_both(sky.path, water, level)
-        gas = along_both(sky.gas, water, deep)
-        air = along(sky.rayleigh_two_way, level) / (1 - along(sky.rayleigh_albedo, level) * back)
-        trapped: Float32Array = np.float32(1) / (1 - back * ground)
-        lit: Float32Array = path + air * gas * own + through * trapped * (toa - path)
-        albedo: Float32Array = back + through * trapped * ground
-        return lit, albedo
+        air_albedo = along(sky.rayleigh_albedo, level)
+        above = AirAbove(
+            path=along_both(sky.path, water, level),
+            two_way=along_both(sky.gas, water, deep) * along(sky.rayleigh_two_way, level),
+            albedo=air_albedo,
+        )
+        toa, albedo = beneath
+        between = np.maximum(sky.albedo - air_albedo, 0)
+        return cloud_over(toa, under_air(albedo, between), cloud, above)
 
     def truth(self) -> dict[str, Float32Array]:
         """Truth layers by name, each (lines, samples) float32; -9999 (255 in the mask) outside the swath."""
