@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from spectf_cloud.dataset import open_scene as open_scene
     from spectf_cloud.errors import SpectfError as SpectfError
+    from spectf_cloud.explanation import explain as explain
+    from spectf_cloud.explanation import explain_pixel as explain_pixel
     from spectf_cloud.inference.predict import predict as predict
     from spectf_cloud.masking import mask_scene as mask_scene
     from spectf_cloud.model import ModelConfig as ModelConfig
@@ -32,6 +34,8 @@ _PUBLIC = {
     "SpecTfEncoder": "model",
     "SpectfError": "errors",
     "Spectra": "spectra",
+    "explain": "explanation",
+    "explain_pixel": "explanation",
     "mask_scene": "masking",
     "open_scene": "dataset",
     "open_spectra": "spectra",

@@ -7,7 +7,8 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-BANDS_NM = np.linspace(410.0, 2450.0, 24)
+#: 24 bands, those of the rule-based mask among them.
+BANDS_NM = np.sort(np.concatenate([np.linspace(410.0, 2450.0, 20), [450.0, 1250.0, 1380.0, 1650.0]]))
 
 
 def make_rows(scenes: int = 6, per_scene: int = 40, seed: int = 0, bands: np.ndarray = BANDS_NM) -> dict:

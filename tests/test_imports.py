@@ -44,6 +44,17 @@ COMMANDS = [
     "weights verify",
     "dataset",
     "dataset simulate",
+    "explain",
+    "dataset info",
+    "dataset fetch",
+    "train",
+    "train-comparison",
+    "train-comparison resnet",
+    "train-comparison xgboost",
+    "cloud-eval",
+    "cloud-eval spectf",
+    "cloud-eval l2a",
+    "cloud-eval compare",
 ]
 
 

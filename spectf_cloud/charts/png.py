@@ -1,4 +1,4 @@
-"""Charts as PNG files, drawn by pillow larger and reduced: smooth lines without a plotting library."""
+"""Charts as PNG files, drawn large by pillow and reduced: no plotting library. Dashes become thin lines."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ _INK, _GRID, _PAPER = "#1b1f24", "#e3e6ea", "#ffffff"
 _LEGEND_LINE = 18
 
 
-def save_png(path: Path, charts: Sequence[Chart]) -> None:
-    """Charts side by side in one PNG. Raises `OutputError`."""
-    heights = [chart.height + _LEGEND_LINE * _legend_rows(chart) for chart in charts]
-    sheet = Image.new("RGB", _scaled(sum(chart.width for chart in charts), max(heights)), _PAPER)
-    offset = 0
-    for chart in charts:
-        picture = Image.new("RGB", _scaled(chart.width, max(heights)), _PAPER)
+def save_png(path: Path, charts: Sequence[Chart], *, columns: int = 2) -> None:
+    """Charts in one PNG, so many side by side. Raises `OutputError`."""
+    width = max(chart.width for chart in charts)
+    height = max(chart.height + _LEGEND_LINE * _legend_rows(chart) for chart in charts)
+    rows = -(-len(charts) // columns)
+    sheet = Image.new("RGB", _scaled(width * min(columns, len(charts)), height * rows), _PAPER)
+    for number, chart in enumerate(charts):
+        picture = Image.new("RGB", _scaled(width, height), _PAPER)
         _Pen(picture).chart(chart)
-        sheet.paste(picture, (offset * _OVERSAMPLE, 0))
-        offset += chart.width
+        sheet.paste(picture, _scaled(width * (number % columns), height * (number // columns)))
     shown = sheet.reduce(_OVERSAMPLE // _SHOWN)
     with atomic_output(path, overwrite=True) as temporary:
         shown.save(temporary, "PNG")
@@ -65,7 +65,7 @@ class _Pen:
         zero, width = frame.y(0.0), frame.bar_width(line) if line.style == "bars" else 0.0
         for piece in frame.pieces(line):
             if line.style in ("line", "dashes"):
-                self.stroke(piece, colour, 2)
+                self.stroke(piece, colour, 2 if line.style == "line" else 1)
             for x, y in piece if line.style in ("bars", "dots") else ():
                 box = (x - width / 2, min(y, zero), x + width / 2, max(y, zero))
                 if line.style == "dots":
@@ -110,6 +110,8 @@ class _Pen:
 
 
 def _legend_rows(chart: Chart) -> int:
+    if not any(line.label for line in chart.lines):
+        return 0
     total = sum(36 + _font(12).getlength(line.label) / _OVERSAMPLE for line in chart.lines if line.label)
     return 1 + int(total // (chart.width - 58))
 

@@ -10,6 +10,7 @@ import typer
 
 from spectf_cloud.cli.reporting import Json, Overwrite, Quiet, Reporter, Verbose
 from spectf_cloud.cli.simulate import PresetChoice
+from spectf_cloud.errors import UsageError
 
 app = typer.Typer(help="Files of labelled spectra.", no_args_is_help=True)
 
@@ -61,3 +62,95 @@ def simulate(
         report = simulate_dataset(out, config, overwrite=overwrite, progress=progress)
     counts = f"{report.clear:,} clear, {report.cloud:,} cloud, {report.shadow:,} cloud shadow"
     reporter.done(asdict(report), f"{report.path}: {report.spectra:,} spectra, {counts}")
+
+
+@app.command("info")
+def info(
+    dataset: Annotated[list[Path], typer.Argument(help="HDF5 files of labelled spectra.")],
+    plot: Annotated[Path | None, typer.Option(help="PNG of typical spectra to write.")] = None,
+    overwrite: Overwrite = False,
+    json: Json = False,
+    verbose: Verbose = 0,
+    quiet: Quiet = False,
+) -> None:
+    """Check files of labelled spectra; count labels, in all and by scene."""
+    reporter = Reporter(json, quiet, verbose)
+
+    from spectf_cloud.outputs import check_output
+    from spectf_cloud.spectra import open_spectra
+    from spectf_cloud.spectra_info import describe, plot_spectra
+
+    if plot is not None:
+        check_output(plot, overwrite=overwrite, inputs=dataset)
+    with reporter.progress("reading", "spectra") as progress:
+        spectra = open_spectra(dataset, progress=progress)
+    found = describe(spectra)
+    if plot is not None:
+        plot_spectra(spectra, plot)
+    lines = [
+        f"{found.spectra:,} spectra of {len(found.scenes):,} scenes, {found.bands} bands from {found.first_nm:.0f} to "
+        f"{found.last_nm:.0f} nm: {found.clear:,} clear, {found.cloud:,} cloud, {found.shadow:,} cloud shadow",
+        f"  {'scene':<24}{'clear':>10}{'cloud':>10}{'shadow':>10}",
+    ]
+    lines += [f"  {fid:<24}{clear:>10,}{cloud:>10,}{shadow:>10,}" for fid, clear, cloud, shadow in found.scenes]
+    reporter.done(asdict(found), *lines)
+
+
+@app.command("split")
+def split(
+    dataset: Annotated[list[Path], typer.Argument(help="HDF5 files of labelled spectra.")],
+    train_csv: Annotated[Path, typer.Option(help="List of training scenes to write.")],
+    test_csv: Annotated[Path, typer.Option(help="List of test scenes to write.")],
+    test_fraction: Annotated[float, typer.Option(min=0.0, max=0.99, help="Share of the scenes to test on.")] = 0.15,
+    seed: Annotated[int, typer.Option(min=0, help="Same seed, same split.")] = 42,
+    overwrite: Overwrite = False,
+    json: Json = False,
+    verbose: Verbose = 0,
+    quiet: Quiet = False,
+) -> None:
+    """Part the scenes at random into training and test, as lists for train and cloud-eval."""
+    reporter = Reporter(json, quiet, verbose)
+
+    from spectf_cloud.outputs import atomic_output, check_output
+    from spectf_cloud.spectra import open_spectra
+    from spectf_cloud.split import draw_scenes
+
+    for path in (train_csv, test_csv):
+        check_output(path, overwrite=overwrite, inputs=dataset)
+    sides = draw_scenes(open_spectra(dataset).fids, test_fraction, seed)
+    for path, fids in zip((train_csv, test_csv), sides, strict=True):
+        with atomic_output(path, overwrite=overwrite) as temporary:
+            temporary.write_text("".join(f"{fid}\n" for fid in fids), encoding="utf-8")
+    counts = {"train": len(sides[0]), "test": len(sides[1])}
+    reporter.done(counts, f"{train_csv}: {counts['train']} scenes", f"{test_csv}: {counts['test']} scenes")
+
+
+@app.command("fetch")
+def fetch(
+    doi: Annotated[str, typer.Argument(help="DOI of a Zenodo record, such as 10.5281/zenodo.14607937.")],
+    outdir: Annotated[Path, typer.Option(help="Folder to download to.")] = Path("datasets"),
+    name: Annotated[list[str] | None, typer.Option(help="Only this file; may be given several times.")] = None,
+    listing: Annotated[bool, typer.Option("--list", help="Only list the files.")] = False,
+    json: Json = False,
+    verbose: Verbose = 0,
+    quiet: Quiet = False,
+) -> None:
+    """Download labelled spectra by DOI; an interrupted download goes on where it stopped."""
+    reporter = Reporter(json, quiet, verbose)
+
+    from spectf_cloud.fetch import fetch_file, list_record
+
+    files = list_record(doi)
+    unknown = sorted(set(name or ()) - {file.name for file in files})
+    if unknown:
+        raise UsageError(f"{doi} has no file {unknown[0]}; it has {', '.join(file.name for file in files)}")
+    wanted = [file for file in files if not name or file.name in name]
+    if listing:
+        lines = [f"{file.name:<40}{file.size / 2**30:8.2f} GiB  {file.checksum}" for file in wanted]
+        reporter.done({"files": [asdict(file) for file in wanted]}, *lines)
+        return
+    paths = []
+    for file in wanted:
+        with reporter.progress(file.name, "bytes") as progress:
+            paths.append(fetch_file(file, outdir, progress))
+    reporter.done({"files": paths}, *(str(path) for path in paths))

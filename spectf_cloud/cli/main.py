@@ -11,8 +11,9 @@ from typing import Annotated
 
 import typer
 
-from spectf_cloud.cli import weights
+from spectf_cloud.cli import cloud_eval, dataset, train_comparison, weights
 from spectf_cloud.cli.deploy_pt import deploy_pt
+from spectf_cloud.cli.explain import explain
 from spectf_cloud.cli.simulate import simulate
 from spectf_cloud.cli.threshold import threshold
 from spectf_cloud.cli.train import train
@@ -31,6 +32,10 @@ app.command("deploy-pt")(deploy_pt)
 app.command("threshold")(threshold)
 app.command("simulate")(simulate)
 app.command("train")(train)
+app.command("explain")(explain)
+app.add_typer(cloud_eval.app, name="cloud-eval")
+app.add_typer(train_comparison.app, name="train-comparison")
+app.add_typer(dataset.app, name="dataset")
 app.add_typer(weights.app, name="weights")
 
 

@@ -47,7 +47,8 @@ def predict(
     wavelength_nm
         (bands,) band centres, nm, in the order of ``toa``; any order, any number.
     weights
-        A path, ``builtin``, a release such as ``official:v0.1.0``, or a loaded network.
+        A path, ``builtin``, a release such as ``official:v0.1.0``, or a loaded network. The path of a comparison
+        model (see `spectf_cloud.comparison`) works too, on the bands it was trained on.
     device
         ``cpu`` or −1, a GPU's number, ``cuda:0``, ``mps`` or ``auto``.
     fidelity
@@ -64,6 +65,8 @@ def predict(
     WeightsError, MissingExtraError
         Weights that cannot be used; a device that is not there.
     """
+    from spectf_cloud.comparison.card import is_comparison, load_comparison
+
     pixels = np.asarray(toa, dtype=np.float32)
     centres_nm = np.asarray(wavelength_nm, dtype=np.float64)
     if pixels.ndim != 2 or centres_nm.shape != pixels.shape[1:]:
@@ -72,9 +75,12 @@ def predict(
         model = weights.eval()
         if not torch.equal(model.wavelength.cpu(), normalise_wavelength(centres_nm)):
             raise UsageError("the loaded network was built for other wavelengths than wavelength_nm")
+        backend = pick_backend(model, device=device, fidelity=fidelity)
+    elif is_comparison(weights):
+        backend = load_comparison(weights, centres_nm, device).backend
     else:
         model = load_model(find_weights(weights), centres_nm)
-    backend = pick_backend(model, device=device, fidelity=fidelity)
+        backend = pick_backend(model, device=device, fidelity=fidelity)
     result = np.full(len(pixels), np.nan, np.float32)
     usable = np.isfinite(pixels).all(axis=1)
     result[usable] = backend(pixels[usable])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,7 @@ from spectf_cloud.weights import find_weights
 
 
 def network(config: TrainConfig, wavelength_nm: NDArray[np.float64]) -> SpecTfEncoder:
+    """Fresh from the seed, or from ``init``, with parts frozen as asked. Raises `UsageError`."""
     torch.manual_seed(config.seed)
     model = config.architecture.build(wavelength_nm)
     if config.init is not None:
@@ -41,12 +42,18 @@ def network(config: TrainConfig, wavelength_nm: NDArray[np.float64]) -> SpecTfEn
 
 
 def optimiser(config: TrainConfig, model: nn.Module) -> Any:
+    """schedulefree AdamW over what is not frozen."""
+    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    return schedule_free(trained, config.lr, WARMUP_STEPS)
+
+
+def schedule_free(parameters: Iterable[nn.Parameter], lr: float, warmup_steps: int) -> Any:
+    """schedulefree's AdamW. Raises `MissingExtraError`."""
     try:
         from schedulefree import AdamWScheduleFree
     except ImportError:
         raise MissingExtraError("training needs schedulefree: pip install 'spectf-cloud[train]'") from None
-    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    return AdamWScheduleFree(trained, lr=config.lr, warmup_steps=WARMUP_STEPS)
+    return AdamWScheduleFree(parameters, lr=lr, warmup_steps=warmup_steps)
 
 
 def compiled_forward(model: SpecTfEncoder, device: torch.device) -> Callable[[SpecTfEncoder, Tensor, Tensor], Tensor]:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any, Protocol
 
 from spectf_cloud.errors import MissingExtraError
-from spectf_cloud.training.config import TrainConfig
 
 logger = logging.getLogger(__name__)
 
@@ -19,6 +19,19 @@ class Tracker(Protocol):
     def log(self, epoch: int, values: Mapping[str, float]) -> None: ...
 
     def finish(self) -> None: ...
+
+
+class Tracked(Protocol):
+    """What a run says about where to track it."""
+
+    @property
+    def outdir(self) -> Path: ...
+    @property
+    def wandb_project(self) -> str: ...
+    @property
+    def wandb_entity(self) -> str: ...
+    @property
+    def wandb_name(self) -> str: ...
 
 
 class Trackers:
@@ -47,7 +60,7 @@ class Trackers:
 class WandbTracker:
     """Weights & Biases; WANDB_MODE=offline keeps everything on this machine."""
 
-    def __init__(self, config: TrainConfig, settings: Mapping[str, Any]) -> None:
+    def __init__(self, config: Tracked, settings: Mapping[str, Any]) -> None:
         import wandb
 
         self._run = wandb.init(
@@ -70,7 +83,7 @@ class WandbTracker:
 class TensorBoardTracker:
     """Event files in ``outdir/tensorboard``."""
 
-    def __init__(self, config: TrainConfig) -> None:
+    def __init__(self, config: Tracked) -> None:
         from torch.utils.tensorboard import SummaryWriter
 
         self._writer: Any = SummaryWriter(str(config.outdir / "tensorboard"))
@@ -85,7 +98,7 @@ class TensorBoardTracker:
         self._writer.close()
 
 
-def open_trackers(config: TrainConfig, settings: Mapping[str, Any]) -> Trackers:
+def open_trackers(config: Tracked, settings: Mapping[str, Any]) -> Trackers:
     """wandb where a project is named, TensorBoard where it is installed.
 
     Raises `MissingExtraError` where wandb is asked for and not installed; anything later only warns.

@@ -124,7 +124,7 @@ class Trainer:
             return
         probability = self.probabilities(self.validation)
         cloud = self.spectra.cloud[self.validation]
-        loss, ranking = _cross_entropy(cloud, probability), rank(cloud, probability)
+        loss, ranking = cross_entropy(cloud, probability), rank(cloud, probability)
         _, threshold = ranking.best_f(1.0)
         row["val_loss"] = loss
         row |= {f"val_{name}": value for name, value in score(cloud, probability, threshold).items()}
@@ -162,7 +162,7 @@ def score(cloud: NDArray[np.uint8], probability: NDArray[np.float32], threshold:
     return scores | {"auc": ranking.auc(), "ap": ranking.average_precision(), "ece": ece, "threshold": threshold}
 
 
-def _cross_entropy(cloud: NDArray[np.uint8], probability: NDArray[np.float32]) -> float:
+def cross_entropy(cloud: NDArray[np.uint8], probability: NDArray[np.float32]) -> float:
     """Mean of −ln p(label); float32 probabilities are kept 1e-7 away from 0 and 1."""
     of_label = np.where(cloud == 1, probability, 1 - probability.astype(np.float64))
     return float(-np.log(np.clip(of_label, 1e-7, 1.0)).mean())

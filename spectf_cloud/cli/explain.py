@@ -1,0 +1,62 @@
+"""``spectf-cloud explain``: which wavelengths decided one pixel."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from spectf_cloud.cli.reporting import Json, Overwrite, Quiet, Reporter, Verbose
+from spectf_cloud.errors import UsageError
+
+
+def explain(
+    scene: Annotated[Path, typer.Argument(help="Radiance (RDN or RAD).")],
+    pixel: Annotated[str, typer.Option(metavar="LINE,SAMPLE", help="Pixel, counted from 0.")],
+    out: Annotated[Path, typer.Option(help="PNG to write.")],
+    obs: Annotated[Path | None, typer.Option(help="Observation geometry; else found beside the radiance.")] = None,
+    weights: Annotated[str, typer.Option(help="Path, 'builtin', 'official:v0.1.0' or 'official:v0.0.1'.")] = "builtin",
+    irradiance: Annotated[Path | None, typer.Option(help="Solar irradiance .npy; default: the weights' own.")] = None,
+    overwrite: Overwrite = False,
+    json: Json = False,
+    verbose: Verbose = 0,
+    quiet: Quiet = False,
+) -> None:
+    """Show which wavelengths a pixel's decision rests on: attention, max-pool winners, occlusion."""
+    reporter = Reporter(json, quiet, verbose)
+    line, sample = _parse_pixel(pixel)
+
+    from spectf_cloud.dataset import open_scene
+    from spectf_cloud.explanation import explain_pixel
+    from spectf_cloud.outputs import check_output
+
+    opened = open_scene(scene, obs)
+    check_output(out, overwrite=overwrite, inputs=opened.files)
+    found = explain_pixel(opened, line, sample, weights=weights, irradiance=irradiance)
+    found.to_png(out, title=f"{opened.name} at {line},{sample}", overwrite=overwrite)
+    kind = "cloud" if found.probability > found.threshold else "clear"
+    strongest = sorted(range(len(found.occlusion)), key=lambda band: -abs(found.occlusion[band]))[0]
+    fields = {
+        "probability": found.probability,
+        "threshold": found.threshold,
+        "wavelength_nm": found.wavelength_nm.tolist(),
+        "attention": found.attention.tolist(),
+        "wins": None if found.wins is None else found.wins.tolist(),
+        "occlusion": found.occlusion.tolist(),
+        "output": out,
+    }
+    reporter.done(
+        fields,
+        f"{opened.name} at {line},{sample}: {kind}, probability {found.probability:.3f}; most of it rests on "
+        f"{found.wavelength_nm[strongest]:.0f} nm",
+        f"  {'picture':<12}{out}",
+    )
+
+
+def _parse_pixel(text: str) -> tuple[int, int]:
+    try:
+        line, sample = (int(part) for part in text.split(","))
+    except ValueError:
+        raise UsageError(f"--pixel {text!r} is not LINE,SAMPLE such as 120,64") from None
+    return line, sample

@@ -1,0 +1,1 @@
+"""Models that SpecTf is compared with: a ResNet and boosted trees."""
