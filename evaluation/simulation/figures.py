@@ -18,7 +18,7 @@ from PIL import Image
 from evaluation.simulation.components import normalised, real_statistics
 from evaluation.simulation.judged import THRESHOLD, Pixels, judge_scene
 from spectf_cloud.sensor import Sensor
-from spectf_cloud.simulation.granule import SimulationConfig
+from spectf_cloud.simulation.config import SimulationConfig
 from spectf_cloud.simulation.surfaces import CLASSES
 
 #: Atmospheric windows that the figures name.

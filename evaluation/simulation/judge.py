@@ -21,7 +21,7 @@ import torch
 
 from evaluation.simulation import components, energy, exact, figures
 from evaluation.simulation.judged import REFERENCE, Pixels, auc, judge_scene, pool
-from spectf_cloud.simulation.granule import SimulationConfig
+from spectf_cloud.simulation.config import SimulationConfig
 from spectf_cloud.simulation.surfaces import CLASSES
 
 HERE = Path(__file__).parent
