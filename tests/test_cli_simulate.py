@@ -64,7 +64,19 @@ def test_every_preset_is_offered():
 
 def test_dataset_simulate(tmp_path):
     out = tmp_path / "x.hdf5"
-    options = "--scenes 2 --spectra-per-scene 20 --lines 24 --samples 24 --preset broken --json".split()
+    options = [
+        "--scenes",
+        "2",
+        "--spectra-per-scene",
+        "20",
+        "--lines",
+        "24",
+        "--samples",
+        "24",
+        "--preset",
+        "broken",
+        "--json",
+    ]
     result = CliRunner().invoke(dataset.app, ["simulate", str(out), *options])
     done = json.loads(result.stdout.splitlines()[-1])
     with h5py.File(out) as file:
