@@ -125,13 +125,18 @@ def fetch(file: RemoteFile) -> Path:
 
 
 def local_path(file: RemoteFile) -> Path:
-    """Where a published file is kept: in SPECTF_WEIGHTS_DIR, else in the user's cache."""
+    """Where a published file is kept."""
+    return weights_dir() / file.cached_as
+
+
+def weights_dir() -> Path:
+    """Folder of the published files: SPECTF_WEIGHTS_DIR, else the user's cache."""
     placed = os.environ.get("SPECTF_WEIGHTS_DIR")
     if placed:
-        return Path(placed) / file.cached_as
+        return Path(placed)
     import pooch
 
-    return Path(pooch.os_cache("spectf-cloud")) / file.cached_as
+    return Path(pooch.os_cache("spectf-cloud"))
 
 
 def sha256_of(path: Path) -> str:
