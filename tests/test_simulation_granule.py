@@ -14,8 +14,9 @@ from spectf_cloud.dataset import open_scene
 from spectf_cloud.errors import InputError, OutputError, UsageError
 from spectf_cloud.model import ModelConfig
 from spectf_cloud.simulation import cover, hdf5
+from spectf_cloud.simulation.config import SimulationConfig
 from spectf_cloud.simulation.cover import CloudLayer
-from spectf_cloud.simulation.granule import SimulationConfig, radiance_lines, simulate_granule, simulate_scene
+from spectf_cloud.simulation.granule import radiance_lines, simulate_granule, simulate_scene
 from spectf_cloud.simulation.noise import noise_sigma
 from spectf_cloud.simulation.presets import PRESETS
 from spectf_cloud.simulation.scene import SimulatedScene

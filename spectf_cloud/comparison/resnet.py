@@ -22,7 +22,7 @@ _BLOCK = 1024
 class ResNetConfig:
     """Shape of the network: stages by their channels, residual blocks in each, kernel size in bands."""
 
-    channels: tuple[int, ...] = (24, 48, 96)
+    channels: tuple[int, ...] = (16, 32, 64)
     blocks: int = 2
     kernel: int = 5
     dropout: float = 0.2
@@ -72,13 +72,13 @@ class ResidualBlock(nn.Module):
 
 
 class ResNet(nn.Module):
-    """Stem, stages of residual blocks, mean over bands, linear head."""
+    """Stem that halves the bands, stages of residual blocks, mean over bands, linear head."""
 
     def __init__(self, config: ResNetConfig) -> None:
         super().__init__()
         self.config = config
         width = config.channels[0]
-        self.stem = nn.Conv1d(1, width, config.kernel, 1, config.kernel // 2)
+        self.stem = nn.Conv1d(1, width, config.kernel, 2, config.kernel // 2)
         blocks = []
         for stage, channels in enumerate(config.channels):
             for number in range(config.blocks):
