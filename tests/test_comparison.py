@@ -9,7 +9,7 @@ import yaml
 from spectra_files import BANDS_NM, make_rows, write_hdf5, write_split
 
 import spectf_cloud as sc
-from spectf_cloud.cli.main import main
+from spectf_cloud.__main__ import main
 from spectf_cloud.comparison.card import is_comparison, load_comparison
 from spectf_cloud.comparison.resnet import ResNet, ResNetBackend, ResNetConfig
 from spectf_cloud.comparison.trees import TreesBackend

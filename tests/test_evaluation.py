@@ -11,7 +11,7 @@ from sklearn import metrics as sk
 from spectra_files import make_rows, names, write_hdf5
 
 import spectf_cloud as sc
-from spectf_cloud.cli.main import main
+from spectf_cloud.__main__ import main
 from spectf_cloud.errors import InputError
 from spectf_cloud.evaluation.scores import Scorer, evaluate
 from spectf_cloud.l2a_rule import L2aRule

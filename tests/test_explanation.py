@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 
 import spectf_cloud as sc
-from spectf_cloud.cli.main import main
+from spectf_cloud.__main__ import main
 from spectf_cloud.errors import UsageError
 from spectf_cloud.explanation import explain, explain_pixel
 from spectf_cloud.model import ModelConfig

@@ -8,7 +8,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 import spectf_cloud.fetch as fetch
-from spectf_cloud.cli.main import main
+from spectf_cloud.__main__ import main
 from spectf_cloud.errors import InputError, OutputError, UsageError
 
 CONTENT = bytes(range(256)) * 9000

@@ -12,10 +12,11 @@ from spectf_cloud.split import check_leakage, draw_scenes, read_fids
 KNOWN = ["emit20230101t100000", "emit20230101t100012", "emit20230102t110000"]
 
 
-def test_a_csv_of_scenes_is_read_leniently(tmp_path, caplog):
+def test_a_csv_of_scenes_is_read_leniently(tmp_path, caplog, monkeypatch):
+    monkeypatch.setattr(logging.getLogger("spectf_cloud"), "propagate", True)  # commands turn it off
     path = tmp_path / "f.csv"
     path.write_text('\ufeff"emit20230101t100000",x\r\n\r\nemit20230102t110000\nelsewhere\nemit20230102t110000\n')
-    with caplog.at_level(logging.WARNING):
+    with caplog.at_level(logging.WARNING, "spectf_cloud"):
         assert read_fids(path, KNOWN) == [KNOWN[0], KNOWN[2]]
     assert "1 of 3 scenes are not in the data set" in caplog.text
 

@@ -19,7 +19,7 @@ from PIL import Image
 from spectra_files import make_rows, write_hdf5, write_split
 
 import spectf_cloud as sc
-from spectf_cloud.cli.main import main
+from spectf_cloud.__main__ import main
 from spectf_cloud.errors import ConfigError, InputError, OutputError, UsageError
 from spectf_cloud.metrics import rank
 from spectf_cloud.model import ModelConfig
@@ -228,8 +228,9 @@ class Failing:
 
 def test_a_failing_tracker_is_dropped_and_the_run_goes_on(config, monkeypatch, caplog):
     failing = Failing()
+    monkeypatch.setattr(logging.getLogger("spectf_cloud"), "propagate", True)  # commands turn it off
     monkeypatch.setattr("spectf_cloud.training.trainer.open_trackers", lambda *a: trackers.Trackers([failing]))
-    with caplog.at_level(logging.WARNING):
+    with caplog.at_level(logging.WARNING, "spectf_cloud"):
         report = train(config)
     assert report.weights.exists() and failing.calls == 1
     assert "Failing failed and is left out" in caplog.text
