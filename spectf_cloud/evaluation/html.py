@@ -20,6 +20,9 @@ from spectf_cloud.evaluation.tables import (
     summary,
 )
 
+#: A bin of fewer spectra is noise.
+_TELLING_COUNT = 20
+
 
 def to_html(report: Report) -> str:
     """One self-contained page: no script, no file beside it."""
@@ -53,15 +56,23 @@ def _charts(report: Report) -> list[Chart]:
     diagonal = Line("", [0, 1], [0, 1], "dashes", "#8A8A8A")
     unit = (0.0, 1.0)
     roc = [Line(m.name, m.roc["fpr"], m.roc["tpr"]) for m in models]
-    curves = [Line(m.name, m.precision_recall["recall"], m.precision_recall["precision"]) for m in models]
-    calibration = [Line(m.name, m.reliability["probability"], m.reliability["cloud_fraction"]) for m in models]
+    curves = [_steps(m) for m in models]
+    calibration = [_calibration(m) for m in models]
+    calibrated = f"Reliability (bins of {_TELLING_COUNT} spectra or more)"
     charts = [
         Chart("ROC", "false positive rate", "true positive rate", [*roc, *_points(models)], unit, unit),
         Chart(
             "ROC, upper left", "false positive rate", "true positive rate", [*roc, *_points(models)], (0, 0.2), (0.8, 1)
         ),
         Chart("Precision and recall", "recall", "precision", curves, unit, _from_lowest(curves)),
-        Chart("Reliability", "mean probability", "cloud fraction", [*calibration, diagonal], unit, unit),
+        Chart(
+            calibrated,
+            "mean probability",
+            "cloud fraction",
+            [*calibration, diagonal],
+            unit,
+            unit,
+        ),
     ]
     for model in models:
         sweep = model.sweep
@@ -79,26 +90,44 @@ def _points(models: list[ModelScores]) -> list[Line]:
     ]
 
 
+def _steps(model: ModelScores) -> Line:
+    """Precision and recall as steps: between two thresholds nothing is known, and average precision counts so."""
+    recall, precision = model.precision_recall["recall"], model.precision_recall["precision"]
+    x, y, before = [], [], 0.0
+    for reached, value in zip(recall, precision, strict=True):
+        x += [before, reached]
+        y += [value, value]
+        before = reached
+    return Line(model.name, x, y)
+
+
+def _calibration(model: ModelScores) -> Line:
+    """Only bins of enough spectra to say something."""
+    bins = zip(*(model.reliability[name] for name in ("count", "probability", "cloud_fraction")), strict=True)
+    told = [(probability, fraction) for count, probability, fraction in bins if count >= _TELLING_COUNT]
+    return Line(model.name, [point[0] for point in told], [point[1] for point in told])
+
+
 def _from_lowest(lines: list[Line]) -> tuple[float, float]:
     lowest = min((value for line in lines for value in line.y if math.isfinite(value)), default=0.0)
     return max(math.floor(lowest * 10) / 10 - 0.05, 0.0), 1.0
 
 
 def _score_table(report: Report) -> str:
-    shown = shown_scores(report)
-    head = "".join(f"<th>{escape(title)}</th>" for title in ("Model", "Threshold", *(COLUMNS[n] for n in shown)))
-    best = {name: best_value(report, name) for name in shown}
-    rows = []
-    for place, model in enumerate(report.models):
-        swatch = f'<i style="background:{COLOURS[place % len(COLOURS)]}"></i>'
-        cells = f"<th>{swatch}{escape(model.name)}</th><td>{model.threshold:.3g}</td>"
-        for name in shown:
+    """One model a column, so that a page holds all scores."""
+    models = report.models
+    swatches = [f'<i style="background:{COLOURS[place % len(COLOURS)]}"></i>' for place in range(len(models))]
+    head = "".join(f"<th>{swatch}{escape(m.name)}</th>" for swatch, m in zip(swatches, models, strict=True))
+    rows = [f"<tr><th>Threshold</th>{''.join(f'<td>{m.threshold:.3g}</td>' for m in models)}</tr>"]
+    for name in shown_scores(report):
+        best, cells = best_value(report, name), ""
+        for model in models:
             value, interval = model.scores.get(name), model.intervals.get(name)
-            mark = ' class="best"' if value is not None and value == best[name] and len(report.models) > 1 else ""
-            below = f"<small>{interval[0]:.3f}–{interval[1]:.3f}</small>" if interval else ""
-            cells += f"<td{mark}>{number(value)}{below}</td>"
-        rows.append(f"<tr>{cells}</tr>")
-    return f'<div class="wide"><table class="scores"><tr>{head}</tr>{"".join(rows)}</table></div>'
+            mark = ' class="best"' if value == best else ""
+            between = f"<small>{interval[0]:.3f}–{interval[1]:.3f}</small>" if interval else ""
+            cells += f"<td{mark}>{number(value)}{between}</td>"
+        rows.append(f"<tr><th>{escape(COLUMNS[name])}</th>{cells}</tr>")
+    return f'<div class="wide"><table class="scores"><tr><th></th>{head}</tr>{"".join(rows)}</table></div>'
 
 
 def _all_scenes(model: ModelScores) -> str:
@@ -133,14 +162,14 @@ h3 { font-size: 15px; margin: 0 0 4px }
 .note, footer { color: var(--soft); font-size: 13px } footer { margin-top: 40px; overflow-wrap: anywhere }
 .wide { overflow-x: auto }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums }
-th, td { padding: 5px 10px; text-align: right; border-bottom: 1px solid var(--line); white-space: nowrap }
+th, td { padding: 4px 10px; text-align: right; border-bottom: 1px solid var(--line); white-space: nowrap }
 th { font-weight: 600 } th:first-child { text-align: left }
-.scores { width: 100% } .scores small { display: block; color: var(--soft); font-size: 11px }
+.scores small { display: inline-block; min-width: 84px; color: var(--soft); font-size: 12px; font-weight: 400 }
 .best { background: var(--mark); font-weight: 600 }
 i { display: inline-block; width: 11px; height: 11px; border-radius: 3px; margin-right: 6px }
 .charts { display: grid; grid-template-columns: repeat(auto-fill, minmax(360px, 1fr)); gap: 20px; margin-top: 20px }
 figure { margin: 0 } svg { width: 100%; height: auto } .legend { margin: 0 0 0 58px; font-size: 13px }
 .legend span { margin-right: 14px; white-space: nowrap }
-.tables { display: grid; grid-template-columns: repeat(auto-fill, minmax(520px, 1fr)); gap: 24px }
+.tables { display: grid; grid-template-columns: repeat(auto-fill, minmax(590px, 1fr)); gap: 24px }
 details { margin-top: 12px }
 """

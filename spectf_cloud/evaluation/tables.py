@@ -45,7 +45,7 @@ def best_rows(report: Report) -> list[list[str]]:
 
 
 def scene_rows(model: ModelScores, count: int = 10) -> list[list[str]]:
-    rows = [["Scene", "Spectra", "Cloudy", "False cloud", "Missed cloud", "Accuracy"]]
+    rows = [["Scene", "Spectra", "Cloudy", "False", "Missed", "Accuracy"]]
     for scene in model.worst_scenes(count):
         counts = (scene.spectra, scene.cloudy, scene.false_cloud, scene.false_clear)
         rows.append([scene.fid, *(f"{value:,}" for value in counts), f"{scene.accuracy:.4f}"])
@@ -53,8 +53,9 @@ def scene_rows(model: ModelScores, count: int = 10) -> list[list[str]]:
 
 
 def best_value(report: Report, name: str) -> float:
+    """The best of several models in a score; NaN where they do not differ."""
     values = [model.scores[name] for model in report.models if math.isfinite(model.scores.get(name, math.nan))]
-    if not values:
+    if len(set(values)) < 2:
         return math.nan
     return min(values) if name in _LOWER_IS_BETTER else max(values)
 
