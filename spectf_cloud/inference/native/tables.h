@@ -1,0 +1,33 @@
+// What Python hands to the kernel. Mirrors `_Tables` and `_Plan` in kernel.py, field by field.
+#pragma once
+#include <cstdint>
+
+constexpr int kHeads = 8, kDim = 64, kDegree = 10;
+constexpr int kMaxBands = 512;                  // padded; scratch arrays have fixed sizes
+constexpr int kLogitRank = 6, kValueRank = 8;   // fine pass
+constexpr int kCoarseLogit = 4, kCoarseValue = 6;
+constexpr int kColumns = 2 * kLogitRank + kValueRank;
+constexpr int kBlock = 8;  // pixels that share one pass over the curve tables
+
+struct Tables {
+    int32_t bands, padded;
+    const float *curves;          // [head][column][degree + 1][padded]
+    const float *variance;        // [degree + 1][padded]
+    const float *query_constant;  // [head][kLogitRank]
+    const float *query_scale;     // [head][kLogitRank], to int16; keys take 2^23 / scale
+    const float *key_centre;      // [head][kLogitRank]
+    const float *value_centre;    // [head][kValueRank]
+    const float *root, *hidden;                // [64][65], [64][65]
+    const float *coarse_root, *coarse_hidden;  // [49][49], [64][49]
+    const float *hidden_bias;                  // [64]
+    const float *mixing;                       // [64][64]
+    const float *difference;                   // [64]
+    float offset, layer_norm_eps;
+};
+
+struct Plan {
+    float merge_variance;  // keys are merged while their logits' variance (log2 units) is below this
+    float redo_logit;      // |coarse logit| below this: the pixel goes through the fine pass
+    float margin;          // logit a band may lack to the best one and still be tried by the fine pass
+    int32_t all_fine;      // every band of every pixel through the fine pass
+};
