@@ -1,0 +1,48 @@
+"""Cloud masks for imaging spectroscopy.
+
+>>> import spectf_cloud as sc
+>>> scene = sc.open_scene("EMIT_L1B_RAD_....nc")  # doctest: +SKIP
+>>> mask = sc.mask_scene(scene)  # doctest: +SKIP
+>>> mask.to_geotiff("mask.tif")  # doctest: +SKIP
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from spectf_cloud.dataset import open_scene as open_scene
+    from spectf_cloud.errors import SpectfError as SpectfError
+    from spectf_cloud.inference.predict import predict as predict
+    from spectf_cloud.masking import mask_scene as mask_scene
+    from spectf_cloud.model import ModelConfig as ModelConfig
+    from spectf_cloud.model import SpecTfEncoder as SpecTfEncoder
+    from spectf_cloud.products.mask import CloudMask as CloudMask
+    from spectf_cloud.scene import Scene as Scene
+    from spectf_cloud.sensor import Sensor as Sensor
+
+_PUBLIC = {
+    "CloudMask": "products.mask",
+    "ModelConfig": "model",
+    "Scene": "scene",
+    "Sensor": "sensor",
+    "SpecTfEncoder": "model",
+    "SpectfError": "errors",
+    "mask_scene": "masking",
+    "open_scene": "dataset",
+    "predict": "inference.predict",
+}
+
+__all__ = sorted(_PUBLIC)
+
+
+def __getattr__(name: str) -> Any:
+    """Public names load on first use, so that `import spectf_cloud` does not load PyTorch."""
+    if name not in _PUBLIC:
+        raise AttributeError(f"module 'spectf_cloud' has no attribute {name!r}")
+    return getattr(import_module(f"spectf_cloud.{_PUBLIC[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -72,12 +72,11 @@ class DeployReport:
 def deploy(job: DeployJob, progress: Progress | None = None) -> DeployReport:
     """Mask one scene and write its products; outputs are checked before any work. Raises `SpectfError`."""
     _refuse_scene_as_output(job.out)
-    inputs = [path for path in (job.radiance, job.observation) if path is not None]
-    for output in job.outputs.values():
-        check_output(output, overwrite=job.overwrite, inputs=inputs)
     if len({path.resolve() for path in job.outputs.values()}) < len(job.outputs):
         raise UsageError("two outputs have the same name; give each its own")
     scene = open_scene(job.radiance, job.observation)
+    for output in job.outputs.values():
+        check_output(output, overwrite=job.overwrite, inputs=scene.files)
     if job.ortho is not None and scene.glt() is None and scene.grid() is None:
         raise InputError(f"{scene.radiance.path} carries no GLT, so --ortho cannot be written; leave it out")
     spec = read_arch_spec(job.arch_spec) if job.arch_spec else ArchSpec(None, PUBLISHED_DROP_NM)

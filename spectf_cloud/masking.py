@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from spectf_cloud.errors import InputError
 from spectf_cloud.inference.load import load_model
 from spectf_cloud.inference.predict import Backend, Fidelity, pick_backend
+from spectf_cloud.irradiance import read_irradiance
 from spectf_cloud.memory import block_lines
 from spectf_cloud.model import ModelConfig
 from spectf_cloud.products.mask import CloudMask, Preview, check_threshold
@@ -104,20 +104,6 @@ def mask_scene(
     return mask
 
 
-def read_irradiance(path: Path) -> NDArray[np.float64]:
-    """(n, 2) float64: wavelength nm ascending, irradiance uW cm-2 nm-1. Raises `InputError`."""
-    try:
-        values = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise InputError(f"{path}: the solar irradiance cannot be read ({error}); an (n, 2) .npy is needed") from error
-    if not isinstance(values, np.ndarray) or values.ndim != 2 or values.shape[1] != 2 or len(values) < 2:
-        raise InputError(f"{path}: the solar irradiance must be an (n, 2) array of nm and uW cm-2 nm-1")
-    values = values.astype(np.float64)
-    if not np.isfinite(values).all() or (np.diff(values[:, 0]) <= 0).any() or (values[:, 1] <= 0).any():
-        raise InputError(f"{path}: wavelengths must ascend and irradiances be positive, finite numbers")
-    return values
-
-
 @dataclass(frozen=True, eq=False)
 class _Stream:
     """One pass over the lines of a scene."""
@@ -133,9 +119,7 @@ class _Stream:
         wavelength_nm = self.scene.sensor.wavelength_nm[self.kept]
         return np.array([np.abs(wavelength_nm - wanted).argmin() for wanted in PREVIEW_NM])
 
-    def run(
-        self, lines_per_block: int, progress: Progress | None
-    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    def run(self, lines_per_block: int, progress: Progress | None) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Probability (lines, samples) with −9999, and preview reflectance (lines, samples, 6) with NaN."""
         scene = self.scene
         probability = np.full((scene.lines, scene.samples), NODATA, np.float32)

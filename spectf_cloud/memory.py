@@ -9,29 +9,32 @@ from spectf_cloud.scene import Scene
 
 _UNITS = {"": 1, "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "kib": 2**10, "mib": 2**20, "gib": 2**30}
 
-_DEFAULT_BLOCK_BYTES = 64 * 2**20
-# A block is held as read, selected and converted; a line's share of the result and its preview stays.
-_COPIES_OF_A_BLOCK = 4
+_BLOCK_BYTES = 64 * 2**20
+# A row of chunks is decompressed whole, so it is better read whole, unless it is larger than this.
+_LARGEST_BLOCK_BYTES = 256 * 2**20
+# A block is held as read, selected and converted.
+_COPIES_OF_A_BLOCK = 3
 _RESULT_BYTES_PER_PIXEL = 4 + 6 * 4
-_WORKING_BYTES = 200 * 2**20
+# Batches of the network on each thread, HDF5's chunk cache, products being written.
+_WORKING_BYTES = 300 * 2**20
 
 
 def block_lines(scene: Scene, memory_limit_bytes: int | None = None) -> int:
-    """Lines to read at a time: whole chunks, about 64 MiB, fewer under a tighter limit.
+    """Lines to read at a time: about 64 MiB, whole chunks where they are not too large, less under a limit.
 
-    Raises `UsageError` when not even the smallest block fits the limit.
+    Raises `UsageError` when not even one line fits the limit.
     """
     line_bytes = scene.samples * (scene.radiance.bands * 4 + scene.observation.bands * 8)
     chunk_lines = max(scene.radiance.lines_per_chunk, scene.observation.lines_per_chunk)
-    budget = _DEFAULT_BLOCK_BYTES
+    budget = max(_BLOCK_BYTES, min(chunk_lines * line_bytes, _LARGEST_BLOCK_BYTES))
     if memory_limit_bytes is not None:
         fixed = _resident_bytes() + _WORKING_BYTES + scene.lines * scene.samples * _RESULT_BYTES_PER_PIXEL
         budget = min(budget, (memory_limit_bytes - fixed) // _COPIES_OF_A_BLOCK)
-        needed = chunk_lines * line_bytes
-        if budget < needed:
-            least_mb = -(-(fixed + needed * _COPIES_OF_A_BLOCK) // 10**6)
+        if budget < line_bytes:
+            least_mb = -(-(fixed + line_bytes * _COPIES_OF_A_BLOCK) // 10**6)
             raise UsageError(f"{scene.name} needs at least {least_mb} MB; raise --memory-limit")
-    return max(budget // line_bytes // chunk_lines, 1) * chunk_lines
+    lines = max(budget // line_bytes, 1)
+    return lines - lines % chunk_lines if lines >= chunk_lines else lines
 
 
 def parse_bytes(text: str) -> int:

@@ -68,7 +68,7 @@ def normalise_wavelength(wavelength_nm: Sequence[float] | np.ndarray | Tensor) -
 
     Casting nanometres to a short type first merges neighbouring EMIT bands; normalise, then cast.
     """
-    wavelength = torch.as_tensor(np.asarray(wavelength_nm, dtype=np.float64))
+    wavelength = torch.from_numpy(np.array(wavelength_nm, dtype=np.float64))
     return ((wavelength - WAVELENGTH_CENTRE_NM) / WAVELENGTH_SCALE_NM).to(torch.float32)
 
 

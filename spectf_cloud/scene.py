@@ -76,6 +76,11 @@ class Cube(ABC):
     sensor: Sensor | None = None
     lines_per_chunk: int = 1
 
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """Every file the cube is made of: none of them is ever written to."""
+        return (self.path,)
+
     @abstractmethod
     def read(self, start: int, stop: int, bands: NDArray[np.intp] | None = None) -> NDArray[np.floating]:
         """Lines start to stop: (stop − start, samples, bands or chosen bands) in the file's units; floats."""
@@ -107,10 +112,18 @@ class Scene:
     sun_zenith_band: int
     earth_sun_band: int
 
+    def __repr__(self) -> str:
+        return f"Scene({self.name!r}, {self.lines} lines, {self.samples} samples, {self.sensor!r})"
+
     @property
     def lines(self) -> int:
         """Number of down-track lines."""
         return self.radiance.lines
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """Every file the scene is made of."""
+        return self.radiance.files + self.observation.files
 
     @property
     def samples(self) -> int:

@@ -69,6 +69,10 @@ class Sensor:
         if not (np.isfinite(self.fwhm_nm).all() and (self.fwhm_nm > 0).all()):
             raise InputError(f"{self.name}: band widths (FWHM) must be positive numbers of nanometres")
 
+    def __repr__(self) -> str:
+        low, high = self.wavelength_nm.min(), self.wavelength_nm.max()
+        return f"Sensor({self.name!r}, {self.bands} bands, {low:.0f}–{high:.0f} nm)"
+
     @property
     def bands(self) -> int:
         """Number of bands."""
@@ -101,7 +105,7 @@ class Sensor:
         else:
             widths = np.asarray(fwhm, dtype=np.float64)
         try:
-            return cls(name, np.multiply(centres, factor), np.multiply(widths, factor))
+            return cls(name, centres * factor, widths * factor)
         except InputError as error:
             raise InputError(f"{source}: {error}") from error
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +15,8 @@ from spectf_cloud.resources import resource
 
 if TYPE_CHECKING:
     from spectf_cloud.model import ModelConfig
+
+logger = logging.getLogger(__name__)
 
 OFFICIAL_COMMIT = "2f7f05b7affa4eedb2c8e66f4efd8f225c8d55d5"
 OFFICIAL_URL = f"https://raw.githubusercontent.com/emit-sds/SpecTf/{OFFICIAL_COMMIT}/spectf_cloud/"
@@ -91,14 +93,13 @@ def find_weights(spec: str | Path = BUILTIN) -> WeightsFile:
     return _from_path(path)
 
 
-def fetch(file: RemoteFile, progress: Callable[[str], None] | None = None) -> Path:
+def fetch(file: RemoteFile) -> Path:
     """The local copy of a published file: placed by hand, cached, or downloaded now. Raises `WeightsError`."""
     import pooch
 
-    path = weights_dir() / file.cached_as
+    path = local_path(file)
     if not path.is_file():
-        if progress:
-            progress(f"downloading {OFFICIAL_URL}{file.address}")
+        logger.info("downloading %s%s", OFFICIAL_URL, file.address)
         pooch.get_logger().setLevel("WARNING")
         try:
             downloaded = pooch.retrieve(OFFICIAL_URL + file.address, file.sha256, path.name, path.parent)
@@ -118,12 +119,14 @@ def fetch(file: RemoteFile, progress: Callable[[str], None] | None = None) -> Pa
     return path
 
 
-def weights_dir() -> Path:
-    """Folder of the published files: SPECTF_WEIGHTS_DIR, else the user's cache."""
+def local_path(file: RemoteFile) -> Path:
+    """Where a published file is kept: in SPECTF_WEIGHTS_DIR, else in the user's cache."""
+    placed = os.environ.get("SPECTF_WEIGHTS_DIR")
+    if placed:
+        return Path(placed) / file.cached_as
     import pooch
 
-    placed = os.environ.get("SPECTF_WEIGHTS_DIR")
-    return Path(placed) if placed else Path(pooch.os_cache("spectf-cloud"))
+    return Path(pooch.os_cache("spectf-cloud")) / file.cached_as
 
 
 def sha256_of(path: Path) -> str:

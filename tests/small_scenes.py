@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+
 from spectf_cloud.products import CloudMask, Preview
-from spectf_cloud.scene import NODATA, Glt, Grid, Location, Scene
+from spectf_cloud.scene import NODATA, Cube, Glt, Grid, Location, Scene
 from spectf_cloud.sensor import Sensor
 
 WGS84 = (
@@ -15,29 +16,19 @@ WGS84 = (
     'PRIMEM["Greenwich",0],UNIT["degree",0.0174532925199433],AUTHORITY["EPSG","4326"]]'
 )
 PREVIEW_NM = np.array([640.0, 550.0, 460.0, 1380.0, 1420.0, 1890.0])
+RADIANCE = Path("EMIT_L1B_RAD_001_20230401T101112_2309101_003.nc")
+OBSERVATION = Path("EMIT_L1B_OBS_001_20230401T101112_2309101_003.nc")
 TAGS = {"SPECTF_VERSION": "0.0.test", "SPECTF_WEIGHTS": "v-test", "SPECTF_THRESHOLD": "0.5"}
 
 
-@dataclass
-class ArrayCube:
+@dataclass(frozen=True, eq=False, kw_only=True)
+class ArrayCube(Cube):
     """Values in memory, read as a file would be."""
 
     values: np.ndarray
-    sensor: Sensor | None = None
-    band_names: tuple[str, ...] = ()
     place: Location | None = None
     table: Glt | None = None
     map_grid: Grid | None = None
-    path: Path = Path("EMIT_L1B_RAD_001_20230401T101112_2309101_003.nc")
-    name: str = "EMIT_L1B_RAD_001_20230401T101112_2309101_003"
-    nodata: float = NODATA
-    lines_per_chunk: int = 1
-    lines: int = field(init=False)
-    samples: int = field(init=False)
-    bands: int = field(init=False)
-
-    def __post_init__(self):
-        self.lines, self.samples, self.bands = self.values.shape
 
     def read(self, start, stop, bands=None):
         block = self.values[start:stop]
@@ -53,14 +44,19 @@ class ArrayCube:
         return self.map_grid
 
 
-def make_scene(lines, samples, *, location=None, glt=None, grid=None, path=None):
+def array_cube(values, path, **more):
+    """Values under the name of a file that need not be there."""
+    lines, samples, bands = values.shape
+    return ArrayCube(path=path, name=path.stem, lines=lines, samples=samples, bands=bands, values=values, **more)
+
+
+def make_scene(lines, samples, *, location=None, glt=None, grid=None, path=RADIANCE, name=None):
     """A scene of constant radiance; only its shape and its place matter here."""
     sensor = Sensor("six bands", PREVIEW_NM, np.full(6, 8.0))
-    radiance = ArrayCube(np.ones((lines, samples, 6), np.float32), sensor, place=location, table=glt, map_grid=grid)
-    if path is not None:
-        radiance.path = path
-    observation = ArrayCube(np.ones((lines, samples, 2)), path=Path("EMIT_L1B_OBS_001_20230401T101112_2309101_003.nc"))
-    return Scene(radiance.name, sensor, radiance, observation, 0, 1)
+    values = np.ones((lines, samples, 6), np.float32)
+    radiance = array_cube(values, path, sensor=sensor, place=location, table=glt, map_grid=grid)
+    observation = array_cube(np.ones((lines, samples, 2)), OBSERVATION)
+    return Scene(name or radiance.name, sensor, radiance, observation, 0, 1)
 
 
 def make_mask(scene, seed=0, threshold=0.5, preview=True):

@@ -62,7 +62,7 @@ def gas_table() -> np.ndarray:
     gases = {name: np.zeros_like(other) for name in WINDOWS}
     for name, windows in WINDOWS.items():
         for low, high, share in windows:
-            inside = (GRID_NM >= low) & (GRID_NM <= high)
+            inside = (low <= GRID_NM) & (high >= GRID_NM)
             gases[name][inside] = share * other[inside]
     water = other - sum(gases.values())
     return np.column_stack([GRID_NM, water, gases["o2"], gases["co2"], gases["ch4"], ozone])

@@ -27,9 +27,7 @@ class FidelityChoice(StrEnum):
 
 def deploy_pt(
     outfp: Annotated[Path | None, typer.Argument(help="Mask GeoTIFF to write.", envvar=f"{_ENV}OUTFP")] = None,
-    obsfp: Annotated[
-        Path | None, typer.Argument(help="Observation geometry (OBS).", envvar=f"{_ENV}OBSFP")
-    ] = None,
+    obsfp: Annotated[Path | None, typer.Argument(help="Observation geometry (OBS).", envvar=f"{_ENV}OBSFP")] = None,
     rdnfp: Annotated[Path | None, typer.Argument(help="Radiance (RDN or RAD).", envvar=f"{_ENV}RDNFP")] = None,
     out: Annotated[Path | None, typer.Option(help="OUTFP by name.", rich_help_panel=_INPUTS)] = None,
     obs: Annotated[
@@ -52,22 +50,27 @@ def deploy_pt(
     threshold: Annotated[
         float | None,
         typer.Option(
-            min=0.0, max=1.0, help="Cloud above this probability; default: the weights' own.",
-            envvar=f"{_ENV}THRESHOLD", rich_help_panel=_MODEL,
+            min=0.0,
+            max=1.0,
+            help="Cloud above this probability; default: the weights' own.",
+            envvar=f"{_ENV}THRESHOLD",
+            rich_help_panel=_MODEL,
         ),
     ] = None,
     weights: Annotated[
         str,
         typer.Option(
             help="Path, 'builtin', 'official:v0.1.0' or 'official:v0.0.1'.",
-            envvar=f"{_ENV}WEIGHTS", rich_help_panel=_MODEL,
+            envvar=f"{_ENV}WEIGHTS",
+            rich_help_panel=_MODEL,
         ),
     ] = "builtin",
     irradiance: Annotated[
         Path | None,
         typer.Option(
             help="Solar irradiance .npy; default: the weights' own.",
-            envvar=f"{_ENV}IRRADIANCE", rich_help_panel=_MODEL,
+            envvar=f"{_ENV}IRRADIANCE",
+            rich_help_panel=_MODEL,
         ),
     ] = None,
     arch_spec: Annotated[
@@ -83,9 +86,7 @@ def deploy_pt(
     ] = "-1",
     fidelity: Annotated[
         FidelityChoice,
-        typer.Option(
-            help="Loosest agreement with float32 allowed.", envvar=f"{_ENV}FIDELITY", rich_help_panel=_MODEL
-        ),
+        typer.Option(help="Loosest agreement with float32 allowed.", envvar=f"{_ENV}FIDELITY", rich_help_panel=_MODEL),
     ] = FidelityChoice.faithful,
     memory_limit: Annotated[
         str | None, typer.Option(help="Bound for resident memory, e.g. 1.5GB.", envvar=f"{_ENV}MEMORY_LIMIT")
@@ -111,9 +112,21 @@ def deploy_pt(
     from spectf_cloud.deploy import DeployJob, deploy
 
     job = DeployJob(
-        out=outputs_to, radiance=radiance, observation=obs or obsfp, weights=weights, irradiance=irradiance,
-        arch_spec=arch_spec, threshold=threshold, device=device, fidelity=fidelity.value, keep_bands=keep_bands,
-        probability=proba, ortho=ortho, netcdf=netcdf, quicklook=quicklook, overwrite=overwrite,
+        out=outputs_to,
+        radiance=radiance,
+        observation=obs or obsfp,
+        weights=weights,
+        irradiance=irradiance,
+        arch_spec=arch_spec,
+        threshold=threshold,
+        device=device,
+        fidelity=fidelity.value,
+        keep_bands=keep_bands,
+        probability=proba,
+        ortho=ortho,
+        netcdf=netcdf,
+        quicklook=quicklook,
+        overwrite=overwrite,
         memory_limit=memory_limit,
     )
     with reporter.progress("masking", "pixels") as progress:

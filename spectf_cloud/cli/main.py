@@ -11,7 +11,10 @@ from typing import Annotated
 
 import typer
 
+from spectf_cloud.cli import weights
 from spectf_cloud.cli.deploy_pt import deploy_pt
+from spectf_cloud.cli.simulate import simulate
+from spectf_cloud.cli.threshold import threshold
 from spectf_cloud.errors import SpectfError
 
 EXIT_INTERRUPTED = 130
@@ -24,6 +27,9 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command("deploy-pt")(deploy_pt)
+app.command("threshold")(threshold)
+app.command("simulate")(simulate)
+app.add_typer(weights.app, name="weights")
 
 
 def _show_version(wanted: bool) -> None:

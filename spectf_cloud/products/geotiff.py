@@ -9,18 +9,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import rasterio
 from numpy.typing import NDArray
 from rasterio.control import GroundControlPoint
 from rasterio.crs import CRS
-from rasterio.errors import NotGeoreferencedWarning
-from rasterio.io import DatasetReader
+from rasterio.errors import CRSError, NotGeoreferencedWarning
+from rasterio.io import DatasetReader, MemoryFile
 from rasterio.transform import Affine
 
+from spectf_cloud.errors import InputError
 from spectf_cloud.outputs import atomic_output
 from spectf_cloud.products.mask import CloudMask
 from spectf_cloud.products.profiles import MASK, PROBABILITY, TILE, RasterProfile
-from spectf_cloud.scene import NODATA, Location, Scene
+from spectf_cloud.scene import NODATA, Glt, Grid, Location, Scene
 
 _GCPS_PER_SIDE = 8
 
@@ -38,7 +38,7 @@ class Georeference:
         """The sensor grid's own georeference if it has one, else a few pixels whose place is known."""
         grid = scene.grid()
         if grid is not None:
-            return cls(CRS.from_wkt(grid.crs_wkt), Affine.from_gdal(*grid.geotransform))
+            return cls(crs_of(grid, scene.name), Affine.from_gdal(*grid.geotransform))
         location = scene.location()
         gcps = ground_control_points(location) if location is not None else ()
         return cls(CRS.from_epsg(4326), None, gcps) if gcps else cls()
@@ -55,6 +55,14 @@ class Georeference:
         """As arguments of `rasterio.open`."""
         wanted = {"crs": self.crs, "transform": self.transform, "gcps": list(self.gcps) or None}
         return {name: value for name, value in wanted.items() if value is not None}
+
+
+def crs_of(place: Grid | Glt, source: str) -> CRS:
+    """The coordinate reference system of a grid. Raises `InputError` naming ``source``."""
+    try:
+        return CRS.from_wkt(place.crs_wkt)
+    except CRSError as error:
+        raise InputError(f"{source}: its coordinate reference system is not readable ({error})") from error
 
 
 def ground_control_points(location: Location, per_side: int = _GCPS_PER_SIDE) -> tuple[GroundControlPoint, ...]:
@@ -98,12 +106,16 @@ def write_geotiff(
     """Write ``values`` (lines, samples) with overviews. Raises `OutputError`."""
     height, width = values.shape
     options = {**profile.geotiff(), **georeference.options(), "height": height, "width": width}
-    with atomic_output(path, overwrite=overwrite) as temporary, warnings.catch_warnings():
-        warnings.simplefilter("ignore", NotGeoreferencedWarning)  # some scenes have no place to give
-        with rasterio.open(temporary, "w", **options) as dataset:
-            dataset.write(values, 1)
-            profile.describe(dataset, tags)
-            dataset.build_overviews(_overview_factors(height, width), profile.overviews)
+    # In memory first: on a full disk GDAL crashes or leaves a truncated file without an error.
+    with MemoryFile() as memory:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", NotGeoreferencedWarning)  # some scenes have no place to give
+            with memory.open(**options) as dataset:
+                dataset.write(values, 1)
+                profile.describe(dataset, tags)
+                dataset.build_overviews(_overview_factors(height, width), profile.overviews)
+        with atomic_output(path, overwrite=overwrite) as temporary:
+            temporary.write_bytes(memory.getbuffer())
 
 
 def _overview_factors(height: int, width: int) -> list[int]:

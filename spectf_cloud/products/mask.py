@@ -70,6 +70,9 @@ class CloudMask:
                 f"{self.scene.lines} lines and {self.scene.samples} samples; these belong to different scenes"
             )
 
+    def __repr__(self) -> str:
+        return f"CloudMask({self.scene.name!r}, {self.cloud_fraction:.1%} cloud above {self.threshold:g})"
+
     @property
     def mask(self) -> MaskArray:
         """(lines, samples) uint8: 0 clear, 1 cloud, 255 no data."""
@@ -127,9 +130,7 @@ class CloudMask:
         try:
             import xarray
         except ImportError as error:
-            raise MissingExtraError(
-                "to_xarray needs xarray; install it with: pip install xarray"
-            ) from error
+            raise MissingExtraError("to_xarray needs xarray; install it with: pip install xarray") from error
         dims = ("downtrack", "crosstrack")
         valid = np.where(self.probability >= 0, self.probability, np.float32(np.nan))
         flags = {"flag_values": np.array([0, 1], np.uint8), "flag_meanings": "clear cloud", "_FillValue": MASK_NODATA}
@@ -154,7 +155,7 @@ class CloudMask:
 
     def _output(self, path: str | Path, overwrite: bool) -> Path:
         target = Path(path)
-        check_output(target, overwrite=overwrite, inputs=(self.scene.radiance.path, self.scene.observation.path))
+        check_output(target, overwrite=overwrite, inputs=self.scene.files)
         return target
 
 

@@ -6,16 +6,16 @@ from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
-import rasterio
 from numpy.typing import NDArray
-from rasterio.crs import CRS
+from rasterio.io import MemoryFile
 from rasterio.transform import Affine
 
 from spectf_cloud.errors import InputError
 from spectf_cloud.outputs import atomic_output
+from spectf_cloud.products.geotiff import crs_of
 from spectf_cloud.products.mask import MASK_NODATA, CloudMask
 from spectf_cloud.products.profiles import MASK
-from spectf_cloud.scene import Glt
+from spectf_cloud.scene import Glt, Grid
 
 _LINES_AT_ONCE = 256
 T = TypeVar("T", bound=np.generic)
@@ -28,6 +28,7 @@ def write_ortho(mask: CloudMask, path: Path, overwrite: bool = False) -> None:
     neither, `OutputError` when the file cannot be written.
     """
     grid, glt = mask.scene.grid(), mask.scene.glt()
+    place: Grid | Glt
     if grid is not None:
         values, place = mask.mask, grid
     elif glt is not None:
@@ -39,13 +40,14 @@ def write_ortho(mask: CloudMask, path: Path, overwrite: bool = False) -> None:
             "delivery of the scene, or write the sensor grid"
         )
     height, width = values.shape
-    crs, transform = CRS.from_wkt(place.crs_wkt), Affine.from_gdal(*place.geotransform)
-    with (
-        atomic_output(path, overwrite=overwrite) as temporary,
-        rasterio.open(temporary, "w", **MASK.cog(), height=height, width=width, crs=crs, transform=transform) as file,
-    ):
-        file.write(values, 1)
-        MASK.describe(file, mask.tags)
+    crs, transform = crs_of(place, mask.scene.name), Affine.from_gdal(*place.geotransform)
+    # In memory first: on a full disk GDAL can leave a truncated file without an error.
+    with MemoryFile() as memory:
+        with memory.open(**MASK.cog(), height=height, width=width, crs=crs, transform=transform) as dataset:
+            dataset.write(values, 1)
+            MASK.describe(dataset, mask.tags)
+        with atomic_output(path, overwrite=overwrite) as temporary:
+            temporary.write_bytes(memory.getbuffer())
 
 
 def through_glt(values: NDArray[T], glt: Glt, nodata: float, source: str) -> NDArray[T]:

@@ -17,7 +17,7 @@ from spectf_cloud.sensor import Sensor
 
 #: The variable that each kind of granule carries.
 _VARIABLES = ("radiance", "obs")
-_MAX_CHUNK_CACHE_BYTES = 512 * 2**20
+_MAX_CHUNK_CACHE_BYTES = 256 * 2**20
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -58,11 +58,11 @@ class EmitCube(Cube):
     def glt(self) -> Glt | None:
         """The GLT, zero-based; fill, zero and the sign that marks interpolated pixels are resolved here."""
         with _open(self.path) as file:
-            if not {"glt_x", "glt_y"} <= set(file.get("location", ())) or "geotransform" not in file.attrs:
+            if not {"glt_x", "glt_y"} <= set(file.get("location", ())) or not {"geotransform", "spatial_ref"} <= set(file.attrs):
                 return None
             columns = [_glt_column(file[f"location/{key}"]) for key in ("glt_x", "glt_y")]
             geotransform = tuple(float(value) for value in file.attrs["geotransform"])
-            crs_wkt = _text(file.attrs.get("spatial_ref", "EPSG:4326"))
+            crs_wkt = _text(file.attrs["spatial_ref"])
         seen = (columns[0] > 0) & (columns[1] > 0)
         sample, line = (np.where(seen, column - 1, -1).astype(np.int32) for column in columns)
         if len(geotransform) != 6 or sample.max(initial=-1) >= self.samples or line.max(initial=-1) >= self.lines:

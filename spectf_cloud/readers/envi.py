@@ -25,6 +25,11 @@ class EnviCube(Cube):
 
     header: EnviHeader
 
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """The data file and its header."""
+        return self.path, self.header.path
+
     def read(self, start: int, stop: int, bands: NDArray[np.intp] | None = None) -> NDArray[np.floating]:
         """(stop − start, samples, bands or chosen bands); float32, or float64 where the file is that."""
         # Mapped anew for each block and copied out, so that resident memory stays that of a block.

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spectf_cloud.sensor import Sensor
-from spectf_cloud.simulation import gases, tables
+from spectf_cloud.simulation import doubling, gases, tables
 
 FloatArray = NDArray[np.float64]
 Float32Array = NDArray[np.float32]
@@ -22,8 +22,8 @@ STRATOSPHERE_KM = 12.0
 STRATOSPHERIC_AEROSOL = 0.003
 AEROSOL_ALBEDO = 0.93
 AEROSOL_ASYMMETRY = 0.65
-#: Part of the slant extinction above a layer that is lost to its light; the rest is scattered forward.
-LOST_ABOVE = 0.55
+#: Part of the extinction by haze that is lost to a beam; the rest is scattered forward.
+HAZE_LOST = 0.5
 #: Layer boundaries above the ground, km; the last is space.
 HEIGHTS_KM = (0.0, 0.5, 1.0, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0, 16.0)
 SPACE_KM = 100.0
@@ -74,7 +74,8 @@ def rayleigh_depth(wavelength_nm: FloatArray) -> FloatArray:
 
 def rayleigh_above(wavelength_nm: FloatArray, height_km: float) -> FloatArray:
     """Rayleigh optical depth above a height (bands,)."""
-    return rayleigh_depth(wavelength_nm) * np.exp(-height_km / RAYLEIGH_HEIGHT_KM)
+    above: FloatArray = rayleigh_depth(wavelength_nm) * np.exp(-height_km / RAYLEIGH_HEIGHT_KM)
+    return above
 
 
 def aerosol_above(wavelength_nm: FloatArray, height_km: float, air: Air) -> FloatArray:
@@ -147,12 +148,28 @@ def direct_share(wavelength_nm: FloatArray, angles: Angles, air: Air) -> FloatAr
     return share
 
 
+def rayleigh_orders(depth: FloatArray, angles: Angles) -> FloatArray:
+    """All orders of scattering of a Rayleigh layer over its single scattering, azimuthal mean; like ``depth``.
+
+    By doubling, for a few optical depths, and interpolated between them.
+    """
+    start = 2.0 ** (-10 + np.arange(3) / 3)
+    moments = np.zeros((3, doubling.MOMENTS))
+    moments[:, 0], moments[:, 2] = 1.0, 0.1
+    layers = doubling.double(start, 11, np.ones(3), moments, (angles.cos_sun, angles.cos_view))
+    depths = np.concatenate([start * 2.0**step for step in range(12)])
+    phase = 1 + 0.125 * (3 * angles.cos_sun**2 - 1) * (3 * angles.cos_view**2 - 1)
+    once = phase * -np.expm1(-angles.air_mass * depths) / (4 * (angles.cos_sun + angles.cos_view))
+    ratio = np.concatenate([layer.reflectance for layer in layers]) / once
+    return np.interp(depth, np.insert(depths, 0, 0.0), np.insert(ratio, 0, 1.0))
+
+
 def path_reflectance(wavelength_nm: FloatArray, angles: Angles, air: Air, gas_above: FloatArray) -> FloatArray:
     """Reflectance of the air above each of `HEIGHTS_KM` (heights, bands).
 
     Each layer scatters once, towards the sensor, dimmed by the mean of the gas transmittance above its top
-    and bottom, by extinction within it and by part of the extinction above; (1 + its Rayleigh depth) stands
-    for higher orders. ``gas_above`` (heights, bands) is the two-way gas transmittance above each height.
+    and bottom and by extinction within it and above it; the sum is raised by the higher orders of Rayleigh
+    scattering. ``gas_above`` (heights, bands) is the two-way gas transmittance above each height.
     """
     heights = [height + air.ground_km for height in HEIGHTS_KM] + [SPACE_KM]
     haze_phase = henyey_greenstein(angles.cos_scatter, AEROSOL_ASYMMETRY)
@@ -165,13 +182,14 @@ def path_reflectance(wavelength_nm: FloatArray, angles: Angles, air: Air, gas_ab
         rayleigh = rayleigh_above(wavelength_nm, low) - rayleigh_above(wavelength_nm, high)
         haze = aerosol_above(wavelength_nm, low, air) - aerosol_above(wavelength_nm, high, air)
         source = rayleigh * rayleigh_phase(angles.cos_scatter) + AEROSOL_ALBEDO * haze * haze_phase
-        slant = angles.air_mass * (rayleigh + haze)
+        slant = angles.air_mass * (rayleigh + HAZE_LOST * haze)
         within = -np.expm1(-slant) / slant
-        dimmed = 0.5 * (gas[layer] + gas[layer + 1]) * within * np.exp(-LOST_ABOVE * angles.air_mass * above)
-        total = total + source / (4 * angles.cos_sun * angles.cos_view) * dimmed * (1.0 + rayleigh)
+        dimmed = 0.5 * (gas[layer] + gas[layer + 1]) * within * np.exp(-angles.air_mass * above)
+        total = total + source / (4 * angles.cos_sun * angles.cos_view) * dimmed
         path[layer] = total
-        above = above + rayleigh + haze
-    return path
+        above = above + rayleigh + HAZE_LOST * haze
+    depth = np.array([rayleigh_above(wavelength_nm, height) for height in heights[:-1]])
+    return path * rayleigh_orders(depth, angles)
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,4 +1,4 @@
-"""Optical properties of cloud particles, and the reflectance of plane cloud layers by doubling."""
+"""Optical properties of cloud particles, and tables of what clouds of them reflect and transmit."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spectf_cloud.simulation import tables
+from spectf_cloud.simulation.doubling import MOMENTS, Layers, double
 
 FloatArray = NDArray[np.float64]
 Float32Array = NDArray[np.float32]
 Phase = Literal["liquid", "ice"]
 
-STREAMS = 20
 #: Optical thickness (550 nm) of the nodes: 0, then three to the octave.
 NODES_PER_OCTAVE = 3
 THINNEST = 2.0**-8
@@ -22,7 +22,7 @@ OCTAVES = 16
 #: Two-term Henyey–Greenstein: weight of the forward term, asymmetry of the backward one.
 FORWARD_WEIGHT = 0.955
 BACKWARD = {"liquid": -0.6, "ice": -0.3}
-_INITIAL_HALVINGS = 14
+SHARPEST = 0.985
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,109 +77,17 @@ def particles(wavelength_nm: FloatArray, radius_um: float, phase: Phase) -> Part
     return Particles(extinction / at_550, albedo, np.minimum(asymmetry, 0.97))
 
 
-def legendre_moments(asymmetry: FloatArray, phase: Phase, count: int) -> FloatArray:
-    """(bands, count) moments of a two-term Henyey–Greenstein function with the given mean cosine."""
+def legendre_moments(asymmetry: FloatArray, phase: Phase) -> FloatArray:
+    """(bands, MOMENTS) moments of a two-term Henyey–Greenstein function with the given mean cosine.
+
+    Where particles absorb so much that hardly anything is scattered back, the backward term shrinks.
+    """
     backward = BACKWARD[phase]
-    forward = (asymmetry - (1 - FORWARD_WEIGHT) * backward) / FORWARD_WEIGHT
-    order = np.arange(count)
-    moments: FloatArray = FORWARD_WEIGHT * forward[:, None] ** order + (1 - FORWARD_WEIGHT) * backward**order
+    share = np.maximum(FORWARD_WEIGHT, (asymmetry - backward) / (SHARPEST - backward))[:, None]
+    forward = (asymmetry[:, None] - (1 - share) * backward) / share
+    order = np.arange(MOMENTS)
+    moments: FloatArray = share * forward**order + (1 - share) * backward**order
     return moments
-
-
-@dataclass(frozen=True, eq=False)
-class Layers:
-    """Reflection and transmission of plane layers for one sun and one view direction.
-
-    Attributes
-    ----------
-    reflectance
-        (..., bands): bidirectional reflectance, averaged over azimuth.
-    plane_albedo
-        (..., bands): share of the sunlight reflected into all directions.
-    sun, view
-        (..., bands): share transmitted of light from the sun's, or the view's, direction, diffuse included.
-    spherical_albedo
-        (..., bands): share reflected of isotropic light.
-    """
-
-    reflectance: FloatArray
-    plane_albedo: FloatArray
-    sun: FloatArray
-    view: FloatArray
-    spherical_albedo: FloatArray
-
-
-def double(start: FloatArray, steps: int, matter: Particles, phase: Phase, cosines: tuple[float, float]) -> list[Layers]:
-    """Reflection and transmission of layers start·2^k, k = 0…steps, of scatterers.
-
-    The doubling method (van de Hulst 1963; Hansen and Travis 1974) for the azimuthal mean, with delta-M
-    scaling (Wiscombe 1977) and `STREAMS` Gauss points; sun and view directions join as points of weight 0.
-
-    Parameters
-    ----------
-    start
-        (bands,) extinction optical depth of the thinnest layer.
-    matter
-        Single scattering in the same bands.
-    cosines
-        Of the sun and view zenith angles.
-    """
-    nodes, weights = np.polynomial.legendre.leggauss(STREAMS)
-    mu = np.concatenate([0.5 * (nodes + 1), cosines])
-    flux = np.concatenate([0.5 * weights, [0.0, 0.0]]) * 2 * mu
-    moments = legendre_moments(matter.asymmetry, phase, 2 * STREAMS + 1)
-    peak = moments[:, -1]
-    moments = (moments[:, :-1] - peak[:, None]) / (1 - peak[:, None])
-    depth = start * (1 - matter.albedo * peak) * 2.0**-_INITIAL_HALVINGS
-    albedo = matter.albedo * (1 - peak) / (1 - matter.albedo * peak)
-    reflect, transmit = _thin_layer(depth, albedo, moments, mu)
-    results = []
-    for step in range(_INITIAL_HALVINGS + steps + 1):
-        if step >= _INITIAL_HALVINGS:
-            results.append(_integrate(reflect, transmit, depth, mu, flux))
-        reflect, transmit = _add_to_itself(reflect, transmit, np.exp(-depth[:, None] / mu), flux)
-        depth = 2 * depth
-    return results
-
-
-def _thin_layer(depth: FloatArray, albedo: FloatArray, moments: FloatArray, mu: FloatArray) -> tuple[FloatArray, ...]:
-    """Single scattering of a layer so thin that nothing scatters twice: R and T, each (bands, mu, mu)."""
-    order = np.arange(moments.shape[1])
-    polynomials = np.polynomial.legendre.legvander(mu, len(order) - 1)
-    weighted = (2 * order + 1) * moments
-    ahead = np.einsum("bl,il,jl->bij", weighted, polynomials, polynomials, optimize=True)
-    back = np.einsum("bl,il,jl->bij", weighted * (-1.0) ** order, polynomials, polynomials, optimize=True)
-    scale = (albedo * depth)[:, None, None] / (4 * mu[:, None] * mu)
-    # Slant paths through the layer: 1 - exp(-x) over x tames grazing directions.
-    up = depth[:, None, None] * (1 / mu[:, None] + 1 / mu)
-    reflect = scale * back * -np.expm1(-up) / up
-    transmit = scale * ahead * np.exp(-0.5 * up)
-    return reflect, transmit
-
-
-def _add_to_itself(reflect: FloatArray, transmit: FloatArray, direct: FloatArray, flux: FloatArray) -> tuple[FloatArray, ...]:
-    """R and T of two equal layers on top of each other; ``direct`` (bands, mu) is the unscattered beam."""
-    incoming, outgoing = direct[:, None, :], direct[:, :, None]
-    pair = (reflect * flux) @ reflect
-    # All orders of reflection between the layers, summed as a geometric series.
-    between = np.linalg.solve(np.eye(len(flux)) - pair * flux, pair)
-    down = transmit + between * incoming + (between * flux) @ transmit
-    up = reflect * incoming + (reflect * flux) @ down
-    doubled = reflect + outgoing * up + (transmit * flux) @ up
-    through = outgoing * down + transmit * incoming + (transmit * flux) @ down
-    return doubled, through
-
-
-def _integrate(reflect: FloatArray, transmit: FloatArray, depth: FloatArray, mu: FloatArray, flux: FloatArray) -> Layers:
-    sun, view = STREAMS, STREAMS + 1
-    passed = np.exp(-depth[:, None] / mu) + flux @ transmit
-    return Layers(
-        reflect[:, view, sun],
-        flux @ reflect[:, :, sun].T,
-        passed[:, sun],
-        passed[:, view],
-        np.einsum("i,bij,j->b", flux, reflect, flux),
-    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -200,28 +108,20 @@ class CloudTable:
     two_way: Float32Array
     spherical_albedo: Float32Array
 
-    def locate(self, thickness: NDArray[np.floating]) -> tuple[NDArray[np.intp], Float32Array]:
-        """Lower node and weight of the upper one, each (n,), for optical thicknesses (n,)."""
-        last = len(self.thickness) - 2
-        node = np.clip(np.searchsorted(self.thickness, thickness, side="right") - 1, 0, last)
-        low, high = self.thickness[node], self.thickness[node + 1]
-        return node, np.clip((thickness - low) / (high - low), 0.0, 1.0).astype(np.float32)
-
 
 def tabulate(wavelength_nm: FloatArray, radius_um: float, phase: Phase, cosines: tuple[float, float]) -> CloudTable:
     """The table of one kind of cloud for one sun and view direction (cosines of their zenith angles)."""
     matter = particles(wavelength_nm, radius_um, phase)
-    thickness = [0.0]
+    moments = legendre_moments(matter.asymmetry, phase)
     rows: list[tuple[float, Layers]] = []
     for fraction in range(NODES_PER_OCTAVE):
         thinnest = THINNEST * 2.0 ** (fraction / NODES_PER_OCTAVE)
-        layers = double(thinnest * matter.extinction, OCTAVES, matter, phase, cosines)
+        layers = double(thinnest * matter.extinction, OCTAVES, matter.albedo, moments, cosines)
         rows += [(thinnest * 2.0**step, layer) for step, layer in enumerate(layers)]
     rows.sort(key=lambda row: row[0])
-    thickness += [row[0] for row in rows]
     zeros, ones = np.zeros_like(wavelength_nm), np.ones_like(wavelength_nm)
     return CloudTable(
-        np.array(thickness),
+        np.array([0.0] + [row[0] for row in rows]),
         np.array([zeros] + [layer.reflectance for _, layer in rows], dtype=np.float32),
         np.array([ones] + [layer.sun * layer.view for _, layer in rows], dtype=np.float32),
         np.array([zeros] + [layer.spherical_albedo for _, layer in rows], dtype=np.float32),

@@ -16,6 +16,7 @@ Generator = np.random.Generator
 
 #: Slopes of the power spectra.
 CLOUD_SLOPE, LAND_SLOPE, TEXTURE_SLOPE, WATER_SLOPE = 2.9, 3.2, 2.0, 3.0
+LEAST_CLASSES = 4
 #: A water cloud of optical thickness tau is this many km thick, times the root of tau.
 LIQUID_DEPTH_KM = 0.25
 ICE_DEPTH_KM = 0.5
@@ -64,7 +65,8 @@ class Land:
 
     def dominant(self) -> NDArray[np.uint8]:
         """(lines, samples) number of the class with the largest share."""
-        return np.array(self.classes, dtype=np.uint8)[self.shares.argmax(axis=0)]
+        dominant: NDArray[np.uint8] = np.array(self.classes, dtype=np.uint8)[self.shares.argmax(axis=0)]
+        return dominant
 
 
 def draw_liquid(shape: tuple[int, int], preset: Preset, rng: Generator) -> CloudLayer:
@@ -86,9 +88,7 @@ def draw_ice(shape: tuple[int, int], preset: Preset, rng: Generator) -> CloudLay
     return CloudLayer(thickness, np.clip(top, 6.0, 15.5).astype(np.float32))
 
 
-def direct_light(
-    layers: dict[str, CloudLayer], step: tuple[float, float], cos_sun: float
-) -> Float32Array:
+def direct_light(layers: dict[str, CloudLayer], step: tuple[float, float], cos_sun: float) -> Float32Array:
     """(lines, samples) share of direct sunlight that reaches the ground past clouds elsewhere, 0–1.
 
     Each layer's optical thickness is carried along ``step`` (lines, samples per km of height) for its base,
@@ -119,12 +119,11 @@ def _displaced(layer: CloudLayer, step: tuple[float, float], phase: str) -> Floa
     return shadow.reshape(lines, samples)
 
 
-def draw_land(shape: tuple[int, int], preset: Preset, rng: Generator, least: int = 1) -> Land:
-    """Patches of the preset's surface classes, ``least`` of them or more, with soft borders and texture."""
-    chance = {name: weight for name, weight in preset.land.items()}
-    present = [name for name, weight in chance.items() if rng.random() < weight]
-    missing = [name for name in chance if name not in present]
-    while len(present) < min(least, len(chance)):
+def draw_land(shape: tuple[int, int], preset: Preset, rng: Generator) -> Land:
+    """Patches of the preset's surface classes, four of them where it has so many, with soft borders and texture."""
+    present = [name for name, weight in preset.land.items() if rng.random() < weight]
+    missing = [name for name in preset.land if name not in present]
+    while len(present) < min(LEAST_CLASSES, len(preset.land)):
         present.append(missing.pop(0))
     patterns = [fields.power_law(shape, LAND_SLOPE, rng) for _ in present]
     shares = fields.soft_choice(patterns, 6.0, [0.0] * len(present))

@@ -13,7 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spectf_cloud.sensor import Sensor
-from spectf_cloud.simulation.geometry import NODATA, OBS_BANDS, SPACING_DEG, Geometry
+from spectf_cloud.simulation.geometry import NODATA, OBS_BANDS, Geometry
+from spectf_cloud.simulation.glt import SPACING_DEG
+from spectf_cloud.simulation.overpass import LINE_S
 
 Float32Array = NDArray[np.float32]
 
@@ -27,10 +29,17 @@ _STORAGE: dict[bool, dict[str, Any]] = {
 
 def granule_names(start: datetime) -> tuple[str, str]:
     """Delivered names of the RAD and OBS file of a granule that starts then: orbit is year, day and orbit of day."""
-    orbit_of_day = int((start.hour * 60 + start.minute) / 92.9) + 1
-    orbit = f"{start:%y%j}{orbit_of_day:02d}"
-    stem = f"001_{start:%Y%m%dT%H%M%S}_{orbit}_001"
+    stem = f"001_{start:%Y%m%dT%H%M%S}_{start:%y%j}{_orbit_of_day(start):02d}_001"
     return f"EMIT_L1B_RAD_{stem}.nc", f"EMIT_L1B_OBS_{stem}.nc"
+
+
+def flight_line(start: datetime) -> str:
+    """Name of the flight line of a granule that starts then."""
+    return f"emit{start:%Y%m%dt%H%M%S}_o{start:%y%j}{_orbit_of_day(start):02d}_s001"
+
+
+def _orbit_of_day(start: datetime) -> int:
+    return int((start.hour * 60 + start.minute) / 92.9) + 1
 
 
 def write_radiance(
@@ -94,7 +103,7 @@ def _describe(file: h5netcdf.File, geometry: Geometry, attributes: dict[str, str
     rows, columns = geometry.glt_x.shape
     file.dimensions.update({"downtrack": lines, "crosstrack": samples, "ortho_y": rows, "ortho_x": columns})
     start = geometry.start
-    stop = start + timedelta(seconds=lines * 0.0092)
+    stop = start + timedelta(seconds=lines * LINE_S)
     good = geometry.lon > NODATA
     file.attrs.update(
         {
@@ -106,7 +115,7 @@ def _describe(file: h5netcdf.File, geometry: Geometry, attributes: dict[str, str
             "instrument": "EMIT",
             "platform": "ISS",
             "institution": "none: simulated data",
-            "flight_line": f"emit{start:%Y%m%dt%H%M%S}_o{start:%y%j}00_s001",
+            "flight_line": flight_line(start),
             "time_coverage_start": f"{start:%Y-%m-%dT%H:%M:%S}+0000",
             "time_coverage_end": f"{stop:%Y-%m-%dT%H:%M:%S}+0000",
             "product_version": "V001",

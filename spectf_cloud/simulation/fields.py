@@ -9,7 +9,9 @@ FloatArray = NDArray[np.float64]
 Float32Array = NDArray[np.float32]
 
 
-def power_law(shape: tuple[int, int], exponent: float, rng: np.random.Generator, outer: float | None = None) -> Float32Array:
+def power_law(
+    shape: tuple[int, int], exponent: float, rng: np.random.Generator, outer: float | None = None
+) -> Float32Array:
     """A Gaussian field of power spectrum k^-exponent, mean 0 and standard deviation 1.
 
     Parameters
@@ -32,7 +34,8 @@ def power_law(shape: tuple[int, int], exponent: float, rng: np.random.Generator,
     amplitude[0, 0] = 0.0
     spectrum = np.fft.rfft2(rng.standard_normal((lines, samples), dtype=np.float32)) * amplitude
     field = np.fft.irfft2(spectrum, s=(lines, samples))[: shape[0], : shape[1]]
-    return ((field - field.mean()) / (field.std() or 1.0)).astype(np.float32)
+    scaled: Float32Array = ((field - field.mean()) / (field.std() or 1.0)).astype(np.float32)
+    return scaled
 
 
 def blur(field: Float32Array, sigma: float) -> Float32Array:
@@ -45,10 +48,9 @@ def blur(field: Float32Array, sigma: float) -> Float32Array:
         padding[axis] = (reach, reach)
         padded = np.pad(field, padding, mode="edge")
         size = field.shape[axis]
-        field = sum(
-            np.float32(weight) * np.take(padded, range(offset, offset + size), axis=axis)
-            for offset, weight in enumerate(kernel)
-        )
+        field = np.zeros_like(field)
+        for offset, weight in enumerate(kernel):
+            field += np.float32(weight) * np.take(padded, range(offset, offset + size), axis=axis)
     return field
 
 
@@ -63,7 +65,9 @@ def covering(field: Float32Array, share: float) -> Float32Array:
 
 def soft_choice(fields: list[Float32Array], gain: float, bias: list[float]) -> Float32Array:
     """Shares (choices, lines, samples) float32 adding to 1: the softmax of gain·field + bias."""
-    shares = np.stack([np.float32(gain) * field + np.float32(offset) for field, offset in zip(fields, bias, strict=True)])
+    shares = np.stack(
+        [np.float32(gain) * field + np.float32(offset) for field, offset in zip(fields, bias, strict=True)]
+    )
     shares -= shares.max(axis=0)
     np.exp(shares, out=shares)
     shares /= shares.sum(axis=0)

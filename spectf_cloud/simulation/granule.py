@@ -18,9 +18,11 @@ from spectf_cloud.errors import InputError, OutputError, UsageError
 from spectf_cloud.outputs import atomic_output, check_output
 from spectf_cloud.resources import resource
 from spectf_cloud.sensor import Sensor
-from spectf_cloud.simulation import emit_netcdf, geometry, truth
+from spectf_cloud.simulation import emit_netcdf, envi, geometry, overpass, truth
+from spectf_cloud.simulation.draw import draw_scene
+from spectf_cloud.simulation.library import read_library
 from spectf_cloud.simulation.presets import Preset, preset
-from spectf_cloud.simulation.scene import SimulatedScene, draw_scene
+from spectf_cloud.simulation.scene import SimulatedScene
 
 FloatArray = NDArray[np.float64]
 Float32Array = NDArray[np.float32]
@@ -89,25 +91,28 @@ class SimulationConfig:
 
 @dataclass(frozen=True)
 class SimulatedGranule:
-    """The files written: netCDF and ENVI forms of radiance, observation and location, and the truth."""
+    """What was written.
 
-    truth: Path
-    radiance: Path | None = None
-    observation: Path | None = None
-    envi_radiance: Path | None = None
-    envi_observation: Path | None = None
-    envi_location: Path | None = None
+    Attributes
+    ----------
+    files
+        By role: ``truth``, and ``radiance``, ``observation`` (netCDF), and ``envi_radiance``,
+        ``envi_observation``, ``envi_location`` with a ``…_header`` each.
+    cloud_fraction
+        Share of valid pixels that the truth calls cloud.
+    """
 
-    def paths(self) -> dict[str, Path]:
-        """The files that there are, by attribute name."""
-        return {name: path for name, path in asdict(self).items() if path is not None}
+    files: dict[str, Path]
+    cloud_fraction: float
 
 
 def simulate_scene(config: SimulationConfig) -> SimulatedScene:
     """Draw the scene of a configuration, without computing its radiance."""
     kind = preset(config.preset)
-    irradiance = _read_irradiance(config.irradiance or resource("irr.npy"))
-    return draw_scene(Sensor.emit(), _place(config, kind), irradiance, kind, config.seed, least_classes=4)
+    irradiance = read_irradiance(config.irradiance or resource("irr.npy"))
+    sensor = Sensor.emit()
+    library = read_library(config.surfaces, sensor.wavelength_nm) if config.surfaces else None
+    return draw_scene(sensor, _place(config, kind), irradiance, kind, config.seed, library)
 
 
 def simulate_granule(
@@ -137,24 +142,38 @@ def simulate_granule(
         outdir.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise OutputError(f"{outdir}: cannot make this folder: {error.strerror}") from error
-    granule = _name(outdir, config, scene.geometry.start)
+    files = {role: outdir / name for role, name in _file_names(config.format, scene.geometry.start).items()}
+    for path in files.values():
+        check_output(path, overwrite=overwrite)
     with ExitStack() as stack:
-        for path in granule.paths().values():
-            check_output(path, overwrite=overwrite)
-        temporary = {
-            name: stack.enter_context(atomic_output(path, overwrite=overwrite))
-            for name, path in granule.paths().items()
-        }
+        into = {role: stack.enter_context(atomic_output(path, overwrite=overwrite)) for role, path in files.items()}
+        layers = scene.truth()
         attributes = {"simulation": _summary(config)}
-        if "observation" in temporary:
-            emit_netcdf.write_observation(temporary["observation"], scene.geometry, attributes, config.compressed)
+        truth.write_truth(into["truth"], layers, attributes)
         lines = radiance_lines(scene, config.workers, config.significant_bits, progress)
-        if "radiance" in temporary:
-            emit_netcdf.write_radiance(
-                temporary["radiance"], scene.geometry, scene.sensor, lines, attributes, config.compressed
-            )
-        truth.write_truth(temporary["truth"], scene.truth(), attributes)
-    return granule
+        _write(scene, lines, into, attributes, config.compressed)
+    return SimulatedGranule(files, float(layers["mask"][scene.geometry.valid].mean()))
+
+
+def _write(
+    scene: SimulatedScene,
+    lines: Iterator[Float32Array],
+    into: dict[str, Path],
+    attributes: dict[str, str],
+    compressed: bool,
+) -> None:
+    """Write radiance, observation and location in every form asked for, in one pass over the lines."""
+    if "envi_radiance" in into:
+        envi.write_radiance_header(into["envi_radiance_header"], scene.shape, scene.sensor)
+        envi.write_observation(into["envi_observation"], into["envi_observation_header"], scene.geometry)
+        envi.write_location(into["envi_location"], into["envi_location_header"], scene.geometry)
+        lines = envi.teed(into["envi_radiance"], lines)
+    if "radiance" in into:
+        emit_netcdf.write_observation(into["observation"], scene.geometry, attributes, compressed)
+        emit_netcdf.write_radiance(into["radiance"], scene.geometry, scene.sensor, lines, attributes, compressed)
+    else:
+        for _ in lines:
+            pass
 
 
 def radiance_lines(
@@ -181,13 +200,19 @@ def _place(config: SimulationConfig, kind: Preset) -> geometry.Geometry:
     if config.like is not None:
         return geometry.read_obs(config.like)
     rng = np.random.default_rng([config.seed, 2])
-    overpass = geometry.draw_overpass(rng, config.start, kind.latitude_deg, kind.relief_m)
-    return geometry.synthesise((config.lines, config.samples), overpass, rng)
+    path = overpass.draw_overpass(rng, config.start, kind.latitude_deg, kind.relief_m)
+    return overpass.synthesise((config.lines, config.samples), path, rng)
 
 
-def _name(outdir: Path, config: SimulationConfig, start: datetime) -> SimulatedGranule:
-    radiance, observation = emit_netcdf.granule_names(start)
-    return SimulatedGranule(outdir / "truth.tif", outdir / radiance, outdir / observation)
+def _file_names(form: Format, start: datetime) -> dict[str, str]:
+    names = {"truth": "truth.tif"}
+    if form != "envi":
+        names["radiance"], names["observation"] = emit_netcdf.granule_names(start)
+    if form != "netcdf":
+        for role, kind in (("radiance", "rdn"), ("observation", "obs"), ("location", "loc")):
+            stem = f"{emit_netcdf.flight_line(start)}_l1b_{kind}_b0106_v01"
+            names[f"envi_{role}"], names[f"envi_{role}_header"] = f"{stem}.img", f"{stem}.hdr"
+    return names
 
 
 def _summary(config: SimulationConfig) -> str:
@@ -195,7 +220,7 @@ def _summary(config: SimulationConfig) -> str:
     return ", ".join(f"{key}={os.fspath(v) if isinstance(v, Path) else v}" for key, v in shown.items())
 
 
-def _read_irradiance(path: Path) -> FloatArray:
+def read_irradiance(path: Path) -> FloatArray:
     try:
         table = np.load(path, allow_pickle=False)
     except (OSError, ValueError) as error:

@@ -49,7 +49,15 @@ class Preset:
     relief_m: Range = (15.0, 90.0)
 
 
-_LAND = {"vegetation": 1.0, "dry vegetation": 0.8, "soil": 1.0, "urban": 0.5, "sand": 0.3, "water": 0.6, "turbid water": 0.3}
+_LAND = {
+    "vegetation": 1.0,
+    "dry vegetation": 0.8,
+    "soil": 1.0,
+    "urban": 0.5,
+    "sand": 0.3,
+    "water": 0.6,
+    "turbid water": 0.3,
+}
 _MIXED = dict.fromkeys(_LAND, 1.0) | {"sand": 0.6, "urban": 0.8, "turbid water": 0.6, "sun glint": 0.25, "snow": 0.25}
 _NONE: Range = (0.0, 0.0)
 

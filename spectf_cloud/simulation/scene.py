@@ -8,18 +8,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spectf_cloud.sensor import Sensor
-from spectf_cloud.simulation import atmosphere, clouds, cover, fields, noise
+from spectf_cloud.simulation import cover, noise
 from spectf_cloud.simulation.atmosphere import Air, Angles, AtmosphereTable
 from spectf_cloud.simulation.clouds import CloudTable
 from spectf_cloud.simulation.cover import CloudLayer, Land
 from spectf_cloud.simulation.geometry import COSINE_I, NODATA, SUN_DISTANCE, SUN_ZENITH, Geometry
-from spectf_cloud.simulation.presets import Preset
+from spectf_cloud.simulation.layering import AirAbove, Cloud, cloud_over, under_air
+from spectf_cloud.simulation.lookup import along, along_both, locate
 from spectf_cloud.simulation.surfaces import CLASSES
-from spectf_cloud.toa import resample_irradiance
 
 FloatArray = NDArray[np.float64]
 Float32Array = NDArray[np.float32]
 Indices = NDArray[np.intp]
+Pair = tuple[Float32Array, Float32Array]
 
 #: Optical thickness from which a pixel counts as cloud in the truth, and below which as clear.
 CLOUD_LIQUID, CLOUD_ICE, CLEAR = 3.0, 0.2, 0.05
@@ -78,11 +79,16 @@ class SimulatedScene:
         """
         samples = self.shape[1]
         pixels = np.arange(line * samples, (line + 1) * samples)
+        radiance = self.noisy_radiance(pixels, np.random.default_rng([self.seed, 1, line]))
+        outside = ~self.geometry.seen(pixels)
+        radiance[outside] = NODATA
+        return radiance
+
+    def noisy_radiance(self, pixels: Indices, rng: np.random.Generator) -> Float32Array:
+        """Radiance (n, bands) float32 with noise of pixels given by their flat index, uW cm-2 sr-1 nm-1."""
         radiance = self.radiance(pixels)
         sigma = noise.noise_sigma(radiance, self.sensor.wavelength_nm)
-        rng = np.random.default_rng([self.seed, 1, line])
         radiance += sigma * rng.standard_normal(radiance.shape, dtype=np.float32)
-        radiance[~self.geometry.valid[line]] = NODATA
         return radiance
 
     def radiance(self, pixels: Indices) -> Float32Array:
@@ -96,19 +102,18 @@ class SimulatedScene:
     def reflectance(self, pixels: Indices) -> Float32Array:
         """Noise-free TOA reflectance (n, bands) float32 of pixels given by their flat index."""
         sky = self.clear_sky
-        water = _locate(sky.water_cm, self.water_cm.ravel()[pixels])
-        gas, path = _along(sky.gas[:, 0], water), _along(sky.path[:, 0], water)
-        ground = self.ground(pixels)
-        up = ground / (1 - sky.albedo * ground)
-        toa = path + gas * sky.scattering * self._illumination(pixels) * up
+        water = locate(sky.water_cm, self.water_cm.ravel()[pixels])
+        gas, path = along(sky.gas[:, 0], water), along(sky.path[:, 0], water)
+        albedo = self.ground(pixels)
+        toa = path + gas * sky.scattering * self._illumination(pixels) * albedo / (1 - sky.albedo * albedo)
         for phase, layer in self.layers.items():
             thickness = layer.thickness.ravel()[pixels]
             cloudy = np.flatnonzero(thickness > 1e-3)
             if len(cloudy):
                 chosen = pixels[cloudy]
                 top = layer.top_km.ravel()[chosen]
-                beneath = toa[cloudy], up[cloudy]
-                toa[cloudy], up[cloudy] = self._cloud_over(phase, thickness[cloudy], top, chosen, beneath)
+                beneath = toa[cloudy], albedo[cloudy]
+                toa[cloudy], albedo[cloudy] = self._cloud_over(phase, thickness[cloudy], top, chosen, beneath)
         return toa
 
     def ground(self, pixels: Indices) -> Float32Array:
@@ -139,30 +144,25 @@ class SimulatedScene:
         return 1 - self.clear_sky.direct * (1 - light * slope)[:, None]
 
     def _cloud_over(
-        self, phase: str, thickness: Float32Array, top_km: Float32Array, pixels: Indices, beneath: tuple[Float32Array, ...]
-    ) -> tuple[Float32Array, Float32Array]:
-        """A cloud layer laid over what is beneath it.
-
-        ``beneath`` is the TOA reflectance without this layer, and the reflectance of all below it for diffuse
-        light (both (n, bands)); so is what returns. The cloud's own light is dimmed by the gases above its
-        effective height and by the air above its top; light from below passes it twice and is reflected to
-        and fro between cloud and ground.
-        """
+        self, phase: str, thickness: Float32Array, top_km: Float32Array, pixels: Indices, beneath: Pair
+    ) -> Pair:
+        """`cloud_over` for pixels: ``beneath`` is their TOA reflectance and diffuse albedo, (n, bands) each."""
         sky, table = self.clear_sky, self.cloud_tables[phase]
-        toa, ground = beneath
-        node = table.locate(thickness)
-        own, through = _along(table.reflectance, node), _along(table.two_way, node)
-        back = _along(table.spherical_albedo, node)
-        water = _locate(sky.water_cm, self.water_cm.ravel()[pixels])
+        node = locate(table.thickness, thickness)
+        cloud = Cloud(*(along(values, node) for values in (table.reflectance, table.two_way, table.spherical_albedo)))
+        water = locate(sky.water_cm, self.water_cm.ravel()[pixels])
         half = 0.5 * (cover.LIQUID_DEPTH_KM * np.sqrt(thickness) if phase == "liquid" else cover.ICE_DEPTH_KM)
-        level = _locate(sky.heights_km, top_km)
-        deep = _locate(sky.heights_km, top_km - np.minimum(DEPTH_OF_LIGHT_KM[phase], half))
-        path = _along_both(sky.path, water, level)
-        gas = _along_both(sky.gas, water, deep)
-        air = _along(sky.rayleigh_two_way, level) / (1 - _along(sky.rayleigh_albedo, level) * back)
-        trapped = 1 / (1 - back * ground)
-        lit = path + air * gas * own + through * trapped * (toa - path)
-        return lit, back + through * trapped * ground
+        level = locate(sky.heights_km, top_km)
+        deep = locate(sky.heights_km, top_km - np.minimum(DEPTH_OF_LIGHT_KM[phase], half))
+        air_albedo = along(sky.rayleigh_albedo, level)
+        above = AirAbove(
+            path=along_both(sky.path, water, level),
+            two_way=along_both(sky.gas, water, deep) * along(sky.rayleigh_two_way, level),
+            albedo=air_albedo,
+        )
+        toa, albedo = beneath
+        between = np.maximum(sky.albedo - air_albedo, 0)
+        return cloud_over(toa, under_air(albedo, between), cloud, above)
 
     def truth(self) -> dict[str, Float32Array]:
         """Truth layers by name, each (lines, samples) float32; -9999 (255 in the mask) outside the swath."""
@@ -185,83 +185,3 @@ class SimulatedScene:
             name: np.where(outside, 255 if name == "mask" else NODATA, layer).astype(np.float32)
             for name, layer in layers.items()
         }
-
-
-def draw_scene(
-    sensor: Sensor,
-    geometry: Geometry,
-    irradiance: FloatArray,
-    preset: Preset,
-    seed: int,
-    library: dict[str, FloatArray] | None = None,
-    least_classes: int = 1,
-) -> SimulatedScene:
-    """Draw a scene of a preset. The same arguments give the same scene.
-
-    Parameters
-    ----------
-    irradiance
-        (n, 2) nm, uW cm-2 nm-1 at 1 AU.
-    library
-        Surface spectra per class, (spectra, bands); see `cover.draw_spectra`.
-    least_classes
-        Surface classes to have at least.
-    """
-    rng = np.random.default_rng([seed, 0])
-    shape = geometry.shape
-    angles = geometry.mean_angles()
-    ground = geometry.elev[geometry.valid]
-    air = Air(
-        water_cm=float(rng.choice(preset.water_cm) * rng.lognormal(0.0, 0.3)),
-        ozone_du=float(rng.uniform(260, 400)),
-        aerosol_depth=float(min(rng.gamma(1.6, 0.08), 0.6)),
-        angstrom=float(rng.uniform(0.7, 1.7)),
-        ground_km=float(np.clip(ground.mean() / 1000, 0.0, 5.0)),
-    )
-    layers = {"liquid": cover.draw_liquid(shape, preset, rng), "ice": cover.draw_ice(shape, preset, rng)}
-    land = cover.draw_land(shape, preset, rng, least_classes)
-    vapour = np.clip(1 + 0.08 * fields.power_law(shape, cover.WATER_SLOPE, rng), 0.65, 1.35)
-    cosines = (angles.cos_sun, angles.cos_view)
-    radii: dict[clouds.Phase, float] = {"liquid": rng.uniform(7, 15), "ice": rng.uniform(20, 45)}
-    return SimulatedScene(
-        sensor=sensor,
-        geometry=geometry,
-        seed=seed,
-        layers=layers,
-        land=land,
-        spectra=cover.draw_spectra(land, sensor.wavelength_nm, rng, library),
-        light=cover.direct_light(layers, geometry.shadow_step(), angles.cos_sun),
-        water_cm=(air.water_cm * vapour).astype(np.float32),
-        air=air,
-        angles=angles,
-        irradiance=resample_irradiance(irradiance, sensor.wavelength_nm, sensor.fwhm_nm),
-        clear_sky=atmosphere.tabulate(sensor, irradiance, angles, air),
-        cloud_tables={
-            phase: clouds.tabulate(sensor.wavelength_nm, radius, phase, cosines) for phase, radius in radii.items()
-        },
-    )
-
-
-Place = tuple[Indices, Float32Array]
-
-
-def _locate(nodes: FloatArray, values: NDArray[np.floating]) -> Place:
-    """Lower node and weight of the upper one, each (n,), for linear interpolation; clamped at the ends."""
-    node = np.clip(np.searchsorted(nodes, values, side="right") - 1, 0, len(nodes) - 2)
-    weight = (values - nodes[node]) / (nodes[node + 1] - nodes[node])
-    return node, np.clip(weight, 0.0, 1.0).astype(np.float32)
-
-
-def _along(table: Float32Array, place: Place) -> Float32Array:
-    """(n, bands) interpolated along the first axis of a (nodes, bands) table."""
-    node, weight = place
-    low = table[node]
-    return low + weight[:, None] * (table[node + 1] - low)
-
-
-def _along_both(table: Float32Array, first: Place, second: Place) -> Float32Array:
-    """(n, bands) interpolated along the first two axes of a (nodes, nodes, bands) table."""
-    (i, wi), (j, wj) = first, second
-    low = table[i, j] + wi[:, None] * (table[i + 1, j] - table[i, j])
-    high = table[i, j + 1] + wi[:, None] * (table[i + 1, j + 1] - table[i, j + 1])
-    return low + wj[:, None] * (high - low)

@@ -44,7 +44,7 @@ def vegetation(nm: FloatArray, chlorophyll: float, water_cm: float, plateau: flo
     leaf water, ``plateau`` the near-infrared reflectance.
     """
     pigment = 2.1 * _line(nm, 430, 45) + 1.1 * _line(nm, 485, 25) + 0.75 * _line(nm, 620, 35)
-    pigment += 1.6 * _line(nm, 672, 18) + 0.75 / (1 + np.exp((nm - 695) / 9))
+    pigment += 1.6 * _line(nm, 672, 18) + 0.8 / (1 + np.exp((nm - 712) / 12))
     matter = 0.25 * _line(nm, 2100, 90) + 0.3 * _line(nm, 2300, 70) + 0.1 * _line(nm, 1730, 40)
     water = tables.absorption_per_cm("liquid", nm) * water_cm
     return 0.012 + plateau * np.exp(-chlorophyll * pigment - water - matter)
@@ -136,7 +136,7 @@ def _soil(nm: FloatArray, rng: Generator) -> FloatArray:
 
 
 def _sand(nm: FloatArray, rng: Generator) -> FloatArray:
-    return soil(nm, rng.uniform(0.35, 0.55), rng.uniform(0.3, 0.9), rng.uniform(0, 0.7), rng.uniform(0.0, 0.003))
+    return soil(nm, rng.uniform(0.4, 0.58), rng.uniform(0.05, 0.5), rng.uniform(0, 0.7), rng.uniform(0.0, 0.003))
 
 
 def _urban(nm: FloatArray, rng: Generator) -> FloatArray:
@@ -152,7 +152,7 @@ _DRAW: dict[str, Callable[[FloatArray, Generator], FloatArray]] = {
     "sand": _sand,
     "urban": _urban,
     "water": lambda nm, rng: water(nm, 10 ** rng.uniform(-3.2, -2.3), 10 ** rng.uniform(-2, -0.7)),
-    "turbid water": lambda nm, rng: water(nm, 10 ** rng.uniform(-1.5, 0.0), 10 ** rng.uniform(-1.0, 0.3)),
+    "turbid water": lambda nm, rng: water(nm, 10 ** rng.uniform(-1.5, -0.4), 10 ** rng.uniform(-0.7, 0.5)),
     "sun glint": lambda nm, rng: sun_glint(nm, rng.uniform(0.02, 0.2)),
     "snow": lambda nm, rng: snow(nm, 10 ** rng.uniform(-0.6, 0.2), 10 ** rng.uniform(-4, -2)),
     "ice": lambda nm, rng: glacier_ice(nm, 10 ** rng.uniform(0.3, 1.2), rng.uniform(0.0, 0.3)),

@@ -1,0 +1,253 @@
+"""Trains `weights.pt` to answer as the published v0.1.0 network does.
+
+    SPECTF_REFERENCE=../shared/reference python -m evaluation.distillation.train --run RUN_FOLDER
+
+The run folder holds `checkpoint.pt`, `best.pt` and `log.csv`. Run the same command again to go on: a run that was
+stopped (SIGTERM, Ctrl-C) continues exactly as if it had not been. One thread.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import math
+import signal
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import yaml
+from torch import Tensor
+from torch.nn import functional as F
+
+from evaluation.distillation import pooled
+from evaluation.distillation.data import bounded, reference_folder
+from evaluation.distillation.lesson import Batch, Lesson, Stage, answers
+from evaluation.distillation.soap import Soap
+from spectf_cloud.model import ModelConfig, SpecTfEncoder
+
+HERE = Path(__file__).parent
+VALIDATION_SOURCES = ("real_statistics", "clear")
+COLUMNS = ("step", "stage", "cpu_s", "samples", "rate", "loss", "source", "mask_differs", "mean_abs_dp", "doubt_error")
+
+
+def random_start(model: SpecTfEncoder, seed: int) -> None:
+    """Xavier everywhere but the embedding: 64 tanh ridges over the (reflectance, wavelength) plane."""
+    random = torch.Generator().manual_seed(seed)
+    uniform = lambda *shape: torch.rand(*shape, generator=random)  # noqa: E731
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if parameter.ndim == 2:
+                bound = math.sqrt(6 / sum(parameter.shape))
+                parameter.copy_((uniform(*parameter.shape) * 2 - 1) * bound)
+            elif "norm" not in name:
+                parameter.zero_()
+        linear = model.spectral_embed.linear
+        slope = 3 * torch.exp(0.6 * torch.randn(len(linear.bias), generator=random))
+        angle = 2 * math.pi * uniform(len(slope))
+        linear.weight.copy_(torch.stack([2.5 * slope * angle.cos(), slope * angle.sin()], 1))
+        knot = torch.stack([0.8 * uniform(len(slope)), 1.7 * (2 * uniform(len(slope)) - 1)], 1)
+        linear.bias.copy_(-(linear.weight * knot).sum(1))
+
+
+class FeatureScale:
+    """How much an error of each pooled feature counts: spread-normalised, more where the logits hang on it.
+
+    The weight of a feature in the logit difference is had from the teacher's answers alone, by least squares.
+    """
+
+    def __init__(self, batch: Batch, floor: float) -> None:
+        spread = batch.features.std(0)
+        design = torch.cat([batch.features, torch.ones(len(spread[None]) * len(batch.features), 1)], 1)
+        difference = (batch.logits[:, 1] - batch.logits[:, 0])[:, None]
+        slope = torch.linalg.lstsq(design, difference).solution[:-1, 0]
+        importance = slope.abs() * spread
+        self.factor = (importance / importance.mean() + floor) / (1 + floor) / spread
+
+
+def loss_of(model: SpecTfEncoder, batch: Batch, scale: FeatureScale, logit_weight: float) -> Tensor:
+    """Scaled squared error of the features, and Huber of the logit difference, less where the teacher is sure."""
+    features = pooled.features(model, batch.toa, batch.wavelength)
+    error = model.head(features) - batch.logits
+    truth = batch.logits[:, 1] - batch.logits[:, 0]
+    doubt = 1 / (1 + (truth / 8) ** 2)
+    difference = error[:, 1] - error[:, 0]
+    on_logits = (doubt * F.huber_loss(difference, torch.zeros_like(difference), reduction="none", delta=4.0)).mean()
+    on_sum = F.smooth_l1_loss(error.sum(1), torch.zeros_like(difference))
+    on_features = ((features - batch.features) * scale.factor).square().mean()
+    return on_features + logit_weight * (on_logits + 0.1 * on_sum)
+
+
+class Validation:
+    """Held-out draws of its own seed, all bands, through our irradiance."""
+
+    def __init__(self, lesson: Lesson, seed: int, n: int, threshold: float) -> None:
+        kept = lesson.sources.random
+        lesson.sources.random = np.random.default_rng(seed)
+        self.cut = math.log(threshold / (1 - threshold))
+        self.sets = {}
+        for name in VALIDATION_SOURCES:
+            toa = torch.tensor(bounded(getattr(lesson.sources, name), n))
+            wavelength = lesson.wavelength.expand_as(toa)
+            logits = answers(lesson.teacher, toa, wavelength)[1]
+            self.sets[name] = (toa * lesson.units.emit, wavelength, logits[:, 1] - logits[:, 0])
+        lesson.sources.random = kept
+
+    def score(self, model: SpecTfEncoder) -> dict[str, tuple[float, float, float]]:
+        """Per source: share of the mask that differs, mean abs probability error, mean abs error where |d| < 4."""
+        result = {}
+        for name, (toa, wavelength, truth) in self.sets.items():
+            logits = answers(model, toa, wavelength)[1]
+            answer = logits[:, 1] - logits[:, 0]
+            flips = ((truth > self.cut) != (answer > self.cut)).float().mean()
+            probability_error = (truth.sigmoid() - answer.sigmoid()).abs().mean()
+            doubtful = (truth - answer).abs()[truth.abs() < 4].mean()
+            result[name] = (float(flips), float(probability_error), float(doubtful))
+        return result
+
+
+class Run:
+    """A student, its averaged copy, the optimiser and where the curriculum stands."""
+
+    def __init__(self, config: dict[str, Any], folder: Path, irradiance: Path, run: Path) -> None:
+        self.config, self.run = config, run
+        self.stages = [Stage.from_mapping(values) for values in config["stages"]]
+        bank = config.get("simulated")
+        simulated = np.load(bank) if bank and Path(bank).is_file() else None
+        shares = dict(config["shares"])
+        self.lesson = Lesson(folder, irradiance, config["seed"], shares, config["bank"], simulated)
+        self.model = ModelConfig().build(self.lesson.sources.wavelength_nm)
+        random_start(self.model, config["seed"])
+        self.average = ModelConfig().build(self.lesson.sources.wavelength_nm)
+        self.average.load_state_dict(self.model.state_dict())
+        self.optimiser = Soap(self.model.parameters(), betas=tuple(config["betas"]), every=config["every"])
+        self.step, self.samples, self.cpu_s, self.best = 0, 0, 0.0, math.inf
+        self.scale: FeatureScale | None = None
+        if (run / "checkpoint.pt").is_file():
+            self.load()
+
+    def where(self, step: int) -> tuple[int, float]:
+        """Stage number, and the learning rate: geometric between the two rates of the stage, after a warm-up."""
+        for number, stage in enumerate(self.stages):
+            if step < stage.steps:
+                first, last = stage.rate
+                rate = first * (last / first) ** (step / stage.steps)
+                return number, rate * min(1.0, (self.step + 1) / self.config["warm_up"])
+            step -= stage.steps
+        return len(self.stages), 0.0
+
+    def advance(self) -> float:
+        """One step of the current stage; returns its loss."""
+        number, rate = self.where(self.step)
+        stage = self.stages[number]
+        if self.scale is None or self.step == sum(earlier.steps for earlier in self.stages[:number]):
+            self.scale = FeatureScale(self._calibration(stage), stage.floor)
+        batch = self.lesson.batch(stage)
+        loss = loss_of(self.model, batch, self.scale, stage.logit_weight)
+        self.model.zero_grad()
+        loss.backward()
+        for group in self.optimiser.param_groups:
+            group["lr"] = rate
+        self.optimiser.step()
+        share = max(1 - self.config["average"], 1 / (self.step + 1))
+        with torch.no_grad():
+            for mean, value in zip(self.average.parameters(), self.model.parameters(), strict=True):
+                mean.lerp_(value, share)
+        self.step += 1
+        self.samples += stage.batch
+        return float(loss.detach())
+
+    def _calibration(self, stage: Stage) -> Batch:
+        """2,048 sets of their own seed, so that a resumed run has the same scale."""
+        lesson = self.lesson
+        kept = lesson.sources.random
+        lesson.sources.random = np.random.default_rng([self.config["seed"], 7])
+        toa = torch.tensor(lesson.sources.draw(self.config["shares"], 2048))
+        lesson.sources.random = kept
+        random = torch.Generator().manual_seed(self.config["seed"])
+        chosen = torch.rand(toa.shape, generator=random).topk(min(stage.tokens, toa.shape[1]), 1).indices
+        toa, wavelength = toa.gather(1, chosen), lesson.wavelength[chosen]
+        return Batch(toa, wavelength, *answers(lesson.teacher, toa, wavelength))
+
+    def save(self) -> None:
+        """Everything needed to go on, written whole or not at all."""
+        state = {
+            "model": self.model.state_dict(), "average": self.average.state_dict(),
+            "optimiser": self.optimiser.state_dict(), "lesson": self.lesson.state(), "step": self.step,
+            "samples": self.samples, "cpu_s": self.cpu_s, "best": self.best,
+        }
+        _write(state, self.run / "checkpoint.pt")
+
+    def load(self) -> None:
+        """Take up a saved run."""
+        state = torch.load(self.run / "checkpoint.pt", weights_only=True)
+        self.model.load_state_dict(state["model"])
+        self.average.load_state_dict(state["average"])
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.step, self.samples, self.cpu_s, self.best = (state[k] for k in ("step", "samples", "cpu_s", "best"))
+        number = self.where(self.step - 1)[0]
+        if self.step and number < len(self.stages):
+            self.lesson.restore(state["lesson"], self.stages[number])
+            self.scale = FeatureScale(self._calibration(self.stages[number]), self.stages[number].floor)
+
+    def examine(self, validation: Validation, loss: float) -> None:
+        """Score the averaged weights, log them, and keep them if they are the best yet."""
+        number, rate = self.where(self.step - 1)
+        scores = validation.score(self.average)
+        with (self.run / "log.csv").open("a", newline="") as file:
+            writer = csv.writer(file)
+            if file.tell() == 0:
+                writer.writerow(COLUMNS)
+            for name, score in scores.items():
+                fixed = (self.step, number, round(self.cpu_s, 1), self.samples, f"{rate:.5g}", f"{loss:.5g}", name)
+                writer.writerow((*fixed, *(f"{value:.5f}" for value in score)))
+        total = sum(score[1] for score in scores.values())
+        if total < self.best:
+            self.best = total
+            _write(self.average.state_dict(), self.run / "best.pt")
+
+
+def _write(state: Any, path: Path) -> None:
+    temporary = path.with_suffix(".tmp")
+    torch.save(state, temporary)
+    temporary.replace(path)
+
+
+def train(run: Run, validation: Validation, until: int | None = None) -> None:
+    """Go through the curriculum, to its end or to step `until`, or until told to stop."""
+    stopped: list[int] = []
+    for name in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(name, lambda number, _: stopped.append(number))
+    last = sum(stage.steps for stage in run.stages)
+    last = min(last, until) if until else last
+    losses: list[float] = []
+    clock = time.process_time()
+    while run.step < last and not stopped:
+        losses.append(run.advance())
+        run.cpu_s, clock = run.cpu_s + time.process_time() - clock, time.process_time()
+        if run.step % run.config["examine_every"] == 0 or run.step == last:
+            run.examine(validation, float(np.mean(losses)))
+            losses.clear()
+            run.save()
+    run.save()
+
+
+def main() -> None:
+    """Command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--config", type=Path, default=HERE / "config.yml")
+    parser.add_argument("--irradiance", type=Path, default=HERE.parents[1] / "irr.npy")
+    parser.add_argument("--run", type=Path, required=True)
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    options.run.mkdir(parents=True, exist_ok=True)
+    config = yaml.safe_load(options.config.read_text())
+    run = Run(config, reference_folder(), options.irradiance, options.run)
+    validation = Validation(run.lesson, config["validation_seed"], config["validation_size"], config["threshold"])
+    train(run, validation)
+
+
+if __name__ == "__main__":
+    main()

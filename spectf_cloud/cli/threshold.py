@@ -1,0 +1,38 @@
+"""``spectf-cloud threshold``: a new mask from a probability file, without inference."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from spectf_cloud.cli.reporting import Json, Overwrite, Quiet, Reporter, Verbose
+
+
+def threshold(
+    probability: Annotated[Path, typer.Argument(metavar="PROB", help="Probability GeoTIFF of deploy-pt --proba.")],
+    out: Annotated[Path, typer.Argument(help="Mask GeoTIFF to write.")],
+    threshold: Annotated[
+        float | None,
+        typer.Option(min=0.0, max=1.0, help="Cloud above this probability; default: the one noted in PROB."),
+    ] = None,
+    buffer: Annotated[int, typer.Option(min=0, help="Also cloud within this many pixels of cloud.")] = 0,
+    overwrite: Overwrite = False,
+    json: Json = False,
+    verbose: Verbose = 0,
+    quiet: Quiet = False,
+) -> None:
+    """Mask again with another threshold or a buffer, without inference."""
+    reporter = Reporter(json, quiet, verbose)
+
+    from spectf_cloud.products.rethreshold import rethreshold
+
+    report = rethreshold(probability, out, threshold, buffer, overwrite)
+    cloud = "no data" if report.cloud_fraction is None else f"{report.cloud_fraction:.1%} cloud"
+    reporter.done(
+        asdict(report),
+        f"{report.probability.name}: {cloud} above {report.threshold:g} with a buffer of {buffer} pixels",
+        f"  {'mask':<12}{report.out}",
+    )

@@ -1,0 +1,75 @@
+"""``spectf-cloud weights``: the named releases, and what any weights file is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from spectf_cloud.cli.reporting import Json, Quiet, Reporter, Verbose
+
+app = typer.Typer(no_args_is_help=True, help="List, fetch, verify and describe weights.")
+
+Name = Annotated[str, typer.Argument(help="Path, 'builtin', 'official:v0.1.0' or 'official:v0.0.1'.")]
+
+
+@app.command("list")
+def list_weights(json: Json = False, verbose: Verbose = 0, quiet: Quiet = False) -> None:
+    """The weights known by name, and which are on this machine."""
+    reporter = Reporter(json, quiet, verbose)
+    from spectf_cloud.weights import BUILTIN, RELEASES, find_weights, local_path
+
+    builtin = find_weights(BUILTIN)
+    rows = [{"name": BUILTIN, "threshold": builtin.threshold, "path": builtin.path}]
+    for release in RELEASES.values():
+        path = local_path(release.weights)
+        rows.append({"name": release.name, "threshold": release.threshold, "path": path if path.is_file() else None})
+    lines = [f"{row['name']:<18}threshold {row['threshold']}  {row['path'] or 'not fetched yet'}" for row in rows]
+    reporter.done({"weights": rows}, *lines)
+
+
+@app.command()
+def fetch(name: Name, json: Json = False, verbose: Verbose = 0, quiet: Quiet = False) -> None:
+    """Download a release to the cache, checked against its published checksum."""
+    _describe(name, Reporter(json, quiet, verbose))
+
+
+@app.command()
+def verify(name: Name, json: Json = False, verbose: Verbose = 0, quiet: Quiet = False) -> None:
+    """Read weights whole and check names, shapes, values and checksum."""
+    reporter = Reporter(json, quiet, verbose)
+    import numpy as np
+
+    from spectf_cloud.inference.load import load_model
+    from spectf_cloud.sensor import Sensor
+    from spectf_cloud.weights import find_weights
+
+    found = find_weights(name)
+    sensor = Sensor.emit()
+    model = load_model(found, np.asarray(sensor.wavelength_nm[sensor.kept()]))
+    parameters = sum(parameter.numel() for parameter in model.parameters())
+    reporter.done(
+        {"name": found.name, "path": found.path, "sha256": found.sha256, "parameters": parameters},
+        f"{found.path} is good: {found.name}, {parameters:,} parameters, sha256 {found.sha256}",
+    )
+
+
+@app.command()
+def info(name: Name = "builtin", json: Json = False, verbose: Verbose = 0, quiet: Quiet = False) -> None:
+    """Where weights are, and the threshold and irradiance that belong to them."""
+    _describe(name, Reporter(json, quiet, verbose))
+
+
+def _describe(name: str, reporter: Reporter) -> None:
+    from spectf_cloud.weights import find_weights
+
+    found = find_weights(name)
+    fields: dict[str, str | float | Path] = {
+        "name": found.name,
+        "path": found.path,
+        "sha256": found.sha256,
+        "threshold": found.threshold,
+        "irradiance": found.irradiance_path,
+    }
+    reporter.done(fields, *(f"{key:<12}{value}" for key, value in fields.items()))

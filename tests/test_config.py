@@ -1,0 +1,49 @@
+import pytest
+
+from spectf_cloud.config import read_arch_spec, read_yaml
+from spectf_cloud.errors import ConfigError
+from spectf_cloud.model import ModelConfig
+from spectf_cloud.resources import resource
+from spectf_cloud.sensor import PUBLISHED_DROP_NM
+
+
+def test_the_bundled_configuration_is_the_published_one():
+    spec = read_arch_spec(resource("spectf_cloud_config.yml"))
+    assert spec.architecture == ModelConfig()
+    assert spec.drop_nm == PUBLISHED_DROP_NM
+
+
+def test_what_a_file_leaves_out_is_left_open(tmp_path):
+    path = tmp_path / "arch.yml"
+    path.write_text("spectra: {drop_band_ranges: [[0, 400]]}\ninference: {batch: 4096}\n")
+    spec = read_arch_spec(path)
+    assert spec.architecture is None
+    assert spec.drop_nm == ((0.0, 400.0),)
+    path.write_text("")
+    assert read_arch_spec(path).drop_nm == PUBLISHED_DROP_NM
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "architecture: {depth: 3}",
+        "architecture: 7",
+        "architecture: {num_heads: 5}",
+        "spectra: [1]",
+        "spectra: {drop_band_ranges: 400-500}",
+        "a: [1",
+        "- 1",
+        "1: 2",
+        "!!python/object/apply:os.system [ls]",
+    ],
+)
+def test_nonsense_is_named(tmp_path, text):
+    path = tmp_path / "bad.yml"
+    path.write_text(text)
+    with pytest.raises(ConfigError, match=r"bad\.yml"):
+        read_arch_spec(path)
+
+
+def test_an_absent_file_is_named(tmp_path):
+    with pytest.raises(ConfigError, match=r"absent\.yml"):
+        read_yaml(tmp_path / "absent.yml")

@@ -1,0 +1,68 @@
+"""What may import what, seen from outside in a fresh interpreter."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import spectf_cloud
+
+PACKAGE = Path(spectf_cloud.__file__).parent
+FRONT_ENDS = {"typer", "rich", "textual", "wandb", "xgboost", "tensorrt"}
+
+
+def modules_after(code):
+    script = f"import sys\n{code}\nprint(' '.join(sys.modules))"
+    result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    return {name.split(".")[0] for name in result.stdout.splitlines()[-1].split()}
+
+
+def test_the_core_imports_no_front_end():
+    names = [
+        ".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts)
+        for path in PACKAGE.rglob("*.py")
+        if "cli" not in path.parts and path.name not in ("__main__.py", "__init__.py")
+    ]
+    assert len(names) > 20
+    assert not FRONT_ENDS & modules_after("\n".join(f"import {name}" for name in names))
+
+
+def test_importing_the_package_is_light():
+    assert not {"torch", "numpy"} & modules_after("import spectf_cloud")
+    assert "torch" not in modules_after("import spectf_cloud as sc; sc.open_scene; sc.Sensor; sc.CloudMask")
+
+
+COMMANDS = [
+    "",
+    "deploy-pt",
+    "simulate",
+    "threshold",
+    "weights",
+    "weights list",
+    "weights verify",
+    "dataset",
+    "dataset simulate",
+]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_needs_no_torch(command):
+    code = f"""
+from spectf_cloud.cli.main import main
+assert main({[*command.split(), "--help"]!r}) == 0
+"""
+    assert not {"torch", "numpy", "h5py", "rasterio"} & modules_after(code)
+
+
+def test_only_the_command_line_prints_and_exits():
+    for path in PACKAGE.rglob("*.py"):
+        if "cli" in path.parts or path.name == "__main__.py":
+            continue
+        called = {
+            node.func.id
+            for node in ast.walk(ast.parse(path.read_text()))
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
+        }
+        assert not {"print", "exit", "quit"} & called, path

@@ -1,0 +1,49 @@
+import pytest
+
+from spectf_cloud.errors import OutputError
+from spectf_cloud.outputs import atomic_output, check_output
+
+
+def test_an_output_appears_whole_with_an_ordinary_mode(tmp_path):
+    target, beside = tmp_path / "a.tif", tmp_path / "b.tif"
+    beside.write_text("x")
+    with atomic_output(target) as temporary:
+        assert temporary.suffix == ".tif"
+        assert temporary.parent == tmp_path
+        temporary.write_text("whole")
+        assert not target.exists()
+    assert target.read_text() == "whole"
+    assert target.stat().st_mode == beside.stat().st_mode
+    assert sorted(tmp_path.iterdir()) == [target, beside]
+
+
+@pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])
+def test_a_failure_leaves_what_was_there(tmp_path, error):
+    target = tmp_path / "a.tif"
+    target.write_text("old")
+    with pytest.raises(error), atomic_output(target, overwrite=True) as temporary:
+        temporary.write_text("half")
+        raise error
+    assert target.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_a_full_disk_is_an_output_error(tmp_path):
+    with pytest.raises(OutputError, match="No space left"), atomic_output(tmp_path / "a.tif"):
+        raise OSError(28, "No space left on device")
+
+
+def test_refusals(tmp_path):
+    existing = tmp_path / "a.tif"
+    existing.touch()
+    (tmp_path / "link.tif").symlink_to(existing)
+    with pytest.raises(OutputError, match="--overwrite"):
+        check_output(existing, overwrite=False)
+    for target, inputs, message in (
+        (existing, [existing], "is an input"),
+        (tmp_path / "link.tif", [existing], "is an input"),
+        (tmp_path, [], "is a folder"),
+        (tmp_path / "absent" / "a.tif", [], "does not exist"),
+    ):
+        with pytest.raises(OutputError, match=message):
+            check_output(target, overwrite=True, inputs=inputs)
