@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spectf_cloud.errors import UsageError
+from spectf_cloud.inference.fixed_point import FixedPoint
 from spectf_cloud.inference.native.build import BuildError, Level, cpu_features, find_or_compile, levels
 from spectf_cloud.inference.tables import Tables
 
@@ -25,12 +26,13 @@ _ARRAYS = (
     "value_centre",
     "root",
     "hidden",
-    "coarse_root",
+    "coarse_project",
     "coarse_hidden",
     "hidden_bias",
     "mixing",
     "difference",
 )
+_FIXED_ARRAYS = ("project", "project_constant", "hidden", "mixing", "difference")
 # int16 queries and keys whose product is in units of 2^-23 hold 2^30 / 2^23.
 _LARGEST_INT16_PRODUCT = 126.0
 
@@ -42,8 +44,13 @@ class _Tables(ctypes.Structure):
         ("bands", ctypes.c_int32),
         ("padded", ctypes.c_int32),
         *((name, ctypes.c_void_p) for name in _ARRAYS),
+        *((f"fixed_{name}", ctypes.c_void_p) for name in _FIXED_ARRAYS),
         ("offset", ctypes.c_float),
+        ("coarse_rest", ctypes.c_float),
         ("layer_norm_eps", ctypes.c_float),
+        ("fixed_square_scale", ctypes.c_float),
+        ("fixed_hidden_scale", ctypes.c_float),
+        ("fixed_active_unit", ctypes.c_float),
     )
 
 
@@ -124,7 +131,9 @@ class Kernel:
         if level.name == "avx512-vnni" and tables.largest_product > _LARGEST_INT16_PRODUCT:
             raise BuildError(f"queries times keys reach {tables.largest_product:.0f}, too large for 16-bit numbers")
         self.level = level.name
-        self._held = tables  # the arrays the structure points into
+        fixed = FixedPoint.of(tables)
+        self._held = (tables, fixed)  # the arrays the structure points into
+        self.bands = tables.bands
         path = find_or_compile(level, cache_dir() / "kernels")
         try:
             self._run = ctypes.CDLL(str(path)).spectf_run
@@ -132,14 +141,24 @@ class Kernel:
             raise BuildError(f"{path} cannot be loaded ({error})") from error
         self._run.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64] + [ctypes.c_void_p] * 2
         self._run.restype = ctypes.c_int
-        pointers = (getattr(tables, name).ctypes.data for name in _ARRAYS)
-        self._tables = _Tables(tables.bands, tables.padded, *pointers, tables.offset, tables.layer_norm_eps)
+        self._tables = _Tables(
+            tables.bands,
+            tables.padded,
+            *(getattr(tables, name).ctypes.data for name in _ARRAYS),
+            *(getattr(fixed, name).ctypes.data for name in _FIXED_ARRAYS),
+            tables.offset,
+            tables.coarse_rest,
+            tables.layer_norm_eps,
+            fixed.square_scale,
+            fixed.hidden_scale,
+            fixed.active_unit,
+        )
 
     def logits(self, toa: Float32Array, plan: Plan) -> tuple[Float32Array, Statistics]:
         """toa (n, bands) float32 inside the domain → logit differences cloud − clear (n,). Releases the GIL."""
         pixels = np.ascontiguousarray(toa, dtype=np.float32)
-        if pixels.ndim != 2 or pixels.shape[1] != self._held.bands:
-            raise ValueError(f"toa {pixels.shape} must be (n, {self._held.bands})")
+        if pixels.ndim != 2 or pixels.shape[1] != self.bands:
+            raise ValueError(f"toa {pixels.shape} must be (n, {self.bands})")
         logits = np.empty(len(pixels), np.float32)
         statistics = np.zeros(3, np.float64)
         merge_variance = (plan.merge_tolerance * np.log2(np.e)) ** 2

@@ -24,6 +24,8 @@ HEADS, HEAD_DIM, DIM = 8, 8, 64
 #: Directions kept of the logits and of the values, and how many of them the coarse pass uses.
 LOGIT_RANK, VALUE_RANK = 6, 8
 COARSE_LOGIT_RANK, COARSE_VALUE_RANK = 4, 6
+#: Directions of the attention layer's output that the coarse pass keeps.
+COARSE_TAIL = 32
 DEGREE = 10
 LANES = 16
 #: |log2| of an unnormalised attention weight that float32 sums of them can hold.
@@ -53,8 +55,9 @@ class Tables:
     root, hidden, hidden_bias
         Tail, from attention outputs and a trailing 1: upper triangular root whose output has the norm that
         LayerNorm divides by; first feed-forward layer on the same input; its bias.
-    coarse_root, coarse_hidden
-        The same for the coarse pass's fewer values.
+    coarse_project, coarse_hidden, coarse_rest
+        The coarse pass: attention outputs and a 1 to the leading directions of the layer's output; those to the
+        first feed-forward layer; mean square of what the other directions hold.
     mixing, difference, offset
         Second feed-forward layer; head's cloud minus clear weights; and what its biases add up to.
     """
@@ -68,12 +71,13 @@ class Tables:
     value_centre: Float32Array
     root: Float32Array
     hidden: Float32Array
-    coarse_root: Float32Array
+    coarse_project: Float32Array
     coarse_hidden: Float32Array
     hidden_bias: Float32Array
     mixing: Float32Array
     difference: Float32Array
     offset: float
+    coarse_rest: float
     layer_norm_eps: float
     largest_log2: float
     largest_product: float
@@ -158,26 +162,34 @@ def build_tables(model: SpecTfEncoder, typical_toa: FloatArray) -> Tables:
     check_supported(model)
     weights = {name: value.detach().cpu().double().numpy() for name, value in model.state_dict().items()}
     curve = _Curve.of(model, weights)
+    n_bands = len(curve.from_band)
     q, k, v = curve.heads(curve.features(typical_toa))
     to_query, to_key, key_mean = reduce_logits(q, k)
     out_weight = weights["layers.0.attention.attention.out_proj.weight"]
     centred_out = (out_weight - out_weight.mean(axis=0)).reshape(DIM, HEADS, HEAD_DIM).transpose(1, 0, 2)
     to_value, from_value, value_mean = reduce_values(v, centred_out)
     rows, constants = _stack_heads(curve, to_query, to_key, to_value)
-    coefficients, variance = _fit(curve, rows)
     key_centre = np.einsum("hrd,hd->hr", to_key, key_mean)
-    reach = _reach(curve, rows, constants, key_centre)
+    value_centre = np.einsum("hrd,hd->hr", to_value, value_mean)
+    reach = _reach(curve, rows, constants, key_centre, value_centre)
+    # Values within ±1: attention outputs, being means of values, are too, and suit fixed-point numbers.
+    rows[:, 2 * LOGIT_RANK :] /= reach.value[:, :, None]
+    value_centre /= reach.value
+    from_value *= reach.value[:, None, :]
+    mixed = _attend(q[: 64 * n_bands], k[: 64 * n_bands], v[: 64 * n_bands] - value_mean, n_bands)
+    mixed = np.einsum("nhd,hrd->nhr", mixed, to_value) / reach.value
+    coefficients, variance = _fit(curve, rows)
     tables = Tables(
-        bands=len(curve.from_band),
+        bands=n_bands,
         curves=coefficients,
         variance=variance,
         query_constant=constants.astype(np.float32),
         query_scale=reach.query_scale.astype(np.float32),
         key_centre=key_centre.astype(np.float32),
-        value_centre=np.einsum("hrd,hd->hr", to_value, value_mean).astype(np.float32),
+        value_centre=value_centre.astype(np.float32),
         largest_log2=reach.log2,
         largest_product=reach.product,
-        **_tail(weights, curve, from_value, value_mean),
+        **_tail(weights, curve, from_value, value_mean, mixed),
         layer_norm_eps=float(model.layers[0].norm2.eps),
     )
     if not tables.largest_log2 < MAX_LOG2:
@@ -257,50 +269,82 @@ class _Reach:
     log2: float  # largest |log2 weight| of any pair of tokens
     product: float  # largest |query| · |key| of one direction; int16 with a product of 2^23 holds 128
     query_scale: FloatArray  # (heads, LOGIT_RANK): to int16; keys take 2^23 / scale
+    value: FloatArray  # (heads, VALUE_RANK): largest |value|
 
 
-def _reach(curve: _Curve, rows: FloatArray, constants: FloatArray, key_centre: FloatArray) -> _Reach:
+def _reach(
+    curve: _Curve, rows: FloatArray, constants: FloatArray, key_centre: FloatArray, value_centre: FloatArray
+) -> _Reach:
     """Ranges over a grid of the domain, all bands."""
     toa = np.linspace(*DOMAIN, 37)
     features = curve.features(np.repeat(toa[:, None], len(curve.from_band), axis=1))
     sigma = np.sqrt(curve.variance(features))[..., None]
     directions = np.random.default_rng(0).standard_normal((200, LOGIT_RANK)).T
-    log2, q_most, k_most = 0.0, [], []
+    log2, q_most, k_most, v_most = 0.0, [], [], []
     for head in range(HEADS):
         made = (features @ rows[head].T / sigma).reshape(-1, rows.shape[1])
         q = made[:, :LOGIT_RANK] + constants[head]
         k = made[:, LOGIT_RANK : 2 * LOGIT_RANK] - key_centre[head]
         q_most.append(np.abs(q).max(axis=0))
         k_most.append(np.abs(k).max(axis=0))
+        v_most.append(np.abs(made[:, 2 * LOGIT_RANK :] - value_centre[head]).max(axis=0))
         # The extreme pairs lie on the hulls, which random directions find.
         q_hull, k_hull = (x[np.concatenate([(x @ directions).argmax(0), (x @ directions).argmin(0)])] for x in (q, k))
         log2 = max(log2, float(np.abs(q_hull @ k_hull.T).max()))
     q_largest, k_largest = np.array(q_most), np.array(k_most)
-    return _Reach(log2, float((q_largest * k_largest).max()), 2**11.5 * np.sqrt(k_largest / q_largest))
+    scale = 2**11.5 * np.sqrt(k_largest / q_largest)
+    return _Reach(log2, float((q_largest * k_largest).max()), scale, np.array(v_most))
+
+
+def _attend(q: FloatArray, k: FloatArray, v: FloatArray, bands: int) -> FloatArray:
+    """Attention outputs (samples, heads, 8) of queries, keys and values of whole spectra, each (samples, heads, 8)."""
+    mixed = np.empty_like(v)
+    for start in range(0, len(q), bands):
+        spectrum = slice(start, start + bands)
+        logits = np.einsum("ihd,jhd->hij", q[spectrum], k[spectrum], optimize=True) / np.sqrt(HEAD_DIM)
+        weight = np.exp(logits - logits.max(axis=-1, keepdims=True))
+        mixed[spectrum] = np.einsum("hij,jhd->ihd", weight / weight.sum(axis=-1, keepdims=True), v[spectrum], optimize=True)
+    return mixed
 
 
 def _tail(
-    weights: dict[str, FloatArray], curve: _Curve, from_value: FloatArray, value_mean: FloatArray
+    weights: dict[str, FloatArray], curve: _Curve, from_value: FloatArray, value_mean: FloatArray, mixed: FloatArray
 ) -> dict[str, Float32Array | float]:
-    """From attention outputs to the logit difference; see `Tables`."""
+    """From attention outputs to the logit difference; see `Tables`. `mixed` are typical attention outputs."""
     out_weight = weights["layers.0.attention.attention.out_proj.weight"]
     value_constant = curve.constant[2 * DIM :] + value_mean.reshape(-1)
     constant = out_weight @ value_constant + weights["layers.0.attention.attention.out_proj.bias"]
     constant = constant - constant.mean()
     first = weights["layers.0.ff.linear1.weight"] * weights["layers.0.norm2.weight"]
-    tail: dict[str, Float32Array | float] = {}
-    for name, rank in (("", VALUE_RANK), ("coarse_", COARSE_VALUE_RANK)):
-        columns = from_value[:, :, :rank].transpose(1, 0, 2).reshape(DIM, HEADS * rank)
-        matrix = np.column_stack([columns, constant])
-        tail[f"{name}root"] = np.linalg.qr(matrix, mode="r").astype(np.float32)
-        tail[f"{name}hidden"] = (first @ matrix).astype(np.float32)
+    whole = _with_constant(from_value, constant, VALUE_RANK)
     bias = weights["layers.0.ff.linear1.weight"] @ weights["layers.0.norm2.bias"] + weights["layers.0.ff.linear1.bias"]
     difference = weights["head.weight"][1] - weights["head.weight"][0]
     offset = difference @ weights["layers.0.ff.linear2.bias"] + weights["head.bias"][1] - weights["head.bias"][0]
-    tail |= {
+    return {
+        "root": np.linalg.qr(whole, mode="r").astype(np.float32),
+        "hidden": (first @ whole).astype(np.float32),
         "hidden_bias": bias.astype(np.float32),
         "mixing": weights["layers.0.ff.linear2.weight"].astype(np.float32),
         "difference": difference.astype(np.float32),
         "offset": float(offset),
+        **_coarse_tail(_with_constant(from_value, constant, COARSE_VALUE_RANK), first, mixed),
     }
-    return tail
+
+
+def _with_constant(from_value: FloatArray, constant: FloatArray, rank: int) -> FloatArray:
+    """(64, heads · rank + 1): attention outputs and a 1 to the centred output of the attention layer."""
+    columns = from_value[:, :, :rank].transpose(1, 0, 2).reshape(DIM, HEADS * rank)
+    return np.column_stack([columns, constant])
+
+
+def _coarse_tail(whole: FloatArray, first: FloatArray, mixed: FloatArray) -> dict[str, Float32Array | float]:
+    """The layer's output on its COARSE_TAIL leading directions over typical spectra; of the others the mean square."""
+    inputs = np.column_stack([mixed[:, :, :COARSE_VALUE_RANK].reshape(len(mixed), -1), np.ones(len(mixed))])
+    outputs = inputs @ whole.T
+    squares, directions = np.linalg.eigh(outputs.T @ outputs / len(outputs))
+    kept = directions[:, ::-1][:, :COARSE_TAIL]
+    return {
+        "coarse_project": (kept.T @ whole).astype(np.float32),
+        "coarse_hidden": (first @ kept).astype(np.float32),
+        "coarse_rest": float(np.clip(squares[:-COARSE_TAIL], 0, None).sum()),
+    }

@@ -13,6 +13,7 @@
 namespace vnni {
 
 constexpr int kUpperWords = 0xAAAAAAAA;
+constexpr float kValueUnit = 16384.0f;  // int16 of an attention output of 1
 
 INLINE __m512i pair(__m512 low, __m512 high) {
     return _mm512_mask_blend_epi16(kUpperWords, _mm512_cvtps_epi32(low), _mm512_slli_epi32(_mm512_cvtps_epi32(high), 16));
@@ -60,6 +61,13 @@ static __attribute__((noinline)) void pack_keys(const float (*k)[kMaxBands], con
     }
 }
 
+// Selects the upper 16 bits of both arguments, alternating.
+INLINE __m512i upper_of_both() {
+    alignas(64) static const uint16_t words[32] = {1,  33, 3,  35, 5,  37, 7,  39, 9,  41, 11, 43, 13, 45, 15, 47,
+                                                   17, 49, 19, 51, 21, 53, 23, 55, 25, 57, 27, 59, 29, 61, 31, 63};
+    return _mm512_load_si512(words);
+}
+
 alignas(64) static uint8_t kMantissa[128];
 static bool make_mantissa() {
     for (int i = 0; i < 128; i++) kMantissa[i] = (uint8_t)(__builtin_exp2(i / 128.0) * 128 - 128 + 0.5);
@@ -68,12 +76,10 @@ static bool make_mantissa() {
 static const bool kMantissaMade = make_mantissa();
 
 template <int R, int V, int B>
-INLINE void attend(const float *q, int q_stride, const float *scale, const PackedKeys<R, V> &keys, float *out, int out_stride) {
+INLINE void attend(const float *q, int q_stride, const float *scale, const PackedKeys<R, V> &keys, int32_t *out) {
     const __m512i table_low = _mm512_load_si512(kMantissa), table_high = _mm512_load_si512(kMantissa + 64);
     const __m512i mantissa = _mm512_set1_epi16(0x7f);
-    alignas(64) static const uint16_t kUpperOfBoth[32] = {1,  33, 3,  35, 5,  37, 7,  39, 9,  41, 11, 43, 13, 45, 15, 47,
-                                                         17, 49, 19, 51, 21, 53, 23, 55, 25, 57, 27, 59, 29, 61, 31, 63};
-    const __m512i upper_of_both = _mm512_load_si512(kUpperOfBoth);
+    const __m512i words = upper_of_both();
     __m512i query[B][R / 2];
     __m512 total[B], mixed[B][V];
     for (int b = 0; b < B; b++) {
@@ -91,7 +97,7 @@ INLINE void attend(const float *q, int q_stride, const float *scale, const Packe
                 first = _mm512_dpwssd_epi32(first, query[b][r], splat_at(keys.k[r] + 2 * j));
                 second = _mm512_dpwssd_epi32(second, query[b][r], splat_at(keys.k[r] + 2 * j + 1));
             }
-            const __m512i linear = _mm512_permutex2var_epi16(first, upper_of_both, second);
+            const __m512i linear = _mm512_permutex2var_epi16(first, words, second);
             const __m512i curved = _mm512_permutex2var_epi8(table_low, linear, table_high);
             weight[b] = (__m512bh)_mm512_ternarylogic_epi32(mantissa, curved, linear, 0xCA);  // mantissa ? curved : linear
         }
@@ -100,8 +106,9 @@ INLINE void attend(const float *q, int q_stride, const float *scale, const Packe
             for (int b = 0; b < B; b++) mixed[b][r] = _mm512_dpbf16_ps(mixed[b][r], weight[b], (__m512bh)splat_at(keys.v[r] + j));
     }
     for (int b = 0; b < B; b++) {
-        const __m512 share = _mm512_set1_ps(1.0f) / total[b];
-        for (int r = 0; r < V; r++) _mm512_storeu_ps(out + r * out_stride + b * 16, mixed[b][r] * share);
+        const __m512 share = _mm512_set1_ps(kValueUnit) / total[b];
+        for (int r = 0; r < V; r += 2)
+            _mm512_store_si512(out + r / 2 * kMaxBands + b * 16, pair(mixed[b][r] * share, mixed[b][r + 1] * share));
     }
 }
 
@@ -149,12 +156,13 @@ static __attribute__((noinline)) void attention_fine(const float *q, int q_strid
     for (; i < queries; i += 16) attend_fine<R, V, 1>(q + i, q_stride, scale, keys, out + i, out_stride);
 }
 
+// Coarse attention; outputs are pairs of int16, [V / 2][kMaxBands].
 template <int R, int V>
-static __attribute__((noinline)) void attention(const float *q, int q_stride, int queries, const float *scale, const PackedKeys<R, V> &keys, float *out,
-                      int out_stride) {
+static __attribute__((noinline)) void attention(const float *q, int q_stride, int queries, const float *scale,
+                                                const PackedKeys<R, V> &keys, int32_t *out) {
     int i = 0;
-    for (; i + 32 <= queries; i += 32) attend<R, V, 2>(q + i, q_stride, scale, keys, out + i, out_stride);
-    for (; i < queries; i += 16) attend<R, V, 1>(q + i, q_stride, scale, keys, out + i, out_stride);
+    for (; i + 32 <= queries; i += 32) attend<R, V, 2>(q + i, q_stride, scale, keys, out + i);
+    for (; i < queries; i += 16) attend<R, V, 1>(q + i, q_stride, scale, keys, out + i);
 }
 
 }  // namespace vnni

@@ -11,12 +11,10 @@
 #include "tail.h"
 #if defined(__AVX512VNNI__) && defined(__AVX512BF16__) && defined(__AVX512VBMI__)
 #define SPECTF_VNNI
-#include "attention_vnni.h"
+#include "tail_vnni.h"
 #endif
 
 namespace {
-
-constexpr int kCoarseIn = kHeads * kCoarseValue, kFineIn = kHeads * kValueRank;
 
 struct Scratch {
     Block block;
@@ -30,7 +28,12 @@ struct Scratch {
 #else
     Keys<kLogitRank, kValueRank> keys;
 #endif
+#ifdef SPECTF_VNNI
+    alignas(64) int32_t coarse_out[kBlock][kCoarseIn / 2][kMaxBands];
+    alignas(64) int32_t coarse_features[kDim][kMaxBands];
+#else
     alignas(64) float coarse_out[kBlock][kCoarseIn][kMaxBands];
+#endif
     alignas(64) float fine_out[kBlock][kFineIn][kMaxBands];
     alignas(64) float features[kDim][kMaxBands];
     alignas(64) float asked[kLogitRank][kMaxBands];
@@ -43,19 +46,6 @@ struct Redo {
     uint16_t band[kMaxBands];
 };
 
-// Bands whose features come within `margin` (in logits) of a maximum. Rounded up to a vector with repeats.
-__attribute__((noinline)) void find_candidates(const Tables &t, const Plan &plan, const Scratch &s, const float *best, Redo &redo) {
-    redo.count = 0;
-    float least[kDim];
-    for (int c = 0; c < kDim; c++) least[c] = best[c] - plan.margin / (std::fabs(t.difference[c]) + 1e-6f);
-    for (int b = 0; b < t.padded; b += W) {
-        vi hit{};
-        for (int c = 0; c < kDim; c++) hit |= load(s.features[c] + b) >= least[c];
-        for (int i = 0; i < W; i++)
-            if ((hit[i] || plan.all_fine) && b + i < t.bands) redo.band[redo.count++] = b + i;
-    }
-}
-
 void coarse_block(const Tables &t, const Plan &plan, Scratch &s, const float *const toa[kBlock], int used,
                   const int64_t *pixel, float *logit, Redo *redo, int64_t &redos) {
     start_block(t, toa, s.block);
@@ -67,21 +57,28 @@ void coarse_block(const Tables &t, const Plan &plan, Scratch &s, const float *co
 #ifdef SPECTF_VNNI
             const float *scale = t.query_scale + h * kLogitRank;
             vnni::pack_keys(s.merged.k, s.merged.v, s.merged.bias, s.merged.count, scale, s.packed_merged);
-            vnni::attention(s.coarse.q[p][0], kMaxBands, t.padded, scale, s.packed_merged, s.coarse_out[p][h * kCoarseValue], kMaxBands);
+            vnni::attention(s.coarse.q[p][0], kMaxBands, t.padded, scale, s.packed_merged, s.coarse_out[p][h * kCoarseValue / 2]);
 #else
             attention(s.coarse.q[p][0], kMaxBands, t.padded, s.merged, s.coarse_out[p][h * kCoarseValue], kMaxBands);
 #endif
         }
     }
     for (int p = 0; p < used; p++) {
+#ifdef SPECTF_VNNI
+        using namespace vnni;
+        int32_t best[kDim];
+        auto features = s.coarse_features[0];
+#else
         float best[kDim];
-        tail<kCoarseIn>(t, t.coarse_root, kCoarseIn + 1, t.coarse_hidden, s.coarse_out[p][0], t.padded, s.features[0]);
-        const float answer = pool(t, s.features[0], t.padded, best);
+        auto features = s.features[0];
+#endif
+        coarse_tail(t, s.coarse_out[p][0], t.padded, features);
+        const float answer = pool(t, features, t.padded, best);
         logit[pixel[p]] = answer;
-        if (std::fabs(answer) < plan.redo_logit || plan.all_fine) {
-            find_candidates(t, plan, s, best, redo[redos]);
-            redo[redos++].pixel = pixel[p];
-        }
+        if (std::fabs(answer) >= plan.redo_logit && !plan.all_fine) continue;
+        Redo &again = redo[redos++];
+        again.pixel = pixel[p];
+        again.count = find_candidates(t, plan.all_fine ? 1e9f : plan.margin, features, best, again.band);
     }
 }
 
@@ -109,7 +106,7 @@ void fine_block(const Tables &t, Scratch &s, const float *const toa[kBlock], con
     for (int p = 0; p < used; p++) {
         float best[kDim];
         const int whole = (redo[p].count + W - 1) / W * W;
-        tail<kFineIn>(t, t.root, kDim, t.hidden, s.fine_out[p][0], whole, s.features[0]);
+        fine_tail(t, s.fine_out[p][0], whole, s.features[0]);
         logit[redo[p].pixel] = pool(t, s.features[0], whole, best);
         s.bands_redone += redo[p].count;
     }

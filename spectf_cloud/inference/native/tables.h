@@ -6,6 +6,8 @@ constexpr int kHeads = 8, kDim = 64, kDegree = 10;
 constexpr int kMaxBands = 512;                  // padded; scratch arrays have fixed sizes
 constexpr int kLogitRank = 6, kValueRank = 8;   // fine pass
 constexpr int kCoarseLogit = 4, kCoarseValue = 6;
+constexpr int kCoarseTail = 32;
+constexpr int kCoarseIn = kHeads * kCoarseValue, kFineIn = kHeads * kValueRank;
 constexpr int kColumns = 2 * kLogitRank + kValueRank;
 constexpr int kBlock = 8;  // pixels that share one pass over the curve tables
 
@@ -18,11 +20,14 @@ struct Tables {
     const float *key_centre;      // [head][kLogitRank]
     const float *value_centre;    // [head][kValueRank]
     const float *root, *hidden;                // [64][65], [64][65]
-    const float *coarse_root, *coarse_hidden;  // [49][49], [64][49]
+    const float *coarse_project, *coarse_hidden;  // [kCoarseTail][49], [64][kCoarseTail]
     const float *hidden_bias;                  // [64]
     const float *mixing;                       // [64][64]
     const float *difference;                   // [64]
-    float offset, layer_norm_eps;
+    const int32_t *fixed_project, *fixed_project_constant;  // pairs [kCoarseTail][24], [kCoarseTail]; see fixed_point.py
+    const int32_t *fixed_hidden, *fixed_mixing;             // pairs [64][kCoarseTail / 2], [64][32]
+    const float *fixed_difference;                          // [64]
+    float offset, coarse_rest, layer_norm_eps, fixed_square_scale, fixed_hidden_scale, fixed_active_unit;
 };
 
 struct Plan {

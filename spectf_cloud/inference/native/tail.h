@@ -16,62 +16,75 @@ INLINE vf gelu(vf x) {
     return x * (p * z + 0.5f);
 }
 
-// rows × (inputs + 1 constant) times columns of lanes, four rows at a time.
-template <int N, int B, class Finish>
+// matrix [rows][N + constant] times columns of lanes, four rows at a time; rows is a multiple of four.
+template <int N, bool Constant, int B, class Finish>
 INLINE void multiply(const float *matrix, int rows, bool triangular, const float *in, int stride, Finish finish) {
+    constexpr int width = N + Constant;
     for (int row = 0; row < rows; row += 4) {
+        const float *m = matrix + row * width;
         vf acc[4][B];
-        const float *m[4];
-        for (int i = 0; i < 4; i++) {
-            m[i] = matrix + (row + i < rows ? row + i : rows - 1) * (N + 1);
-            for (int b = 0; b < B; b++) acc[i][b] = splat(m[i][N]);
-        }
+        for (int i = 0; i < 4; i++)
+            for (int b = 0; b < B; b++) acc[i][b] = splat(Constant ? m[i * width + N] : 0.0f);
         for (int j = triangular ? row : 0; j < N; j++) {
             vf x[B];
             for (int b = 0; b < B; b++) x[b] = load(in + j * stride + b * W);
             for (int i = 0; i < 4; i++)
-                for (int b = 0; b < B; b++) acc[i][b] += m[i][j] * x[b];
+                for (int b = 0; b < B; b++) acc[i][b] += m[i * width + j] * x[b];
         }
-        for (int i = 0; i < 4 && row + i < rows; i++) finish(row + i, acc[i]);
+        for (int i = 0; i < 4; i++) finish(row + i, acc[i]);
     }
 }
 
-// One group of B vectors of bands: attention outputs in (N directions) → features out (64).
-template <int N, int B>
-INLINE void tail_group(const Tables &t, const float *root, int root_rows, const float *hidden, const float *in, int stride,
-                       float *out, int out_stride) {
-    vf square[B];
-    for (int b = 0; b < B; b++) square[b] = vf{};
-    multiply<N, B>(root, root_rows, true, in, stride, [&](int, const vf(&y)[B]) {
-        for (int b = 0; b < B; b++) square[b] += y[b] * y[b];
-    });
+// LayerNorm's divisor from the square of the norm.
+template <int B> INLINE void invert(const Tables &t, float rest, vf (&square)[B]) {
+    for (int b = 0; b < B; b++) square[b] = 1.0f / vsqrt((square[b] + rest) * (1.0f / kDim) + t.layer_norm_eps);
+}
+
+// Attention outputs (kFineIn) → features (64), for B vectors of bands: all directions.
+template <int B> INLINE void fine_tail_group(const Tables &t, const float *in, float *out) {
     vf inverse[B];
-    for (int b = 0; b < B; b++) inverse[b] = 1.0f / vsqrt(square[b] * (1.0f / kDim) + t.layer_norm_eps);
+    for (int b = 0; b < B; b++) inverse[b] = vf{};
+    multiply<kFineIn, true, B>(t.root, kDim, true, in, kMaxBands, [&](int, const vf(&y)[B]) {
+        for (int b = 0; b < B; b++) inverse[b] += y[b] * y[b];
+    });
+    invert<B>(t, 0.0f, inverse);
     alignas(64) float active[kDim][B * W];
-    multiply<N, B>(hidden, kDim, false, in, stride, [&](int row, const vf(&y)[B]) {
+    multiply<kFineIn, true, B>(t.hidden, kDim, false, in, kMaxBands, [&](int row, const vf(&y)[B]) {
         for (int b = 0; b < B; b++) store(active[row] + b * W, gelu(y[b] * inverse[b] + t.hidden_bias[row]));
     });
-    for (int row = 0; row < kDim; row += 4) {
-        vf acc[4][B];
-        for (int i = 0; i < 4; i++)
-            for (int b = 0; b < B; b++) acc[i][b] = vf{};
-        for (int j = 0; j < kDim; j++) {
-            vf x[B];
-            for (int b = 0; b < B; b++) x[b] = load(active[j] + b * W);
-            for (int i = 0; i < 4; i++)
-                for (int b = 0; b < B; b++) acc[i][b] += t.mixing[(row + i) * kDim + j] * x[b];
-        }
-        for (int i = 0; i < 4; i++)
-            for (int b = 0; b < B; b++) store(out + (row + i) * out_stride + b * W, acc[i][b]);
-    }
+    multiply<kDim, false, B>(t.mixing, kDim, false, active[0], B * W, [&](int row, const vf(&y)[B]) {
+        for (int b = 0; b < B; b++) store(out + row * kMaxBands + b * W, y[b]);
+    });
 }
 
-// in [N][kMaxBands] → out [64][kMaxBands]; count is a multiple of W.
-template <int N>
-static void tail(const Tables &t, const float *root, int root_rows, const float *hidden, const float *in, int count, float *out) {
+// The same of the coarse pass (kCoarseIn): through the leading directions.
+template <int B> INLINE void coarse_tail_group(const Tables &t, const float *in, float *out) {
+    vf inverse[B];
+    for (int b = 0; b < B; b++) inverse[b] = vf{};
+    alignas(64) float leading[kCoarseTail][B * W], active[kDim][B * W];
+    multiply<kCoarseIn, true, B>(t.coarse_project, kCoarseTail, false, in, kMaxBands, [&](int row, const vf(&y)[B]) {
+        for (int b = 0; b < B; b++) inverse[b] += y[b] * y[b], store(leading[row] + b * W, y[b]);
+    });
+    invert<B>(t, t.coarse_rest, inverse);
+    multiply<kCoarseTail, false, B>(t.coarse_hidden, kDim, false, leading[0], B * W, [&](int row, const vf(&y)[B]) {
+        for (int b = 0; b < B; b++) store(active[row] + b * W, gelu(y[b] * inverse[b] + t.hidden_bias[row]));
+    });
+    multiply<kDim, false, B>(t.mixing, kDim, false, active[0], B * W, [&](int row, const vf(&y)[B]) {
+        for (int b = 0; b < B; b++) store(out + row * kMaxBands + b * W, y[b]);
+    });
+}
+
+// in [inputs][kMaxBands] → out [64][kMaxBands]; count is a multiple of W.
+static __attribute__((noinline)) void fine_tail(const Tables &t, const float *in, int count, float *out) {
     int i = 0;
-    for (; i + 2 * W <= count; i += 2 * W) tail_group<N, 2>(t, root, root_rows, hidden, in + i, kMaxBands, out + i, kMaxBands);
-    for (; i < count; i += W) tail_group<N, 1>(t, root, root_rows, hidden, in + i, kMaxBands, out + i, kMaxBands);
+    for (; i + 2 * W <= count; i += 2 * W) fine_tail_group<2>(t, in + i, out + i);
+    for (; i < count; i += W) fine_tail_group<1>(t, in + i, out + i);
+}
+
+static __attribute__((noinline)) void coarse_tail(const Tables &t, const float *in, int count, float *out) {
+    int i = 0;
+    for (; i + 2 * W <= count; i += 2 * W) coarse_tail_group<2>(t, in + i, out + i);
+    for (; i < count; i += W) coarse_tail_group<1>(t, in + i, out + i);
 }
 
 // Largest of each feature over the bands, and from them the logit difference cloud − clear.
@@ -84,4 +97,18 @@ static float pool(const Tables &t, const float *features, int count, float *best
         logit += t.difference[c] * best[c];
     }
     return logit;
+}
+
+// Bands whose features come within `margin` (in logits) of a maximum.
+static __attribute__((noinline)) int find_candidates(const Tables &t, float margin, const float *features, const float *best, uint16_t *band) {
+    float least[kDim];
+    for (int c = 0; c < kDim; c++) least[c] = best[c] - margin / (__builtin_fabsf(t.difference[c]) + 1e-6f);
+    int count = 0;
+    for (int b = 0; b < t.padded; b += W) {
+        vi hit{};
+        for (int c = 0; c < kDim; c++) hit |= load(features + c * kMaxBands + b) >= least[c];
+        for (int i = 0; i < W; i++)
+            if (hit[i] && b + i < t.bands) band[count++] = b + i;
+    }
+    return count;
 }
