@@ -3,7 +3,8 @@
 #include <cstdint>
 
 constexpr int kHeads = 8, kDim = 64, kDegree = 10;
-constexpr int kMaxBands = 512;                  // padded; scratch arrays have fixed sizes
+// Scratch arrays are for 512 bands; 16 more keep rows off each other's cache sets.
+constexpr int kMaxBands = 528;
 constexpr int kLogitRank = 6, kValueRank = 8;   // fine pass
 constexpr int kCoarseLogit = 4, kCoarseValue = 6;
 constexpr int kCoarseTail = 32;
