@@ -18,8 +18,11 @@ from spectf_cloud.inference.tables import Tables
 Float32Array = NDArray[np.float32]
 
 _ARRAYS = (
+    "order",
+    "stages",
     "curves",
     "variance",
+    "query_variance",
     "query_constant",
     "query_scale",
     "key_centre",
@@ -61,6 +64,7 @@ class _Plan(ctypes.Structure):
         ("merge_variance", ctypes.c_float),
         ("redo_logit", ctypes.c_float),
         ("margin", ctypes.c_float),
+        ("enough_logit", ctypes.c_float * 2),
         ("all_fine", ctypes.c_int32),
     )
 
@@ -78,6 +82,8 @@ class Plan:
         Pixels whose coarse logit is nearer to zero go through the fine pass.
     margin
         Bands this close (in logits) to a feature's maximum take part in the fine pass.
+    enough_logits
+        The coarse pass stops after the first 30 % of the bands, or after half, where the logit is beyond these.
     all_fine
         Every band of every pixel through the fine pass.
     """
@@ -85,14 +91,17 @@ class Plan:
     merge_tolerance: float
     redo_logit: float
     margin: float
+    enough_logits: tuple[float, float]
     all_fine: bool = False
 
 
 @dataclass(frozen=True)
 class Statistics:
-    """What a run did: keys per head and pixel after merging, share of pixels redone, bands of each of those."""
+    """What a run did: keys per head and pixel after merging, share of bands that asked, of pixels redone, bands of
+    each of those."""
 
     keys: float
+    asked: float
     redone: float
     bands: float
 
@@ -160,9 +169,9 @@ class Kernel:
         if pixels.ndim != 2 or pixels.shape[1] != self.bands:
             raise ValueError(f"toa {pixels.shape} must be (n, {self.bands})")
         logits = np.empty(len(pixels), np.float32)
-        statistics = np.zeros(3, np.float64)
+        statistics = np.zeros(4, np.float64)
         merge_variance = (plan.merge_tolerance * np.log2(np.e)) ** 2
-        settings = _Plan(merge_variance, plan.redo_logit, plan.margin, plan.all_fine)
+        settings = _Plan(merge_variance, plan.redo_logit, plan.margin, (ctypes.c_float * 2)(*plan.enough_logits), plan.all_fine)
         status = self._run(
             ctypes.byref(self._tables),
             ctypes.byref(settings),

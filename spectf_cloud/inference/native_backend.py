@@ -52,8 +52,8 @@ class Tier:
 
 
 TIERS = {
-    "faithful": Tier(Plan(merge_tolerance=0.15, redo_logit=4.0, margin=0.02), 0.02, 0.0005, 0.02),
-    "fast": Tier(Plan(merge_tolerance=0.25, redo_logit=1.4, margin=0.01), np.inf, 0.005, 0.0),
+    "faithful": Tier(Plan(merge_tolerance=0.15, redo_logit=4.0, margin=0.02, enough_logits=(9.0, 7.0)), 0.02, 0.0005, 0.02),
+    "fast": Tier(Plan(merge_tolerance=0.25, redo_logit=1.4, margin=0.01, enough_logits=(7.0, 5.0)), np.inf, 0.005, 0.0),
 }
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 
 import numpy as np
+import torch
 from numpy.polynomial import chebyshev
 from numpy.typing import NDArray
 
@@ -17,6 +18,7 @@ from spectf_cloud.model import ModelConfig, SpecTfEncoder
 
 FloatArray = NDArray[np.float64]
 Float32Array = NDArray[np.float32]
+Int32Array = NDArray[np.int32]
 
 #: Reflectance on which the curves are fitted; rows beyond it take the float32 path.
 DOMAIN = (-0.05, 1.75)
@@ -26,6 +28,10 @@ LOGIT_RANK, VALUE_RANK = 6, 8
 COARSE_LOGIT_RANK, COARSE_VALUE_RANK = 4, 6
 #: Directions of the attention layer's output that the coarse pass keeps.
 COARSE_TAIL = 32
+#: Shares of the bands after which the coarse pass may stop.
+STAGE_SHARES = (0.24, 0.47, 1.0)
+#: Spectra of the typical ones whose attention is computed to choose directions and orders.
+_STUDIED = 128
 DEGREE = 10
 LANES = 16
 #: |log2| of an unnormalised attention weight that float32 sums of them can hold.
@@ -46,8 +52,12 @@ class Tables:
     curves
         (heads, q + k + v columns, degree + 1, padded bands): numerators of queries, keys and values as
         monomials of (reflectance − mid) / half, highest power first. Queries carry log2 e / √8.
-    variance
-        (degree + 1, padded bands): variance + eps of the embedding, alike.
+        The queries' bands are in the order of `order`.
+    order, stages
+        (padded bands,) and (3,) int32: bands in the order in which they ask, see `order_bands`; how many have asked
+        when the coarse pass may stop.
+    variance, query_variance
+        (degree + 1, padded bands): variance + eps of the embedding, alike; the second in the order of queries.
     query_constant
         (heads, LOGIT_RANK): what LayerNorm's shift and the bias add to a query.
     key_centre, value_centre
@@ -63,8 +73,11 @@ class Tables:
     """
 
     bands: int
+    order: Int32Array
+    stages: Int32Array
     curves: Float32Array
     variance: Float32Array
+    query_variance: Float32Array
     query_constant: Float32Array
     query_scale: Float32Array
     key_centre: Float32Array
@@ -176,25 +189,70 @@ def build_tables(model: SpecTfEncoder, typical_toa: FloatArray) -> Tables:
     rows[:, 2 * LOGIT_RANK :] /= reach.value[:, :, None]
     value_centre /= reach.value
     from_value *= reach.value[:, None, :]
-    mixed = _attend(q[: 64 * n_bands], k[: 64 * n_bands], v[: 64 * n_bands] - value_mean, n_bands)
+    studied = slice(0, _STUDIED * n_bands)
+    mixed = _attend(q[studied], k[studied], v[studied] - value_mean, n_bands)
     mixed = np.einsum("nhd,hrd->nhr", mixed, to_value) / reach.value
+    tail = _tail(weights, curve, from_value, value_mean, mixed)
     coefficients, variance = _fit(curve, rows)
+    features = _features(mixed, tail, float(model.layers[0].norm2.eps)).reshape(-1, n_bands, DIM)
+    order, stages = order_bands(features, np.asarray(tail["difference"], np.float64))
+    coefficients[:, :LOGIT_RANK] = coefficients[:, :LOGIT_RANK, :, order]
     tables = Tables(
         bands=n_bands,
+        order=order,
+        stages=stages,
         curves=coefficients,
         variance=variance,
+        query_variance=np.ascontiguousarray(variance[:, order]),
         query_constant=constants.astype(np.float32),
         query_scale=reach.query_scale.astype(np.float32),
         key_centre=key_centre.astype(np.float32),
         value_centre=value_centre.astype(np.float32),
         largest_log2=reach.log2,
         largest_product=reach.product,
-        **_tail(weights, curve, from_value, value_mean, mixed),
+        **tail,  # type: ignore[arg-type]
         layer_norm_eps=float(model.layers[0].norm2.eps),
     )
     if not tables.largest_log2 < MAX_LOG2:
         raise UnsupportedModelError(f"attention logits reach 2^{tables.largest_log2:.0f}, the kernel holds 2^{MAX_LOG2:.0f}")
     return tables
+
+
+def order_bands(features: FloatArray, difference: FloatArray) -> tuple[Int32Array, Int32Array]:
+    """In which order bands should ask, so that few of them already give nearly the pooled features of all.
+
+    Greedily, the band that brings the maxima of typical spectra nearest to the maxima over all bands comes next
+    (a facility-location problem, for which that is near the best). Padded to whole vectors with the last band.
+
+    Parameters
+    ----------
+    features
+        (spectra, bands, 64) of typical spectra, before pooling.
+    difference
+        (64,) what each pooled feature adds to the logit.
+
+    Returns
+    -------
+    order, stages
+        See `Tables`.
+    """
+    bands = features.shape[1]
+    padded = bands + -bands % LANES
+    stages = [min(LANES * max(1, round(padded * share / LANES)), padded) for share in STAGE_SHARES]
+    shortfall = ((features.max(axis=1, keepdims=True) - features) * np.abs(difference)).astype(np.float32)
+    shortfall = np.ascontiguousarray(shortfall.transpose(1, 0, 2).reshape(bands, -1))
+    order: list[int] = []
+    now = shortfall.max(axis=0)
+    rest = np.arange(bands)
+    while len(order) < min(stages[-2], bands):
+        # Squared: a spectrum far off weighs more than many nearly right.
+        left = np.minimum(shortfall[rest], now).reshape(len(rest), features.shape[0], -1).sum(axis=2)
+        best = int(np.square(left).sum(axis=1).argmin())
+        now = np.minimum(now, shortfall[rest[best]])
+        order.append(int(rest[best]))
+        rest = np.delete(rest, best)
+    whole = np.array([*order, *rest], np.int32)
+    return np.pad(whole, (0, padded - bands), mode="edge"), np.array(stages, np.int32)
 
 
 def reduce_logits(q: FloatArray, k: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
@@ -348,3 +406,17 @@ def _coarse_tail(whole: FloatArray, first: FloatArray, mixed: FloatArray) -> dic
         "coarse_hidden": (first @ kept).astype(np.float32),
         "coarse_rest": float(np.clip(squares[:-COARSE_TAIL], 0, None).sum()),
     }
+
+
+def _features(mixed: FloatArray, tail: dict[str, Float32Array | float], eps: float) -> FloatArray:
+    """Features (samples, 64) before pooling, of attention outputs (samples, heads, VALUE_RANK)."""
+    inputs = np.column_stack([mixed.reshape(len(mixed), -1), np.ones(len(mixed))])
+    norm = np.square(inputs @ np.asarray(tail["root"], np.float64).T).sum(axis=1) / DIM + eps
+    hidden = inputs @ np.asarray(tail["hidden"], np.float64).T / np.sqrt(norm)[:, None] + tail["hidden_bias"]
+    return gelu(hidden) @ np.asarray(tail["mixing"], np.float64).T
+
+
+def gelu(x: FloatArray) -> FloatArray:
+    """x Φ(x), by PyTorch: NumPy has no erf."""
+    made: FloatArray = torch.nn.functional.gelu(torch.from_numpy(x)).numpy()
+    return made

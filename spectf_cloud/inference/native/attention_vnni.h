@@ -37,6 +37,19 @@ template <int R> INLINE void pack_directions(const float (*k)[kMaxBands], int j,
     }
 }
 
+// Queries, likewise packed.
+template <int R> struct PackedQueries {
+    alignas(64) int32_t q[R / 2][kMaxBands];
+};
+
+template <int R>
+static void pack_queries(const float (*q)[kMaxBands], int count, const float *scale, PackedQueries<R> &out) {
+    for (int i = 0; i < count; i += 16)
+        for (int r = 0; r < R; r += 2)
+            _mm512_store_si512(out.q[r / 2] + i, pair(_mm512_load_ps(q[r] + i) * _mm512_set1_ps(scale[r]),
+                                                      _mm512_load_ps(q[r + 1] + i) * _mm512_set1_ps(scale[r + 1])));
+}
+
 // float keys → packed. `scale` is the queries'; keys take 2^23 / scale.
 template <int R, int V>
 static __attribute__((noinline)) void pack_keys(const float (*k)[kMaxBands], const float (*v)[kMaxBands], const float *bias, int count, const float *scale,
@@ -76,16 +89,14 @@ static bool make_mantissa() {
 static const bool kMantissaMade = make_mantissa();
 
 template <int R, int V, int B>
-INLINE void attend(const float *q, int q_stride, const float *scale, const PackedKeys<R, V> &keys, int32_t *out) {
+INLINE void attend(const PackedQueries<R> &queries, int at, const PackedKeys<R, V> &keys, int32_t *out) {
     const __m512i table_low = _mm512_load_si512(kMantissa), table_high = _mm512_load_si512(kMantissa + 64);
     const __m512i mantissa = _mm512_set1_epi16(0x7f);
     const __m512i words = upper_of_both();
     __m512i query[B][R / 2];
     __m512 total[B], mixed[B][V];
     for (int b = 0; b < B; b++) {
-        for (int r = 0; r < R; r += 2)
-            query[b][r / 2] = pair(_mm512_loadu_ps(q + r * q_stride + b * 16) * _mm512_set1_ps(scale[r]),
-                                   _mm512_loadu_ps(q + (r + 1) * q_stride + b * 16) * _mm512_set1_ps(scale[r + 1]));
+        for (int r = 0; r < R / 2; r++) query[b][r] = _mm512_load_si512(queries.q[r] + at + b * 16);
         total[b] = _mm512_setzero_ps();
         for (int r = 0; r < V; r++) mixed[b][r] = _mm512_setzero_ps();
     }
@@ -108,7 +119,7 @@ INLINE void attend(const float *q, int q_stride, const float *scale, const Packe
     for (int b = 0; b < B; b++) {
         const __m512 share = _mm512_set1_ps(kValueUnit) / total[b];
         for (int r = 0; r < V; r += 2)
-            _mm512_store_si512(out + r / 2 * kMaxBands + b * 16, pair(mixed[b][r] * share, mixed[b][r + 1] * share));
+            _mm512_store_si512(out + r / 2 * kMaxBands + at + b * 16, pair(mixed[b][r] * share, mixed[b][r + 1] * share));
     }
 }
 
@@ -156,13 +167,26 @@ static __attribute__((noinline)) void attention_fine(const float *q, int q_strid
     for (; i < queries; i += 16) attend_fine<R, V, 1>(q + i, q_stride, scale, keys, out + i, out_stride);
 }
 
-// Coarse attention; outputs are pairs of int16, [V / 2][kMaxBands].
+// Coarse attention of the queries from..upto; outputs are pairs of int16, [V / 2][kMaxBands].
 template <int R, int V>
-static __attribute__((noinline)) void attention(const float *q, int q_stride, int queries, const float *scale,
-                                                const PackedKeys<R, V> &keys, int32_t *out) {
-    int i = 0;
-    for (; i + 32 <= queries; i += 32) attend<R, V, 2>(q + i, q_stride, scale, keys, out + i);
-    for (; i < queries; i += 16) attend<R, V, 1>(q + i, q_stride, scale, keys, out + i);
+static __attribute__((noinline)) void attention(const PackedQueries<R> &queries, int from, int upto, const PackedKeys<R, V> &keys,
+                                                int32_t *out) {
+    int i = from;
+    for (; i + 32 <= upto; i += 32) attend<R, V, 2>(queries, i, keys, out);
+    for (; i < upto; i += 16) attend<R, V, 1>(queries, i, keys, out);
+}
+
+// What the cascade calls; `plain` in kernel.cpp says the same in float.
+using CoarseKeys = PackedKeys<kCoarseLogit, kCoarseValue>;
+using CoarseQueries = PackedQueries<kCoarseLogit>;
+using Number = int32_t;
+constexpr int kCoarseRows = kCoarseIn / 2;
+
+INLINE void prepare(const Tables &t, int head, const float (*q)[kMaxBands], const Keys<kCoarseLogit, kCoarseValue> &merged,
+                    CoarseQueries &queries, CoarseKeys &keys) {
+    const float *scale = t.query_scale + head * kLogitRank;
+    pack_queries<kCoarseLogit>(q, t.padded, scale, queries);
+    pack_keys(merged.k, merged.v, merged.bias, merged.count, scale, keys);
 }
 
 }  // namespace vnni

@@ -14,30 +14,58 @@
 #include "tail_vnni.h"
 #endif
 
+// The coarse pass in float; `vnni` has the same names for 16-bit numbers.
+namespace plain {
+
+using CoarseKeys = Keys<kCoarseLogit, kCoarseValue>;
+struct CoarseQueries {
+    alignas(64) float q[kCoarseLogit][kMaxBands];
+};
+using Number = float;
+constexpr int kCoarseRows = kCoarseIn;
+
+INLINE void prepare(const Tables &, int, const float (*q)[kMaxBands], const CoarseKeys &merged, CoarseQueries &queries, CoarseKeys &keys) {
+    std::memcpy(queries.q, q, sizeof queries.q);
+    keys = merged;
+}
+
+INLINE void attention(const CoarseQueries &queries, int from, int upto, const CoarseKeys &keys, float *out) {
+    ::attention(queries.q[0] + from, kMaxBands, upto - from, keys, out + from, kMaxBands);
+}
+
+using ::coarse_tail;
+using ::find_candidates;
+using ::pool_more;
+
+}  // namespace plain
+
+#ifdef SPECTF_VNNI
+namespace coarse = vnni;
+#else
+namespace coarse = plain;
+#endif
+
 namespace {
 
 struct Scratch {
     Block block;
-    HeadCurves<kCoarseLogit, kCoarseValue> coarse;
-    HeadCurves<kLogitRank, kValueRank> fine;
+    HeadCurves<kCoarseLogit, kCoarseValue> coarse_curves;
+    HeadCurves<kLogitRank, kValueRank> fine_curves;
     Level levels[kLevels];
     Keys<kCoarseLogit, kCoarseValue> merged;
+    coarse::CoarseQueries queries[kBlock][kHeads];
+    coarse::CoarseKeys keys[kBlock][kHeads];
+    alignas(64) coarse::Number mixed[coarse::kCoarseRows][kMaxBands];
+    alignas(64) coarse::Number features[kDim][kMaxBands];
 #ifdef SPECTF_VNNI
-    vnni::PackedKeys<kCoarseLogit, kCoarseValue> packed_merged;
-    vnni::FineKeys<kLogitRank, kValueRank> packed;
+    vnni::FineKeys<kLogitRank, kValueRank> fine_keys;
 #else
-    Keys<kLogitRank, kValueRank> keys;
+    Keys<kLogitRank, kValueRank> fine_keys;
 #endif
-#ifdef SPECTF_VNNI
-    alignas(64) int32_t coarse_out[kBlock][kCoarseIn / 2][kMaxBands];
-    alignas(64) int32_t coarse_features[kDim][kMaxBands];
-#else
-    alignas(64) float coarse_out[kBlock][kCoarseIn][kMaxBands];
-#endif
-    alignas(64) float fine_out[kBlock][kFineIn][kMaxBands];
-    alignas(64) float features[kDim][kMaxBands];
+    alignas(64) float fine_mixed[kBlock][kFineIn][kMaxBands];
+    alignas(64) float fine_features[kDim][kMaxBands];
     alignas(64) float asked[kLogitRank][kMaxBands];
-    double keys_seen, bands_redone, pixels_redone;
+    double keys_seen, bands_asked, bands_redone, pixels_redone;
 };
 
 struct Redo {
@@ -46,68 +74,74 @@ struct Redo {
     uint16_t band[kMaxBands];
 };
 
+// One pixel of the block, its keys being ready: its logit, and what is left to do in `redo`. Stops as soon as
+// the bands that have asked make a safe answer.
+float coarse_pixel(const Tables &t, const Plan &plan, Scratch &s, int p, Redo &redo) {
+    coarse::Number best[kDim];
+    float logit = 0;
+    int from = 0;
+    for (int stage = 0; stage < kStages; stage++) {
+        const int upto = t.stages[stage];
+        if (upto == from) continue;
+        for (int h = 0; h < kHeads; h++)
+            coarse::attention(s.queries[p][h], from, upto, s.keys[p][h], s.mixed[h * coarse::kCoarseRows / kHeads]);
+        coarse::coarse_tail(t, s.mixed[0], from, upto, s.features[0]);
+        logit = coarse::pool_more(t, s.features[0], from, upto, best);
+        from = upto;
+        if (stage < kStages - 1 && std::fabs(logit) > plan.enough_logit[stage] && !plan.all_fine) break;
+    }
+    s.bands_asked += from;
+    redo.count = 0;
+    if (std::fabs(logit) < plan.redo_logit || plan.all_fine)
+        redo.count = coarse::find_candidates(t, plan.all_fine ? 1e9f : plan.margin, s.features[0], best, redo.band);
+    return logit;
+}
+
 void coarse_block(const Tables &t, const Plan &plan, Scratch &s, const float *const toa[kBlock], int used,
                   const int64_t *pixel, float *logit, Redo *redo, int64_t &redos) {
     start_block(t, toa, s.block);
     for (int h = 0; h < kHeads; h++) {
-        project_head(t, h, s.block, s.coarse);
+        project_head(t, h, s.block, s.coarse_curves);
         for (int p = 0; p < used; p++) {
-            merge_keys(s.coarse.q[p], s.coarse.k[p], s.coarse.v[p], t.bands, t.padded, plan.merge_variance, s.levels, s.merged);
+            const auto q = s.coarse_curves.q[p];
+            merge_keys(q, s.coarse_curves.k[p], s.coarse_curves.v[p], t.bands, t.padded, plan.merge_variance, s.levels, s.merged);
+            coarse::prepare(t, h, q, s.merged, s.queries[p][h], s.keys[p][h]);
             s.keys_seen += s.merged.count;
-#ifdef SPECTF_VNNI
-            const float *scale = t.query_scale + h * kLogitRank;
-            vnni::pack_keys(s.merged.k, s.merged.v, s.merged.bias, s.merged.count, scale, s.packed_merged);
-            vnni::attention(s.coarse.q[p][0], kMaxBands, t.padded, scale, s.packed_merged, s.coarse_out[p][h * kCoarseValue / 2]);
-#else
-            attention(s.coarse.q[p][0], kMaxBands, t.padded, s.merged, s.coarse_out[p][h * kCoarseValue], kMaxBands);
-#endif
         }
     }
     for (int p = 0; p < used; p++) {
-#ifdef SPECTF_VNNI
-        using namespace vnni;
-        int32_t best[kDim];
-        auto features = s.coarse_features[0];
-#else
-        float best[kDim];
-        auto features = s.features[0];
-#endif
-        coarse_tail(t, s.coarse_out[p][0], t.padded, features);
-        const float answer = pool(t, features, t.padded, best);
-        logit[pixel[p]] = answer;
-        if (std::fabs(answer) >= plan.redo_logit && !plan.all_fine) continue;
-        Redo &again = redo[redos++];
-        again.pixel = pixel[p];
-        again.count = find_candidates(t, plan.all_fine ? 1e9f : plan.margin, features, best, again.band);
+        redo[redos].pixel = pixel[p];
+        logit[pixel[p]] = coarse_pixel(t, plan, s, p, redo[redos]);
+        if (redo[redos].count) redos++;
     }
 }
 
 void fine_block(const Tables &t, Scratch &s, const float *const toa[kBlock], const Redo *redo, int used, float *logit) {
     start_block(t, toa, s.block);
     for (int h = 0; h < kHeads; h++) {
-        project_head(t, h, s.block, s.fine);
+        project_head(t, h, s.block, s.fine_curves);
         for (int p = 0; p < used; p++) {
             const int count = redo[p].count, whole = (count + W - 1) / W * W;
             for (int r = 0; r < kLogitRank; r++)
-                for (int i = 0; i < whole; i++) s.asked[r][i] = s.fine.q[p][r][redo[p].band[i < count ? i : count - 1]];
+                for (int i = 0; i < whole; i++) s.asked[r][i] = s.fine_curves.q[p][r][redo[p].band[i < count ? i : count - 1]];
 #ifdef SPECTF_VNNI
             const float *scale = t.query_scale + h * kLogitRank;
-            s.packed.count = t.bands, s.packed.v = s.fine.v[p];
-            for (int j = 0; j < t.padded; j += 16) vnni::pack_directions<kLogitRank>(s.fine.k[p], j, scale, s.packed.k);
-            vnni::attention_fine(s.asked[0], kMaxBands, whole, scale, s.packed, s.fine_out[p][h * kValueRank], kMaxBands);
+            s.fine_keys.count = t.bands, s.fine_keys.v = s.fine_curves.v[p];
+            for (int j = 0; j < t.padded; j += 16) vnni::pack_directions<kLogitRank>(s.fine_curves.k[p], j, scale, s.fine_keys.k);
+            vnni::attention_fine(s.asked[0], kMaxBands, whole, scale, s.fine_keys, s.fine_mixed[p][h * kValueRank], kMaxBands);
 #else
-            s.keys.count = t.bands;
-            std::memcpy(s.keys.k, s.fine.k[p], sizeof s.keys.k);
-            std::memcpy(s.keys.v, s.fine.v[p], sizeof s.keys.v);
-            attention(s.asked[0], kMaxBands, whole, s.keys, s.fine_out[p][h * kValueRank], kMaxBands);
+            s.fine_keys.count = t.bands;
+            std::memcpy(s.fine_keys.k, s.fine_curves.k[p], sizeof s.fine_keys.k);
+            std::memcpy(s.fine_keys.v, s.fine_curves.v[p], sizeof s.fine_keys.v);
+            attention(s.asked[0], kMaxBands, whole, s.fine_keys, s.fine_mixed[p][h * kValueRank], kMaxBands);
 #endif
         }
     }
     for (int p = 0; p < used; p++) {
         float best[kDim];
         const int whole = (redo[p].count + W - 1) / W * W;
-        fine_tail(t, s.fine_out[p][0], whole, s.features[0]);
-        logit[redo[p].pixel] = pool(t, s.features[0], whole, best);
+        fine_tail(t, s.fine_mixed[p][0], whole, s.fine_features[0]);
+        logit[redo[p].pixel] = pool_more(t, s.fine_features[0], 0, whole, best);
         s.bands_redone += redo[p].count;
     }
     s.pixels_redone += used;
@@ -115,8 +149,8 @@ void fine_block(const Tables &t, Scratch &s, const float *const toa[kBlock], con
 
 }  // namespace
 
-// toa (n, bands) finite and inside the domain → logit (n). statistics: keys per head and pixel, share of pixels
-// redone, bands redone per such pixel. Returns 0, or 1 where memory is short.
+// toa (n, bands) finite and inside the domain → logit (n). statistics: keys per head and pixel, share of bands
+// that asked, share of pixels redone, bands redone per such pixel. Returns 0, or 1 where memory is short.
 extern "C" __attribute__((visibility("default"))) int spectf_run(const Tables *t, const Plan *plan, const float *toa, int64_t n, float *logit, double *statistics) {
     Scratch *s = static_cast<Scratch *>(std::aligned_alloc(64, (sizeof(Scratch) + 63) / 64 * 64));
     Redo *redo = static_cast<Redo *>(std::malloc(sizeof(Redo) * (n + kBlock)));
@@ -138,8 +172,9 @@ extern "C" __attribute__((visibility("default"))) int spectf_run(const Tables *t
     }
     if (statistics && n) {
         statistics[0] = s->keys_seen / n / kHeads;
-        statistics[1] = s->pixels_redone / n;
-        statistics[2] = redos ? s->bands_redone / redos : 0;
+        statistics[1] = s->bands_asked / n / t->padded;
+        statistics[2] = s->pixels_redone / n;
+        statistics[3] = redos ? s->bands_redone / redos : 0;
     }
     std::free(s);
     std::free(redo);

@@ -12,10 +12,14 @@ constexpr int kCoarseIn = kHeads * kCoarseValue, kFineIn = kHeads * kValueRank;
 constexpr int kColumns = 2 * kLogitRank + kValueRank;
 constexpr int kBlock = 8;  // pixels that share one pass over the curve tables
 
+constexpr int kStages = 3;
+
 struct Tables {
     int32_t bands, padded;
-    const float *curves;          // [head][column][degree + 1][padded]
-    const float *variance;        // [degree + 1][padded]
+    const int32_t *order;         // [padded]: which band asks when
+    const int32_t *stages;        // [kStages]: how many have asked when the coarse pass may stop
+    const float *curves;          // [head][column][degree + 1][padded], the queries' in the order of `order`
+    const float *variance, *query_variance;  // [degree + 1][padded]
     const float *query_constant;  // [head][kLogitRank]
     const float *query_scale;     // [head][kLogitRank], to int16; keys take 2^23 / scale
     const float *key_centre;      // [head][kLogitRank]
@@ -35,5 +39,6 @@ struct Plan {
     float merge_variance;  // keys are merged while their logits' variance (log2 units) is below this
     float redo_logit;      // |coarse logit| below this: the pixel goes through the fine pass
     float margin;          // logit a band may lack to the best one and still be tried by the fine pass
+    float enough_logit[kStages - 1];  // |coarse logit| beyond which the bands of a stage are enough
     int32_t all_fine;      // every band of every pixel through the fine pass
 };

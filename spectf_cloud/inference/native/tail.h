@@ -81,18 +81,20 @@ static __attribute__((noinline)) void fine_tail(const Tables &t, const float *in
     for (; i < count; i += W) fine_tail_group<1>(t, in + i, out + i);
 }
 
-static __attribute__((noinline)) void coarse_tail(const Tables &t, const float *in, int count, float *out) {
-    int i = 0;
-    for (; i + 2 * W <= count; i += 2 * W) coarse_tail_group<2>(t, in + i, out + i);
-    for (; i < count; i += W) coarse_tail_group<1>(t, in + i, out + i);
+static __attribute__((noinline)) void coarse_tail(const Tables &t, const float *in, int from, int upto, float *out) {
+    int i = from;
+    for (; i + 2 * W <= upto; i += 2 * W) coarse_tail_group<2>(t, in + i, out + i);
+    for (; i < upto; i += W) coarse_tail_group<1>(t, in + i, out + i);
 }
 
-// Largest of each feature over the bands, and from them the logit difference cloud − clear.
-static float pool(const Tables &t, const float *features, int count, float *best) {
+// Largest of each feature over the bands, those before `from` being in `best` already; from them the logit
+// difference cloud − clear.
+static float pool_more(const Tables &t, const float *features, int from, int upto, float *best) {
     float logit = t.offset;
     for (int c = 0; c < kDim; c++) {
-        vf top = load(features + c * kMaxBands);
-        for (int b = W; b < count; b += W) top = vmax(top, load(features + c * kMaxBands + b));
+        const float *row = features + c * kMaxBands;
+        vf top = from ? splat(best[c]) : load(row);
+        for (int b = from; b < upto; b += W) top = vmax(top, load(row + b));
         best[c] = highest(top);
         logit += t.difference[c] * best[c];
     }

@@ -72,19 +72,20 @@ template <int B> INLINE void coarse_tail_group(const Tables &t, const int32_t *i
     });
 }
 
-// in [kCoarseIn / 2][kMaxBands] pairs → out [64][kMaxBands]; count is a multiple of 16.
-static __attribute__((noinline)) void coarse_tail(const Tables &t, const int32_t *in, int count, int32_t *out) {
-    int i = 0;
-    for (; i + 32 <= count; i += 32) coarse_tail_group<2>(t, in + i, out + i);
-    for (; i < count; i += 16) coarse_tail_group<1>(t, in + i, out + i);
+// in [kCoarseIn / 2][kMaxBands] pairs → out [64][kMaxBands], for the bands from..upto.
+static __attribute__((noinline)) void coarse_tail(const Tables &t, const int32_t *in, int from, int upto, int32_t *out) {
+    int i = from;
+    for (; i + 32 <= upto; i += 32) coarse_tail_group<2>(t, in + i, out + i);
+    for (; i < upto; i += 16) coarse_tail_group<1>(t, in + i, out + i);
 }
 
-// As `pool` and `find_candidates` do in float.
-static float pool(const Tables &t, const int32_t *features, int count, int32_t *best) {
+// As `pool_more` and `find_candidates` do in float.
+static float pool_more(const Tables &t, const int32_t *features, int from, int upto, int32_t *best) {
     float logit = t.offset;
     for (int c = 0; c < kDim; c++) {
-        __m512i top = _mm512_load_si512(features + c * kMaxBands);
-        for (int b = 16; b < count; b += 16) top = _mm512_max_epi32(top, _mm512_load_si512(features + c * kMaxBands + b));
+        const int32_t *row = features + c * kMaxBands;
+        __m512i top = from ? _mm512_set1_epi32(best[c]) : _mm512_load_si512(row);
+        for (int b = from; b < upto; b += 16) top = _mm512_max_epi32(top, _mm512_load_si512(row + b));
         best[c] = _mm512_reduce_max_epi32(top);
         logit += t.fixed_difference[c] * best[c];
     }
