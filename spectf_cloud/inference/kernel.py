@@ -81,7 +81,8 @@ class Plan:
     redo_logit
         Pixels whose coarse logit is nearer to zero go through the fine pass.
     margin
-        Bands this close (in logits) to a feature's maximum take part in the fine pass.
+        Bands take part in the fine pass where their lack of a feature's maximum changes the probability by less
+        than a quarter of this.
     enough_logits
         The coarse pass stops after the first 30 % of the bands, or after half, where the logit is beyond these.
     all_fine
@@ -145,12 +146,13 @@ class Kernel:
         self.bands = tables.bands
         path = find_or_compile(level, cache_dir() / "kernels")
         try:
-            self._run = ctypes.CDLL(str(path)).spectf_run
+            self.library = ctypes.CDLL(str(path))
+            self._run = self.library.spectf_run
         except (OSError, AttributeError) as error:
             raise BuildError(f"{path} cannot be loaded ({error})") from error
         self._run.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64] + [ctypes.c_void_p] * 2
         self._run.restype = ctypes.c_int
-        self._tables = _Tables(
+        self.tables = _Tables(
             tables.bands,
             tables.padded,
             *(getattr(tables, name).ctypes.data for name in _ARRAYS),
@@ -173,7 +175,7 @@ class Kernel:
         merge_variance = (plan.merge_tolerance * np.log2(np.e)) ** 2
         settings = _Plan(merge_variance, plan.redo_logit, plan.margin, (ctypes.c_float * 2)(*plan.enough_logits), plan.all_fine)
         status = self._run(
-            ctypes.byref(self._tables),
+            ctypes.byref(self.tables),
             ctypes.byref(settings),
             pixels.ctypes.data,
             len(pixels),

@@ -42,19 +42,21 @@ class Tier:
     flips
         Largest share of pixels on the other side of the threshold.
     recheck
-        Pixels whose probability is this close to the threshold are computed again in float32.
+        Pixels whose probability is this close to the threshold go through the fine pass with all bands; those then
+        still as close as the second number are computed in float32.
     """
 
     plan: Plan
     largest_error: float
     flips: float
-    recheck: float
+    recheck: tuple[float, float]
 
 
 TIERS = {
-    "faithful": Tier(Plan(merge_tolerance=0.15, redo_logit=4.0, margin=0.02, enough_logits=(9.0, 7.0)), 0.02, 0.0005, 0.02),
-    "fast": Tier(Plan(merge_tolerance=0.25, redo_logit=1.4, margin=0.01, enough_logits=(7.0, 5.0)), np.inf, 0.005, 0.0),
+    "faithful": Tier(Plan(0.12, 4.0, 0.06, (12.0, 8.0)), 0.02, 0.0005, (0.02, 0.008)),
+    "fast": Tier(Plan(0.3, 1.4, 0.03, (7.0, 5.0)), np.inf, 0.005, (0.0, 0.0)),
 }
+_EVERYTHING = Plan(0.3, np.inf, np.inf, (np.inf, np.inf), all_fine=True)
 
 
 class Unavailable(Exception):  # noqa: N818 - not an error to anyone but pick_backend
@@ -88,21 +90,27 @@ class NativeBackend:
         # Written so that NaN is outside.
         inside = (pixels.min(axis=1) >= DOMAIN[0]) & (pixels.max(axis=1) <= DOMAIN[1])
         everything = bool(inside.all())
-        probability = np.empty(len(pixels), np.float32)
-        probability[inside] = self._approximate(pixels if everything else pixels[inside])
-        again = ~inside
-        if self.tier.recheck:
-            again |= np.abs(probability - np.float32(self.threshold)) < self.tier.recheck
+        probability = np.full(len(pixels), np.nan, np.float32)
+        probability[inside] = self._approximate(pixels if everything else pixels[inside], self.tier.plan)
+        near = self._near(probability, self.tier.recheck[0])
+        if near.any():
+            probability[near] = self._approximate(pixels[near], _EVERYTHING)
+            near &= self._near(probability, self.tier.recheck[1])
+        again = ~inside | near
         if again.any():
             probability[again] = self.exact(pixels[again])
         return probability
 
-    def _approximate(self, pixels: Float32Array) -> Float32Array:
+    def _near(self, probability: Float32Array, distance: float) -> NDArray[np.bool_]:
+        near: NDArray[np.bool_] = np.abs(probability - np.float32(self.threshold)) < distance
+        return near
+
+    def _approximate(self, pixels: Float32Array, plan: Plan) -> Float32Array:
         logits = np.empty(len(pixels), np.float32)
 
         def run(start: int) -> None:
             chunk = slice(start, start + _CHUNK)
-            logits[chunk] = self.kernel.logits(pixels[chunk], self.tier.plan)[0]
+            logits[chunk] = self.kernel.logits(pixels[chunk], plan)[0]
 
         starts = range(0, len(pixels), _CHUNK)
         if self.threads == 1 or len(starts) < 2:

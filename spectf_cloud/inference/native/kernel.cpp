@@ -3,7 +3,6 @@
 // pixel's arithmetic is its own, so no result depends on its neighbours.
 #include <cmath>
 #include <cstdlib>
-#include <new>
 
 #include "attention.h"
 #include "curves.h"
@@ -76,7 +75,7 @@ struct Redo {
 
 // One pixel of the block, its keys being ready: its logit, and what is left to do in `redo`. Stops as soon as
 // the bands that have asked make a safe answer.
-float coarse_pixel(const Tables &t, const Plan &plan, Scratch &s, int p, Redo &redo) {
+float coarse_pixel(const Tables &t, const Plan &plan, Scratch &s, int index, Redo &redo) {
     coarse::Number best[kDim];
     float logit = 0;
     int from = 0;
@@ -84,7 +83,7 @@ float coarse_pixel(const Tables &t, const Plan &plan, Scratch &s, int p, Redo &r
         const int upto = t.stages[stage];
         if (upto == from) continue;
         for (int h = 0; h < kHeads; h++)
-            coarse::attention(s.queries[p][h], from, upto, s.keys[p][h], s.mixed[h * coarse::kCoarseRows / kHeads]);
+            coarse::attention(s.queries[index][h], from, upto, s.keys[index][h], s.mixed[h * coarse::kCoarseRows / kHeads]);
         coarse::coarse_tail(t, s.mixed[0], from, upto, s.features[0]);
         logit = coarse::pool_more(t, s.features[0], from, upto, best);
         from = upto;
@@ -92,8 +91,11 @@ float coarse_pixel(const Tables &t, const Plan &plan, Scratch &s, int p, Redo &r
     }
     s.bands_asked += from;
     redo.count = 0;
-    if (std::fabs(logit) < plan.redo_logit || plan.all_fine)
-        redo.count = coarse::find_candidates(t, plan.all_fine ? 1e9f : plan.margin, s.features[0], best, redo.band);
+    if (std::fabs(logit) < plan.redo_logit || plan.all_fine) {
+        // A band missed costs p (1 − p) times what it lacks: look furthest where the probability is near one half.
+        const float p = 1.0f / (1.0f + std::exp(-logit)), margin = plan.all_fine ? 1e9f : plan.margin * 4 * p * (1 - p);
+        redo.count = coarse::find_candidates(t, margin, s.features[0], best, redo.band);
+    }
     return logit;
 }
 
@@ -116,6 +118,22 @@ void coarse_block(const Tables &t, const Plan &plan, Scratch &s, const float *co
     }
 }
 
+// The queries in `asked` over all keys of one pixel of the block.
+void fine_attention(const Tables &t, Scratch &s, int p, int head, int queries) {
+    float *out = s.fine_mixed[p][head * kValueRank];
+#ifdef SPECTF_VNNI
+    const float *scale = t.query_scale + head * kLogitRank;
+    s.fine_keys.count = t.bands, s.fine_keys.v = s.fine_curves.v[p];
+    for (int j = 0; j < t.padded; j += 16) vnni::pack_directions<kLogitRank>(s.fine_curves.k[p], j, scale, s.fine_keys.k);
+    vnni::attention_fine(s.asked[0], kMaxBands, queries, scale, s.fine_keys, out, kMaxBands);
+#else
+    s.fine_keys.count = t.bands;
+    std::memcpy(s.fine_keys.k, s.fine_curves.k[p], sizeof s.fine_keys.k);
+    std::memcpy(s.fine_keys.v, s.fine_curves.v[p], sizeof s.fine_keys.v);
+    attention(s.asked[0], kMaxBands, queries, s.fine_keys, out, kMaxBands);
+#endif
+}
+
 void fine_block(const Tables &t, Scratch &s, const float *const toa[kBlock], const Redo *redo, int used, float *logit) {
     start_block(t, toa, s.block);
     for (int h = 0; h < kHeads; h++) {
@@ -124,17 +142,7 @@ void fine_block(const Tables &t, Scratch &s, const float *const toa[kBlock], con
             const int count = redo[p].count, whole = (count + W - 1) / W * W;
             for (int r = 0; r < kLogitRank; r++)
                 for (int i = 0; i < whole; i++) s.asked[r][i] = s.fine_curves.q[p][r][redo[p].band[i < count ? i : count - 1]];
-#ifdef SPECTF_VNNI
-            const float *scale = t.query_scale + h * kLogitRank;
-            s.fine_keys.count = t.bands, s.fine_keys.v = s.fine_curves.v[p];
-            for (int j = 0; j < t.padded; j += 16) vnni::pack_directions<kLogitRank>(s.fine_curves.k[p], j, scale, s.fine_keys.k);
-            vnni::attention_fine(s.asked[0], kMaxBands, whole, scale, s.fine_keys, s.fine_mixed[p][h * kValueRank], kMaxBands);
-#else
-            s.fine_keys.count = t.bands;
-            std::memcpy(s.fine_keys.k, s.fine_curves.k[p], sizeof s.fine_keys.k);
-            std::memcpy(s.fine_keys.v, s.fine_curves.v[p], sizeof s.fine_keys.v);
-            attention(s.asked[0], kMaxBands, whole, s.fine_keys, s.fine_mixed[p][h * kValueRank], kMaxBands);
-#endif
+            fine_attention(t, s, p, h, whole);
         }
     }
     for (int p = 0; p < used; p++) {
@@ -147,15 +155,32 @@ void fine_block(const Tables &t, Scratch &s, const float *const toa[kBlock], con
     s.pixels_redone += used;
 }
 
+Scratch *make_scratch() {
+    void *memory = std::aligned_alloc(64, (sizeof(Scratch) + 63) / 64 * 64);
+    if (memory) std::memset(memory, 0, sizeof(Scratch));
+    return static_cast<Scratch *>(memory);
+}
+
+// One number of the coarse attention's outputs, for tests.
+[[maybe_unused]] float mixed_value(const Scratch &s, int row, int band) {
+#ifdef SPECTF_VNNI
+    const uint32_t both = s.mixed[row / 2][band];
+    return (int16_t)(row & 1 ? both >> 16 : both) / vnni::kValueUnit;
+#else
+    return s.mixed[row][band];
+#endif
+}
+
 }  // namespace
+
+#include "stages.h"
 
 // toa (n, bands) finite and inside the domain → logit (n). statistics: keys per head and pixel, share of bands
 // that asked, share of pixels redone, bands redone per such pixel. Returns 0, or 1 where memory is short.
-extern "C" __attribute__((visibility("default"))) int spectf_run(const Tables *t, const Plan *plan, const float *toa, int64_t n, float *logit, double *statistics) {
-    Scratch *s = static_cast<Scratch *>(std::aligned_alloc(64, (sizeof(Scratch) + 63) / 64 * 64));
+SPECTF_API int spectf_run(const Tables *t, const Plan *plan, const float *toa, int64_t n, float *logit, double *statistics) {
+    Scratch *s = make_scratch();
     Redo *redo = static_cast<Redo *>(std::malloc(sizeof(Redo) * (n + kBlock)));
     if (!s || !redo) return std::free(s), std::free(redo), 1;
-    std::memset(static_cast<void *>(s), 0, sizeof *s);
     int64_t redos = 0;
     for (int64_t first = 0; first < n; first += kBlock) {
         const float *rows[kBlock];

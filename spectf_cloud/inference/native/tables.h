@@ -38,7 +38,7 @@ struct Tables {
 struct Plan {
     float merge_variance;  // keys are merged while their logits' variance (log2 units) is below this
     float redo_logit;      // |coarse logit| below this: the pixel goes through the fine pass
-    float margin;          // logit a band may lack to the best one and still be tried by the fine pass
+    float margin;          // change of p (times 4) a band may lack to the best one and still be in the fine pass
     float enough_logit[kStages - 1];  // |coarse logit| beyond which the bands of a stage are enough
     int32_t all_fine;      // every band of every pixel through the fine pass
 };
