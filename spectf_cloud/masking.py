@@ -20,7 +20,7 @@ from spectf_cloud.products.mask import CloudMask, Preview, check_threshold
 from spectf_cloud.scene import NODATA, Scene
 from spectf_cloud.sensor import PUBLISHED_DROP_NM, BandRanges
 from spectf_cloud.toa import reflectance_per_radiance, resample_irradiance, toa_reflectance
-from spectf_cloud.weights import BUILTIN, RELEASES, WeightsFile, find_weights, sha256_of
+from spectf_cloud.weights import BUILTIN, WeightsFile, find_weights, sha256_of
 
 logger = logging.getLogger(__name__)
 
@@ -82,8 +82,8 @@ def mask_scene(
         check_threshold(threshold)
     found = find_weights(weights)
     irradiance_path = Path(irradiance) if irradiance is not None else found.irradiance_path
-    if found.name in RELEASES and sha256_of(irradiance_path) != RELEASES[found.name].irradiance.sha256:
-        logger.warning("%s were trained with another irradiance than %s", found.name, irradiance_path)
+    if found.irradiance_sha256 not in (None, sha256_of(irradiance_path)):
+        logger.warning("the weights %s were trained with another irradiance than %s", found.name, irradiance_path)
     kept = np.flatnonzero(scene.sensor.kept(drop_nm))
     wavelength_nm = scene.sensor.wavelength_nm[kept]
     solar = resample_irradiance(read_irradiance(irradiance_path), wavelength_nm, scene.sensor.fwhm_nm[kept])

@@ -21,6 +21,9 @@ from spectf_cloud.errors import ModelError
 WAVELENGTH_CENTRE_NM = 1440.0
 WAVELENGTH_SCALE_NM = 600.0
 
+#: Beyond any sensible network; a mistyped or hostile configuration stops here, not at the end of memory.
+_LARGEST_DIMENSION = 4096
+
 Aggregation = Literal["mean", "max", "flat"]
 
 
@@ -40,13 +43,15 @@ class ModelConfig:
     def __post_init__(self) -> None:
         for name in ("dim_output", "num_heads", "dim_proj", "dim_ff", "num_layers"):
             value = getattr(self, name)
-            if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-                raise ModelError(f"{name} must be a whole number of at least 1, not {value!r}")
+            if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= _LARGEST_DIMENSION:
+                raise ModelError(f"{name} must be a whole number from 1 to {_LARGEST_DIMENSION}, not {value!r}")
         if self.dim_proj % self.num_heads:
             raise ModelError(f"dim_proj {self.dim_proj} must be a multiple of num_heads {self.num_heads}")
         if self.agg not in get_args(Aggregation):
             raise ModelError(f"agg must be one of mean, max, flat, not {self.agg!r}")
-        if not 0.0 <= self.dropout < 1.0:
+        if not isinstance(self.use_residual, bool):
+            raise ModelError(f"use_residual must be true or false, not {self.use_residual!r}")
+        if not isinstance(self.dropout, (int, float)) or not 0.0 <= self.dropout < 1.0:
             raise ModelError(f"dropout must lie in [0, 1), not {self.dropout!r}")
 
     @classmethod

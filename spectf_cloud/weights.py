@@ -66,7 +66,8 @@ RELEASES = {
 class WeightsFile:
     """Weights on disk with what belongs to them.
 
-    `architecture` is None where nothing says it: then the published one applies.
+    `irradiance_path` is the one to use unless told otherwise; `irradiance_sha256` the one the weights were trained
+    with, None where nothing says it. `architecture` is None where nothing says it: then the published one applies.
     """
 
     name: str
@@ -74,6 +75,7 @@ class WeightsFile:
     sha256: str
     threshold: float
     irradiance_path: Path
+    irradiance_sha256: str | None = None
     architecture: ModelConfig | None = None
 
 
@@ -85,7 +87,7 @@ def find_weights(spec: str | Path = BUILTIN) -> WeightsFile:
     if spec in RELEASES:
         release = RELEASES[str(spec)]
         path, irradiance = (fetch(file) for file in (release.weights, release.irradiance))
-        return WeightsFile(release.name, path, release.weights.sha256, release.threshold, irradiance)
+        return _of_release(release, path, irradiance)
     path = resource("weights.pt") if spec == BUILTIN else Path(spec)
     if not path.is_file():
         names = ", ".join((BUILTIN, *RELEASES))
@@ -144,7 +146,7 @@ def _from_path(path: Path) -> WeightsFile:
             beside = path.parent.parent / release.irradiance.cached_as
             known = beside.is_file() and sha256_of(beside) == release.irradiance.sha256
             irradiance = beside if known else resource("irr.npy")
-            return WeightsFile(release.name, path, checksum, release.threshold, irradiance)
+            return _of_release(release, path, irradiance)
     card_path = path.with_suffix(".yml")
     card: dict[str, Any] = read_yaml(card_path) if card_path.is_file() else {}
     if card.get("sha256", checksum) != checksum:
@@ -157,5 +159,19 @@ def _from_path(path: Path) -> WeightsFile:
         from spectf_cloud.model import ModelConfig
 
         architecture = ModelConfig.from_mapping(card["architecture"])
-    name = str(card.get("name", path.name))
-    return WeightsFile(name, path, checksum, float(threshold), resource("irr.npy"), architecture)
+    trained_with = card.get("irradiance")
+    return WeightsFile(
+        name=str(card.get("name", path.name)),
+        path=path,
+        sha256=checksum,
+        threshold=float(threshold),
+        irradiance_path=resource("irr.npy"),
+        irradiance_sha256=trained_with.get("sha256") if isinstance(trained_with, dict) else None,
+        architecture=architecture,
+    )
+
+
+def _of_release(release: Release, path: Path, irradiance: Path) -> WeightsFile:
+    return WeightsFile(
+        release.name, path, release.weights.sha256, release.threshold, irradiance, release.irradiance.sha256
+    )

@@ -107,10 +107,15 @@ def test_a_scene_without_geometry_is_all_no_data(tmp_path):
     assert (sc.mask_scene(sc.open_scene(*write_emit(tmp_path, data))).mask == 255).all()
 
 
-def test_published_weights_with_another_irradiance_warn(tmp_path, official, caplog):
+@pytest.mark.parametrize("weights", ["official:v0.1.0", "builtin"])
+def test_weights_with_another_irradiance_than_their_own_warn(tmp_path, official, caplog, weights):
     scene = sc.open_scene(*write_emit(tmp_path, arrays()))
     with caplog.at_level(logging.WARNING, "spectf_cloud"):
-        sc.mask_scene(scene, weights="official:v0.1.0", irradiance=resource("irr.npy"))
+        sc.mask_scene(scene, weights=weights)
+    assert "another irradiance" not in caplog.text
+    other = resource("irr.npy") if weights != "builtin" else official / "irr.npy"
+    with caplog.at_level(logging.WARNING, "spectf_cloud"):
+        sc.mask_scene(scene, weights=weights, irradiance=other)
     assert "another irradiance" in caplog.text
 
 

@@ -116,7 +116,16 @@ def test_a_tiny_model_learns():
 
 
 def test_nonsense_is_refused():
-    for values in ({"num_heads": 7}, {"dim_ff": 0}, {"agg": "median"}, {"dropout": 1.0}, {"num_layers": 1.5}):
+    for values in (
+        {"num_heads": 7},
+        {"dim_ff": 0},
+        {"agg": "median"},
+        {"dropout": 1.0},
+        {"num_layers": 1.5},
+        {"num_layers": 10**8},
+        {"dropout": None},
+        {"use_residual": "no"},
+    ):
         with pytest.raises(ModelError):
             ModelConfig(**values)
     with pytest.raises(ModelError, match="unknown architecture keys depth"):

@@ -225,7 +225,7 @@ class Sources:
         rows = self.random.random(n) < 0.33
         count = int(rows.sum())
         gain = 1 + 0.03 * self.random.standard_normal((count, bands), dtype=np.float32)
-        gain *= (1 + 0.1 * self.random.standard_normal((count, 1), dtype=np.float32))
+        gain *= 1 + 0.1 * self.random.standard_normal((count, 1), dtype=np.float32)
         spectra[rows] = spectra[rows] * gain + 0.003 * self.random.standard_normal((count, bands), dtype=np.float32)
         broken = np.flatnonzero(self.random.random(n) < 0.02)
         spectra[broken] *= self.random.random((len(broken), bands)) > 0.03

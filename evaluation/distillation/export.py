@@ -1,6 +1,8 @@
 """Writes `weights.pt` and its card `weights.yml` from a training run.
 
     python -m evaluation.distillation.export --run RUN_FOLDER --version 1.0.0
+
+The run may still be going: its best weights so far are taken.
 """
 
 from __future__ import annotations
@@ -49,7 +51,8 @@ def export(run: Path, out: Path, irradiance: Path, config: dict[str, Any], versi
         },
         "licence": "Apache-2.0",
     }
-    out.with_suffix(".yml").write_text("# Written by evaluation/distillation/export.py\n" + yaml.safe_dump(card, sort_keys=False))
+    text = "# Written by evaluation/distillation/export.py\n" + yaml.safe_dump(card, sort_keys=False)
+    out.with_suffix(".yml").write_text(text)
     return card
 
 

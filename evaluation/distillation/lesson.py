@@ -18,6 +18,8 @@ from spectf_cloud.toa import resample_irradiance
 TEACHER_FILE = "official/v0.1.0/weights.pt"
 TYPICAL_FWHM_NM = 8.6
 WIDEST_STEP_NM = 10.0
+#: Logit difference beyond which a spectrum teaches little.
+DOUBT = 8.0
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,7 @@ class Stage:
     invented: float = 0.0
     passes: int = 1
     keep_sure: float = 1.0
+    doubtful: bool = False
 
     @classmethod
     def from_mapping(cls, values: dict[str, Any]) -> Stage:
@@ -97,8 +100,15 @@ def answers(model: SpecTfEncoder, toa: Tensor, wavelength: Tensor, chunk: int = 
 class Lesson:
     """Endless batches; `state` and `restore` make a stopped run go on exactly where it was."""
 
-    def __init__(self, folder: Path, irradiance: Path, seed: int, shares: dict[str, float], bank: int,
-                 simulated: Spectra | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        irradiance: Path,
+        seed: int,
+        shares: dict[str, float],
+        bank: int,
+        simulated: Spectra | None = None,
+    ) -> None:
         self.folder, self.seed, self.shares, self.size, self.simulated = folder, seed, shares, bank, simulated
         self.units = Units(folder, irradiance)
         self.random = torch.Generator().manual_seed(seed)
@@ -107,13 +117,18 @@ class Lesson:
         self.wavelength = self.teacher.wavelength
         gaps_nm = np.diff(self.sources.wavelength_nm)
         self.has_next = torch.tensor(np.append(gaps_nm < WIDEST_STEP_NM, False))
-        self.bank_number, self.position, self.stage = 0, 0, None
+        self.bank_number, self.position = 0, 0
+        self.stage: Stage | None = None
         self.bank_random = self.random.get_state()
 
     def state(self) -> dict[str, Any]:
         """What `restore` needs."""
-        return {"bank_number": self.bank_number, "position": self.position, "random": self.random.get_state(),
-                "bank_random": self.bank_random}
+        return {
+            "bank_number": self.bank_number,
+            "position": self.position,
+            "random": self.random.get_state(),
+            "bank_random": self.bank_random,
+        }
 
     def restore(self, state: dict[str, Any], stage: Stage) -> None:
         """Go back to a saved state: the bank is drawn again, the random stream set on."""
@@ -125,50 +140,41 @@ class Lesson:
         self.random.set_state(state["random"])
 
     def batch(self, stage: Stage) -> Batch:
-        """The next batch of this stage."""
-        everything = stage.tokens == len(self.wavelength)
-        limit = self.size * stage.passes if everything else self.size * max(1, 134 // stage.tokens)
+        """The next batch of this stage: fresh sets, or, with several passes, sets whose answers are kept."""
+        limit = self.size * (stage.passes if stage.passes > 1 else max(1, 134 // stage.tokens))
         if stage != self.stage or self.position + stage.batch > limit:
             self._new_bank(stage)
         self.position += stage.batch
-        if everything:
+        if stage.passes > 1:
             rows = torch.randint(len(self.bank.toa), (stage.batch,), generator=self.random)
             return Batch(*(getattr(self.bank, field.name)[rows] for field in fields(Batch)))
-        toa, wavelength, ratio = self._subset(stage)
-        features, logits = answers(self.teacher, toa, wavelength, stage.batch)
-        return Batch(toa * ratio, wavelength, features, logits)
+        return self._sets(torch.randint(self.size, (stage.batch,), generator=self.random), stage)
 
     def _new_bank(self, stage: Stage) -> None:
-        """Fresh spectra; where all bands are used, with the teacher's answers, asked once."""
+        """Fresh spectra; with several passes, also token sets of them with the teacher's answers, asked once."""
         self.bank_random = self.random.get_state()
         self.sources.random = np.random.default_rng([self.seed, self.bank_number])
         self.bank_number, self.position, self.stage = self.bank_number + 1, 0, stage
-        spectra = self.sources.draw(self.shares, self.size)
-        toa = torch.tensor(self.sources.disturb(spectra)).clamp(max=1.6)
-        self.spectra = toa
-        if stage.tokens < len(self.wavelength):
-            return
-        wavelength, ratio = self.wavelength.expand_as(toa).clone(), self.units.emit.expand_as(toa).clone()
-        moved = torch.rand(len(toa), generator=self.random) < stage.jitter
-        every_band = torch.arange(toa.shape[1]).expand(int(moved.sum()), -1)
-        toa[moved], wavelength[moved] = self._between(toa[moved], every_band)
-        ratio[moved] = self.units.at(wavelength[moved])
-        features, logits = answers(self.teacher, toa, wavelength)
-        doubt = (logits[:, 1] - logits[:, 0]).abs() < 8
-        kept = doubt | (torch.rand(len(toa), generator=self.random) < stage.keep_sure)
-        self.bank = Batch((toa * ratio)[kept], wavelength[kept], features[kept], logits[kept])
+        # Shares are rounded: a few spectra more or less than asked for.
+        spectra = self.sources.disturb(self.sources.draw(self.shares, self.size + 16)[: self.size])
+        self.spectra = torch.tensor(spectra).clamp(max=1.6)
+        if stage.passes > 1:
+            everything = self._sets(torch.arange(self.size), stage)
+            doubt = (everything.logits[:, 1] - everything.logits[:, 0]).abs() < DOUBT
+            kept = doubt | (torch.rand(self.size, generator=self.random) < stage.keep_sure)
+            self.bank = Batch(*(getattr(everything, field.name)[kept] for field in fields(Batch)))
 
-    def _subset(self, stage: Stage) -> tuple[Tensor, Tensor, Tensor]:
-        """Random bands of random spectra: reflectance, normalised wavelength, unit ratio, each (b, tokens)."""
-        b, s, bands = stage.batch, stage.tokens, len(self.wavelength)
-        rows = torch.randint(len(self.spectra), (b,), generator=self.random)
-        if s <= 16:
+    def _sets(self, rows: Tensor, stage: Stage) -> Batch:
+        """Random bands of these spectra (b,), the first of them moved between bands, the last ones invented."""
+        b, s, bands = len(rows), stage.tokens, len(self.wavelength)
+        if s >= bands:
+            chosen = torch.arange(bands).repeat(b, 1)
+        elif s <= 16:
             chosen = torch.randint(bands, (b, s), generator=self.random)
         else:
             chosen = torch.rand(b, bands, generator=self.random).topk(s, 1).indices
         spectra = self.spectra[rows]
-        toa, wavelength = spectra.gather(1, chosen), self.wavelength[chosen]
-        ratio = self.units.emit[chosen]
+        toa, wavelength, ratio = spectra.gather(1, chosen), self.wavelength[chosen], self.units.emit[chosen]
         moved = int(b * stage.jitter)
         if moved:
             toa[:moved], wavelength[:moved] = self._between(spectra[:moved], chosen[:moved])
@@ -178,7 +184,7 @@ class Lesson:
             toa[-invented:] = 1.5 * torch.rand(invented, s, generator=self.random) ** 2
             wavelength[-invented:] = 3.4 * torch.rand(invented, s, generator=self.random) - 1.72
             ratio[-invented:] = self.units.at(wavelength[-invented:])
-        return toa, wavelength, ratio
+        return Batch(toa * ratio, wavelength, *answers(self.teacher, toa, wavelength))
 
     def _between(self, spectra: Tensor, chosen: Tensor) -> tuple[Tensor, Tensor]:
         """Reflectance and normalised wavelength at random places between each chosen band and the next."""

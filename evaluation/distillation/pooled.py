@@ -8,6 +8,7 @@ from torch.nn import functional as F
 
 from spectf_cloud.model import SpecTfEncoder
 
+#: Up to so many tokens, attention by elementwise products is the quicker one.
 TINY = 8
 
 
@@ -15,7 +16,8 @@ def embed(model: SpecTfEncoder, toa: Tensor, wavelength: Tensor) -> Tensor:
     """toa (b, s) reflectance, wavelength (b, s) normalised → normed tokens (b, s, d)."""
     linear = model.spectral_embed.linear
     pre = torch.addcmul(linear.bias, toa.unsqueeze(-1), linear.weight[:, 0])
-    tokens: Tensor = model.layers[0].norm1(torch.tanh(torch.addcmul(pre, wavelength.unsqueeze(-1), linear.weight[:, 1])))
+    pre = torch.addcmul(pre, wavelength.unsqueeze(-1), linear.weight[:, 1])
+    tokens: Tensor = model.layers[0].norm1(torch.tanh(pre))
     return tokens
 
 
@@ -35,7 +37,8 @@ def outputs(model: SpecTfEncoder, queries: Tensor, key: Tensor, value: Tensor) -
     b, q, d = queries.shape
     query = F.linear(queries, mha.in_proj_weight[:d], mha.in_proj_bias[:d])
     query = query.view(b, q, mha.num_heads, -1).transpose(1, 2)
-    mixed = tiny_attention(query, key, value) if key.shape[2] <= TINY else F.scaled_dot_product_attention(query, key, value)
+    attend = tiny_attention if key.shape[2] <= TINY else F.scaled_dot_product_attention
+    mixed = attend(query, key, value)
     joined = mha.out_proj(mixed.transpose(1, 2).reshape(b, q, d))
     result: Tensor = layer.ff(layer.norm2(joined))
     return result
@@ -71,12 +74,7 @@ def unique_per_row(winner: Tensor, bands: int) -> tuple[Tensor, Tensor]:
     present = torch.zeros(len(winner), bands, dtype=torch.bool).scatter_(1, winner, True)
     rank = present.cumsum(1) - 1
     width = int(rank[:, -1].max()) + 1
-    needed = present.to(torch.int8).topk(width, 1).indices.sort(1).values if False else _pack(present, rank, width)
-    return needed, rank.gather(1, winner)
-
-
-def _pack(present: Tensor, rank: Tensor, width: int) -> Tensor:
     row, column = present.nonzero(as_tuple=True)
     needed = torch.zeros(len(present), width, dtype=torch.int64)
     needed[row, rank[row, column]] = column
-    return needed
+    return needed, rank.gather(1, winner)

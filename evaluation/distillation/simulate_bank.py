@@ -41,7 +41,7 @@ def scene_spectra(folder: Path, preset: str, seed: int, published_sun: bool) -> 
 
 
 def main(out: Path, scenes_per_preset: int = 10) -> None:
-    """Write (n, 268) float16-rounded spectra (float32 on disk would be twice as large for nothing gained)."""
+    """Write (n, 268) float16: its rounding, 0.05 %, is far below the noise."""
     folder, parts = reference_folder(), []
     for number in range(scenes_per_preset):
         for order, preset in enumerate(PRESETS):

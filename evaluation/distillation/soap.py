@@ -12,6 +12,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+LARGEST = 3.0
+
 
 class Soap(torch.optim.Optimizer):
     """lr is the size of an Adam step; `every` counts steps between turns of the eigenbasis."""
@@ -73,7 +75,8 @@ def _update(block: Tensor, gradient: Tensor, memory: dict[str, Tensor], step: in
     direction = _turn(memory["first"], memory) if matrix else memory["first"]
     memory["second"].mul_(beta2).addcmul_(turned, turned, value=1 - beta2)
     scale = (memory["second"] / (1 - beta2**step)).sqrt_().add_(group["eps"])
-    direction = direction / (1 - beta1**step) / scale
+    # Momentum turned into a new basis can meet a second moment that has not seen it: bound such steps.
+    direction = (direction / (1 - beta1**step) / scale).clamp_(-LARGEST, LARGEST)
     if matrix:
         direction = memory["left_basis"] @ direction @ memory["right_basis"].T
     block.sub_(direction, alpha=group["lr"])

@@ -3,7 +3,7 @@
     SPECTF_REFERENCE=../shared/reference python -m evaluation.distillation.train --run RUN_FOLDER
 
 The run folder holds `checkpoint.pt`, `best.pt` and `log.csv`. Run the same command again to go on: a run that was
-stopped (SIGTERM, Ctrl-C) continues exactly as if it had not been. One thread.
+stopped (SIGTERM, Ctrl-C) goes on where it was (to the rounding of float sums). One thread.
 """
 
 from __future__ import annotations
@@ -60,14 +60,14 @@ class FeatureScale:
 
     def __init__(self, batch: Batch, floor: float) -> None:
         spread = batch.features.std(0)
-        design = torch.cat([batch.features, torch.ones(len(spread[None]) * len(batch.features), 1)], 1)
+        design = torch.cat([batch.features, torch.ones(len(batch.features), 1)], 1)
         difference = (batch.logits[:, 1] - batch.logits[:, 0])[:, None]
         slope = torch.linalg.lstsq(design, difference).solution[:-1, 0]
         importance = slope.abs() * spread
         self.factor = (importance / importance.mean() + floor) / (1 + floor) / spread
 
 
-def loss_of(model: SpecTfEncoder, batch: Batch, scale: FeatureScale, logit_weight: float) -> Tensor:
+def loss_of(model: SpecTfEncoder, batch: Batch, scale: FeatureScale, stage: Stage) -> Tensor:
     """Scaled squared error of the features, and Huber of the logit difference, less where the teacher is sure."""
     features = pooled.features(model, batch.toa, batch.wavelength)
     error = model.head(features) - batch.logits
@@ -76,8 +76,10 @@ def loss_of(model: SpecTfEncoder, batch: Batch, scale: FeatureScale, logit_weigh
     difference = error[:, 1] - error[:, 0]
     on_logits = (doubt * F.huber_loss(difference, torch.zeros_like(difference), reduction="none", delta=4.0)).mean()
     on_sum = F.smooth_l1_loss(error.sum(1), torch.zeros_like(difference))
-    on_features = ((features - batch.features) * scale.factor).square().mean()
-    return on_features + logit_weight * (on_logits + 0.1 * on_sum)
+    on_features = ((features - batch.features) * scale.factor).square().mean(1)
+    if stage.doubtful:
+        on_features = on_features * (0.25 + doubt) / (0.25 + doubt).mean()
+    return on_features.mean() + stage.logit_weight * (on_logits + 0.1 * on_sum)
 
 
 class Validation:
@@ -145,7 +147,7 @@ class Run:
         if self.scale is None or self.step == sum(earlier.steps for earlier in self.stages[:number]):
             self.scale = FeatureScale(self._calibration(stage), stage.floor)
         batch = self.lesson.batch(stage)
-        loss = loss_of(self.model, batch, self.scale, stage.logit_weight)
+        loss = loss_of(self.model, batch, self.scale, stage)
         self.model.zero_grad()
         loss.backward()
         for group in self.optimiser.param_groups:
@@ -160,11 +162,11 @@ class Run:
         return float(loss.detach())
 
     def _calibration(self, stage: Stage) -> Batch:
-        """2,048 sets of their own seed, so that a resumed run has the same scale."""
+        """Sets of their own seed, so that a resumed run has the same scale."""
         lesson = self.lesson
         kept = lesson.sources.random
         lesson.sources.random = np.random.default_rng([self.config["seed"], 7])
-        toa = torch.tensor(lesson.sources.draw(self.config["shares"], 2048))
+        toa = torch.tensor(lesson.sources.draw(self.config["shares"], self.config["calibration"]))
         lesson.sources.random = kept
         random = torch.Generator().manual_seed(self.config["seed"])
         chosen = torch.rand(toa.shape, generator=random).topk(min(stage.tokens, toa.shape[1]), 1).indices
@@ -174,9 +176,14 @@ class Run:
     def save(self) -> None:
         """Everything needed to go on, written whole or not at all."""
         state = {
-            "model": self.model.state_dict(), "average": self.average.state_dict(),
-            "optimiser": self.optimiser.state_dict(), "lesson": self.lesson.state(), "step": self.step,
-            "samples": self.samples, "cpu_s": self.cpu_s, "best": self.best,
+            "model": self.model.state_dict(),
+            "average": self.average.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+            "lesson": self.lesson.state(),
+            "step": self.step,
+            "samples": self.samples,
+            "cpu_s": self.cpu_s,
+            "best": self.best,
         }
         _write(state, self.run / "checkpoint.pt")
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import numpy as np
 from numpy.typing import NDArray
 
 from spectf_cloud.simulation import atmosphere, clouds
 from spectf_cloud.simulation.atmosphere import Air, Angles
+from spectf_cloud.simulation.doubling import double
 from spectf_cloud.simulation.layering import AirAbove, Cloud, cloud_over, under_air
-from spectf_cloud.simulation.lookup import along, locate
 
 SUNS_DEG = (20.0, 40.0, 60.0)
 #: Where water hardly absorbs, and where air scatters most.
@@ -31,7 +33,7 @@ def thick_cloud(thickness: float = 150.0) -> tuple[float, float]:
 def _extremes(thickness: float | None) -> tuple[float, float]:
     shares = []
     for sun in SUNS_DEG:
-        for level in TOP_LEVELS:
+        for level in TOP_LEVELS if thickness else (0,):
             shares.append(_hemispheric(float(np.cos(np.deg2rad(sun))), thickness, level))
     return float(np.min(shares)), float(np.max(shares))
 
@@ -57,10 +59,16 @@ def _reflectance(angles: Angles, thickness: float | None, level: int) -> NDArray
     toa = path[0] + atmosphere.scattering_transmittance(nm, angles, _AIR) / (1 - albedo)
     if thickness is None:
         return toa
-    table = clouds.tabulate(nm, 10.0, "liquid", (angles.cos_sun, angles.cos_view))
-    node = locate(table.thickness, np.array([thickness]))
-    cloud = Cloud(*(along(values, node) for values in (table.reflectance, table.two_way, table.spherical_albedo)))
+    cloud = _cloud(angles.cos_sun, angles.cos_view, thickness)
     depth = atmosphere.rayleigh_above(nm, atmosphere.HEIGHTS_KM[level])
     two_way = [atmosphere.rayleigh_transmittance(depth, cosine) for cosine in (angles.cos_sun, angles.cos_view)]
     air = AirAbove(path[level], two_way[0] * two_way[1], atmosphere.rayleigh_spherical_albedo(depth))
-    return cloud_over(toa, under_air(np.ones_like(nm), albedo - air.albedo), cloud, air)[0][0]
+    return cloud_over(toa, under_air(np.ones_like(nm), albedo - air.albedo), cloud, air)[0]
+
+
+@cache
+def _cloud(cos_sun: float, cos_view: float, thickness: float) -> Cloud:
+    matter = clouds.particles(WAVELENGTHS_NM, 10.0, "liquid")
+    moments = clouds.legendre_moments(matter.asymmetry, "liquid")
+    layer = double(thickness * matter.extinction, 0, matter.albedo, moments, (cos_sun, cos_view))[0]
+    return Cloud(layer.reflectance, layer.sun * layer.view, layer.spherical_albedo)

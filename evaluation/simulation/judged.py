@@ -11,8 +11,9 @@ import torch
 from numpy.typing import NDArray
 
 from spectf_cloud.model import ModelConfig, SpecTfEncoder
+from spectf_cloud.simulation.config import SimulationConfig
 from spectf_cloud.simulation.geometry import SUN_DISTANCE, SUN_ZENITH
-from spectf_cloud.simulation.granule import SimulationConfig, simulate_scene
+from spectf_cloud.simulation.granule import simulate_scene
 from spectf_cloud.simulation.scene import CLEAR, CLOUD_ICE, CLOUD_LIQUID, SimulatedScene
 from spectf_cloud.simulation.surfaces import CLASSES
 from spectf_cloud.toa import reflectance_per_radiance, toa_reflectance

@@ -69,7 +69,8 @@ def simulate(
     """
     reporter = Reporter(json, quiet, verbose)
 
-    from spectf_cloud.simulation.granule import SimulationConfig, simulate_granule
+    from spectf_cloud.simulation.config import SimulationConfig
+    from spectf_cloud.simulation.granule import simulate_granule
 
     config = SimulationConfig(
         lines=lines,

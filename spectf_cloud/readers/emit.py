@@ -58,7 +58,8 @@ class EmitCube(Cube):
     def glt(self) -> Glt | None:
         """The GLT, zero-based; fill, zero and the sign that marks interpolated pixels are resolved here."""
         with _open(self.path) as file:
-            if not {"glt_x", "glt_y"} <= set(file.get("location", ())) or not {"geotransform", "spatial_ref"} <= set(file.attrs):
+            table = {"glt_x", "glt_y"} <= set(file.get("location", ()))
+            if not (table and {"geotransform", "spatial_ref"} <= set(file.attrs)):
                 return None
             columns = [_glt_column(file[f"location/{key}"]) for key in ("glt_x", "glt_y")]
             geotransform = tuple(float(value) for value in file.attrs["geotransform"])

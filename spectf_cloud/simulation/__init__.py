@@ -1,4 +1,5 @@
 """Simulated EMIT granules with a known truth: a small, plain radiative-transfer scene generator.
 
-`simulate_granule` writes one; `Scene` is the generator itself, for any number of pixels.
+`granule.simulate_granule` writes one; `granule.simulate_scene` gives the scene itself, whose radiance is computed
+pixel by pixel on demand.
 """

@@ -72,9 +72,9 @@ class Land:
 def draw_liquid(shape: tuple[int, int], preset: Preset, rng: Generator) -> CloudLayer:
     """Water clouds: thick in the middle of each cell, tops rising with thickness."""
     share = rng.uniform(*preset.liquid_cover)
-    pattern = fields.covering(fields.power_law(shape, CLOUD_SLOPE, rng), share)
+    pattern = fields.covering(fields.power_law(shape, CLOUD_SLOPE, rng, periodic=True), share)
     thickness = fields.blur(np.float32(rng.uniform(*preset.steepness)) * pattern**1.3, 0.7)
-    base = rng.uniform(*preset.base_km) + 0.15 * fields.power_law(shape, WATER_SLOPE, rng)
+    base = rng.uniform(*preset.base_km) + 0.15 * fields.power_law(shape, WATER_SLOPE, rng, periodic=True)
     top = np.maximum(base, 0.3) + LIQUID_DEPTH_KM * np.sqrt(thickness)
     return CloudLayer(thickness, np.minimum(top, 7.0).astype(np.float32))
 
@@ -82,9 +82,9 @@ def draw_liquid(shape: tuple[int, int], preset: Preset, rng: Generator) -> Cloud
 def draw_ice(shape: tuple[int, int], preset: Preset, rng: Generator) -> CloudLayer:
     """Cirrus: high and smooth, mostly thin."""
     share = rng.uniform(*preset.ice_cover)
-    pattern = fields.covering(fields.power_law(shape, CLOUD_SLOPE + 0.3, rng), share)
+    pattern = fields.covering(fields.power_law(shape, CLOUD_SLOPE + 0.3, rng, periodic=True), share)
     thickness = fields.blur(np.float32(rng.uniform(*preset.ice_steepness)) * pattern**1.3, 1.5)
-    top = rng.uniform(*preset.ice_top_km) + 0.3 * fields.power_law(shape, WATER_SLOPE, rng)
+    top = rng.uniform(*preset.ice_top_km) + 0.3 * fields.power_law(shape, WATER_SLOPE, rng, periodic=True)
     return CloudLayer(thickness, np.clip(top, 6.0, 15.5).astype(np.float32))
 
 
@@ -112,10 +112,10 @@ def _displaced(layer: CloudLayer, step: tuple[float, float], phase: str) -> Floa
     depth = LIQUID_DEPTH_KM * np.sqrt(thickness) if phase == "liquid" else ICE_DEPTH_KM
     for part in (0.0, 0.5, 1.0):
         height = top - part * depth
-        to_line = np.rint(line + step[0] * height).astype(np.intp)
-        to_sample = np.rint(sample + step[1] * height).astype(np.intp)
-        inside = (to_line >= 0) & (to_line < lines) & (to_sample >= 0) & (to_sample < samples)
-        np.maximum.at(shadow, to_line[inside] * samples + to_sample[inside], thickness[inside])
+        # Cloud fields are periodic: what leaves on one side is what clouds beyond the other side throw in.
+        to_line = np.rint(line + step[0] * height).astype(np.intp) % lines
+        to_sample = np.rint(sample + step[1] * height).astype(np.intp) % samples
+        np.maximum.at(shadow, to_line * samples + to_sample, thickness)
     return shadow.reshape(lines, samples)
 
 
@@ -126,7 +126,7 @@ def draw_land(shape: tuple[int, int], preset: Preset, rng: Generator) -> Land:
     while len(present) < min(LEAST_CLASSES, len(preset.land)):
         present.append(missing.pop(0))
     patterns = [fields.power_law(shape, LAND_SLOPE, rng) for _ in present]
-    shares = fields.soft_choice(patterns, 6.0, [0.0] * len(present))
+    shares = fields.soft_choice(patterns, 6.0)
     numbers = tuple(surfaces.CLASSES.index(name) + 1 for name in present)
     variant = 1 / (1 + np.exp(-2 * fields.power_law(shape, TEXTURE_SLOPE, rng)))
     brightness = np.maximum(1 + 0.1 * fields.power_law(shape, TEXTURE_SLOPE, rng), 0.5)

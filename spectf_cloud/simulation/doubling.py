@@ -14,6 +14,7 @@ STREAMS = 20
 MOMENTS = 2 * STREAMS + 1
 #: Doubling starts at layers this thin, in which light is scattered once.
 _THINNEST = 2.0**-20
+_FAINT = 1e-4
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,17 +67,17 @@ def double(
     halvings = max(int(np.ceil(np.log2(start.max() / _THINNEST))), 0)
     depth = start * (1 - albedo * peak) * 2.0**-halvings
     albedo = albedo * (1 - peak) / (1 - albedo * peak)
-    reflect, transmit = _thin_layer(depth, albedo, moments, mu, flux)
+    reflect, transmit = thin_layer(depth, albedo, moments, mu, flux)
     results = []
     for step in range(halvings + steps + 1):
         if step >= halvings:
             results.append(_integrate(reflect, transmit, depth, mu, flux))
-        reflect, transmit = _add_to_itself(reflect, transmit, np.exp(-depth[:, None] / mu), flux)
+        reflect, transmit = add_to_itself(reflect, transmit, np.exp(-depth[:, None] / mu), flux)
         depth = 2 * depth
     return results
 
 
-def _thin_layer(
+def thin_layer(
     depth: FloatArray, albedo: FloatArray, moments: FloatArray, mu: FloatArray, flux: FloatArray
 ) -> tuple[FloatArray, ...]:
     """Single scattering of a layer so thin that nothing scatters twice: R and T, each (bands, mu, mu)."""
@@ -96,14 +97,18 @@ def _thin_layer(
     return reflect * share[:, None, :], transmit * share[:, None, :]
 
 
-def _add_to_itself(
+def add_to_itself(
     reflect: FloatArray, transmit: FloatArray, direct: FloatArray, flux: FloatArray
 ) -> tuple[FloatArray, ...]:
     """R and T of two equal layers on top of each other; ``direct`` (bands, mu) is the unscattered beam."""
     incoming, outgoing = direct[:, None, :], direct[:, :, None]
     pair = (reflect * flux) @ reflect
-    # All orders of reflection between the layers, summed as a geometric series.
-    between = np.linalg.solve(np.eye(len(flux)) - pair * flux, pair)
+    # All orders of reflection between the layers, summed as a geometric series; of thin ones two terms do.
+    twice = pair * flux
+    if twice.sum(axis=2).max() < _FAINT:
+        between: NDArray[np.floating] = pair + twice @ pair
+    else:
+        between = np.linalg.solve(np.eye(len(flux)) - twice, pair)
     down = transmit + between * incoming + (between * flux) @ transmit
     up = reflect * incoming + (reflect * flux) @ down
     doubled = reflect + outgoing * up + (transmit * flux) @ up

@@ -10,9 +10,11 @@ Float32Array = NDArray[np.float32]
 
 
 def power_law(
-    shape: tuple[int, int], exponent: float, rng: np.random.Generator, outer: float | None = None
+    shape: tuple[int, int], exponent: float, rng: np.random.Generator, periodic: bool = False
 ) -> Float32Array:
     """A Gaussian field of power spectrum k^-exponent, mean 0 and standard deviation 1.
+
+    Above a scale of half the longer side the spectrum is flat.
 
     Parameters
     ----------
@@ -20,17 +22,16 @@ def power_law(
         (lines, samples).
     exponent
         Of the two-dimensional power spectrum; larger is smoother.
-    outer
-        Scale in pixels above which the spectrum is flat; by default half the longer side.
+    periodic
+        Whether opposite edges fit together; else the field is cut from a larger one.
 
     Returns
     -------
-    (lines, samples) float32. It is computed on a grid larger than the scene, so that opposite edges differ.
+    (lines, samples) float32.
     """
-    lines, samples = (_fast_size(side + max(side // 4, 8)) for side in shape)
-    outer = outer or max(shape) / 2
+    lines, samples = shape if periodic else (_fast_size(side + max(side // 4, 8)) for side in shape)
     frequency = np.hypot(np.fft.fftfreq(lines)[:, None], np.fft.rfftfreq(samples))
-    amplitude = np.maximum(frequency, 1.0 / outer) ** (-exponent / 2)
+    amplitude = np.maximum(frequency, 2.0 / max(shape)) ** (-exponent / 2)
     amplitude[0, 0] = 0.0
     spectrum = np.fft.rfft2(rng.standard_normal((lines, samples), dtype=np.float32)) * amplitude
     field = np.fft.irfft2(spectrum, s=(lines, samples))[: shape[0], : shape[1]]
@@ -63,11 +64,9 @@ def covering(field: Float32Array, share: float) -> Float32Array:
     return above
 
 
-def soft_choice(fields: list[Float32Array], gain: float, bias: list[float]) -> Float32Array:
-    """Shares (choices, lines, samples) float32 adding to 1: the softmax of gain·field + bias."""
-    shares = np.stack(
-        [np.float32(gain) * field + np.float32(offset) for field, offset in zip(fields, bias, strict=True)]
-    )
+def soft_choice(fields: list[Float32Array], gain: float) -> Float32Array:
+    """Shares (choices, lines, samples) float32 adding to 1: the softmax of gain·field."""
+    shares = np.float32(gain) * np.stack(fields)
     shares -= shares.max(axis=0)
     np.exp(shares, out=shares)
     shares /= shares.sum(axis=0)

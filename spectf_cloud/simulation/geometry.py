@@ -108,11 +108,12 @@ class Geometry:
 
     def _km_per_pixel(self) -> FloatArray:
         """[[east per line, east per sample], [north per line, north per sample]], km."""
-        good = np.argwhere(self.lon > NODATA)
-        scale = np.array([KM_PER_DEG * np.cos(np.deg2rad(self.lat[self.lat > NODATA].mean())), KM_PER_DEG])
-        design = np.column_stack([np.ones(len(good)), good])
-        places = np.column_stack([self.lon[self.lon > NODATA], self.lat[self.lon > NODATA]])
-        slopes, *_ = np.linalg.lstsq(design[::97], places[::97], rcond=None)
+        known = self.lon > NODATA
+        places = np.column_stack([self.lon[known], self.lat[known]])
+        scale = np.array([KM_PER_DEG * np.cos(np.deg2rad(places[:, 1].mean())), KM_PER_DEG])
+        design = np.column_stack([np.ones(len(places)), np.argwhere(known)])
+        every = max(len(places) // 2000, 1)
+        slopes, *_ = np.linalg.lstsq(design[::every], places[::every], rcond=None)
         km: FloatArray = slopes[1:].T * scale[:, None]
         return km
 

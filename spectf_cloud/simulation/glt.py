@@ -25,7 +25,7 @@ def lookup_table(
     pixel with a negative sign, as in delivered files.
     """
     lines, samples = shape
-    corners = origin + np.array([(i, j) for i in (-1, lines) for j in (-1, samples)]) @ to_degrees.T
+    corners = origin + np.array([(i, j) for i in (-0.5, lines - 0.5) for j in (-0.5, samples - 0.5)]) @ to_degrees.T
     west, north = corners[:, 0].min(), corners[:, 1].max()
     columns = int(np.ceil((corners[:, 0].max() - west) / SPACING_DEG))
     rows = int(np.ceil((north - corners[:, 1].min()) / SPACING_DEG))

@@ -3,90 +3,32 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
-from spectf_cloud.errors import InputError, OutputError, UsageError
+from spectf_cloud.errors import InputError, OutputError
 from spectf_cloud.outputs import atomic_output, check_output
 from spectf_cloud.resources import resource
 from spectf_cloud.sensor import Sensor
 from spectf_cloud.simulation import emit_netcdf, envi, geometry, overpass, truth
+from spectf_cloud.simulation.config import Format, SimulationConfig
 from spectf_cloud.simulation.draw import draw_scene
 from spectf_cloud.simulation.library import read_library
-from spectf_cloud.simulation.presets import Preset, preset
+from spectf_cloud.simulation.presets import preset
 from spectf_cloud.simulation.scene import SimulatedScene
 
 FloatArray = NDArray[np.float64]
 Float32Array = NDArray[np.float32]
-Format = Literal["netcdf", "envi", "both"]
 #: Called with lines done and lines in all.
 Progress = Callable[[int, int], None]
-
-
-@dataclass(frozen=True)
-class SimulationConfig:
-    """What to simulate.
-
-    Attributes
-    ----------
-    lines, samples
-        Size; ignored with ``like``.
-    seed
-        Everything random follows from it.
-    preset
-        Kind of scene, see `spectf_cloud.simulation.presets.PRESETS`.
-    start
-        Time of the first line, with its zone; drawn from the seed by default.
-    format
-        ``netcdf``, ``envi`` or ``both``.
-    compressed
-        netCDF in compressed chunks instead of contiguous as delivered.
-    like
-        An EMIT OBS netCDF whose geometry, location and GLT to use.
-    surfaces
-        A library of surface reflectance to draw the land from (ENVI spectral library or CSV).
-    irradiance
-        Solar irradiance, .npy (n, 2) nm, uW cm-2 nm-1; by default the one of the package.
-    workers
-        Threads; the number changes no byte of the output.
-    significant_bits
-        Bits of the radiance's mantissa to keep (1–23), for smaller compressed files; all by default.
-    """
-
-    lines: int = 1280
-    samples: int = 1242
-    seed: int = 0
-    preset: str = "mixed"
-    start: datetime | None = None
-    format: Format = "netcdf"
-    compressed: bool = False
-    like: Path | None = None
-    surfaces: Path | None = None
-    irradiance: Path | None = None
-    workers: int = 1
-    significant_bits: int | None = None
-
-    def __post_init__(self) -> None:
-        if self.like is None and (self.lines < 8 or self.samples < 8):
-            raise UsageError(f"a scene of {self.lines} x {self.samples} is too small; make it 8 x 8 or more")
-        if self.seed < 0:
-            raise UsageError(f"the seed must be 0 or more, not {self.seed}")
-        if self.workers < 1:
-            raise UsageError(f"workers must be 1 or more, not {self.workers}")
-        if self.format not in get_args(Format):
-            raise UsageError(f"format must be one of {', '.join(get_args(Format))}, not {self.format!r}")
-        if self.significant_bits is not None and not 1 <= self.significant_bits <= 23:
-            raise UsageError(f"significant bits must lie within 1–23, not {self.significant_bits}")
-        if self.start is not None and self.start.tzinfo is None:
-            raise UsageError("the start time needs a zone, such as 2024-07-01T10:30:00Z")
 
 
 @dataclass(frozen=True)
@@ -108,11 +50,7 @@ class SimulatedGranule:
 
 def simulate_scene(config: SimulationConfig) -> SimulatedScene:
     """Draw the scene of a configuration, without computing its radiance."""
-    kind = preset(config.preset)
-    irradiance = read_irradiance(config.irradiance or resource("irr.npy"))
-    sensor = Sensor.emit()
-    library = read_library(config.surfaces, sensor.wavelength_nm) if config.surfaces else None
-    return draw_scene(sensor, _place(config, kind), irradiance, kind, config.seed, library)
+    return _draw(config, _place(config))
 
 
 def simulate_granule(
@@ -137,14 +75,16 @@ def simulate_granule(
     InputError
         When ``like``, ``surfaces`` or ``irradiance`` of the configuration cannot be used.
     """
-    scene = simulate_scene(config)
+    place = _place(config)
     try:
         outdir.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise OutputError(f"{outdir}: cannot make this folder: {error.strerror}") from error
-    files = {role: outdir / name for role, name in _file_names(config.format, scene.geometry.start).items()}
+    files = {role: outdir / name for role, name in _file_names(config.format, place.start).items()}
     for path in files.values():
         check_output(path, overwrite=overwrite)
+    _check_space(outdir, config, place)
+    scene = _draw(config, place)
     with ExitStack() as stack:
         into = {role: stack.enter_context(atomic_output(path, overwrite=overwrite)) for role, path in files.items()}
         layers = scene.truth()
@@ -196,12 +136,31 @@ def radiance_lines(
                     progress(line - 2 * workers + 1, lines)
 
 
-def _place(config: SimulationConfig, kind: Preset) -> geometry.Geometry:
+def _place(config: SimulationConfig) -> geometry.Geometry:
+    kind = preset(config.preset)
     if config.like is not None:
         return geometry.read_obs(config.like)
     rng = np.random.default_rng([config.seed, 2])
     path = overpass.draw_overpass(rng, config.start, kind.latitude_deg, kind.relief_m)
     return overpass.synthesise((config.lines, config.samples), path, rng)
+
+
+def _draw(config: SimulationConfig, place: geometry.Geometry) -> SimulatedScene:
+    irradiance = read_irradiance(config.irradiance or resource("irr.npy"))
+    sensor = Sensor.emit()
+    library = read_library(config.surfaces, sensor.wavelength_nm) if config.surfaces else None
+    return draw_scene(sensor, place, irradiance, preset(config.preset), config.seed, library)
+
+
+def _check_space(outdir: Path, config: SimulationConfig, place: geometry.Geometry) -> None:
+    """Refuse what cannot fit before hours of work: HDF5 notices a full disk late or never."""
+    values = place.obs.shape[0] * place.obs.shape[1] * (Sensor.emit().bands + 11)
+    needed = 4 * values * (2 if config.format == "both" else 1)
+    if config.compressed and config.format == "netcdf":
+        needed //= 4
+    free = shutil.disk_usage(outdir).free
+    if free < needed:
+        raise OutputError(f"{outdir}: {needed / 1e9:.2g} GB are needed but {free / 1e9:.2g} GB free; make room first")
 
 
 def _file_names(form: Format, start: datetime) -> dict[str, str]:

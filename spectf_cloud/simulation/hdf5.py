@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 
 from spectf_cloud.errors import UsageError
 from spectf_cloud.outputs import atomic_output
+from spectf_cloud.simulation.config import SimulationConfig
 from spectf_cloud.simulation.geometry import SUN_DISTANCE, SUN_ZENITH
-from spectf_cloud.simulation.granule import SimulationConfig, simulate_scene
+from spectf_cloud.simulation.granule import simulate_scene
 from spectf_cloud.simulation.scene import CLEAR, CLOUD_ICE, CLOUD_LIQUID, SimulatedScene
 from spectf_cloud.toa import reflectance_per_radiance, toa_reflectance
 

@@ -73,7 +73,7 @@ PRESETS: dict[str, Preset] = {
                      base_km=(1.5, 4.0), water_cm=(STANDARD, WINTER), latitude_deg=(15.0, 35.0)),
     "ocean": Preset((0.1, 0.5), (0.0, 0.2), {"water": 1.0, "turbid water": 0.4, "sun glint": 0.4},
                     base_km=(0.5, 1.5), relief_m=(0.0, 0.0)),
-    "mixed": Preset((0.2, 0.45), (0.05, 0.3), _MIXED),
+    "mixed": Preset((0.2, 0.45), (0.0, 0.25), _MIXED, base_km=(0.4, 2.4)),
 }  # fmt: skip
 
 

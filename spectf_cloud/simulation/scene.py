@@ -24,7 +24,7 @@ Pair = tuple[Float32Array, Float32Array]
 
 #: Optical thickness from which a pixel counts as cloud in the truth, and below which as clear.
 CLOUD_LIQUID, CLOUD_ICE, CLEAR = 3.0, 0.2, 0.05
-#: Light from a cloud comes from about this far below its top, km (Rozanov and Kokhanovsky 2004 for its order).
+#: Light from a cloud has gone about this far into it, km: gas absorbs down to there. Chosen, not derived.
 DEPTH_OF_LIGHT_KM = {"liquid": 0.24, "ice": 0.5}
 _WET = frozenset(CLASSES.index(name) + 1 for name in ("water", "turbid water", "sun glint"))
 
@@ -49,8 +49,8 @@ class SimulatedScene:
         State of the air, mean directions.
     irradiance
         (bands,) float64, uW cm-2 nm-1 at 1 AU.
-    tables
-        Air and clouds of this scene, tabulated.
+    clear_sky, cloud_tables
+        Tables of this scene's air, and of its clouds by phase.
     """
 
     sensor: Sensor

@@ -82,7 +82,7 @@ def urban(nm: FloatArray, concrete: float, roof: float, green: float) -> FloatAr
 
 
 def water(nm: FloatArray, particles: float, dissolved: float) -> FloatArray:
-    """Deep water: 0.5 pi-scaled backscattering over absorption (after Gordon et al. 1988), plus sky light (bands,).
+    """Deep water: reflectance from backscattering over absorption (Lee et al. 2002), plus a little sky light (bands,).
 
     ``particles`` is the particle backscattering at 550 nm, m-1 (0.001 clear ocean, 1 muddy river);
     ``dissolved`` the absorption of dissolved matter at 440 nm, m-1.
@@ -90,7 +90,7 @@ def water(nm: FloatArray, particles: float, dissolved: float) -> FloatArray:
     backscatter = 0.0009 * (550 / nm) ** 4.3 + particles * (550 / nm) ** 0.7
     absorption = 100 * tables.absorption_per_cm("liquid", nm) + dissolved * np.exp(-0.016 * (nm - 440))
     ratio = backscatter / (backscatter + absorption)
-    # 0.54: passage through the surface both ways; pi: to reflectance (Lee et al. 2002).
+    # Below the surface first, then through it both ways; pi turns remote-sensing reflectance into reflectance.
     below = (0.089 + 0.125 * ratio) * ratio
     return np.pi * 0.52 * below / (1 - 1.7 * below) + 0.004
 

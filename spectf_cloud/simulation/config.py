@@ -1,0 +1,70 @@
+"""What to simulate."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Literal, get_args
+
+from spectf_cloud.errors import UsageError
+
+Format = Literal["netcdf", "envi", "both"]
+
+
+@dataclass(frozen=True)
+class SimulationConfig:
+    """What to simulate.
+
+    Attributes
+    ----------
+    lines, samples
+        Size; ignored with ``like``.
+    seed
+        Everything random follows from it.
+    preset
+        Kind of scene, see `spectf_cloud.simulation.presets.PRESETS`.
+    start
+        Time of the first line, with its zone; drawn from the seed by default.
+    format
+        ``netcdf``, ``envi`` or ``both``.
+    compressed
+        netCDF in compressed chunks instead of contiguous as delivered.
+    like
+        An EMIT OBS netCDF whose geometry, location and GLT to use.
+    surfaces
+        A library of surface reflectance to draw the land from (ENVI spectral library or CSV).
+    irradiance
+        Solar irradiance, .npy (n, 2) nm, uW cm-2 nm-1; by default the one of the package.
+    workers
+        Threads; the number changes no byte of the output.
+    significant_bits
+        Bits of the radiance's mantissa to keep (1–23), for smaller compressed files; all by default.
+    """
+
+    lines: int = 1280
+    samples: int = 1242
+    seed: int = 0
+    preset: str = "mixed"
+    start: datetime | None = None
+    format: Format = "netcdf"
+    compressed: bool = False
+    like: Path | None = None
+    surfaces: Path | None = None
+    irradiance: Path | None = None
+    workers: int = 1
+    significant_bits: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.like is None and (self.lines < 8 or self.samples < 8):
+            raise UsageError(f"a scene of {self.lines} x {self.samples} is too small; make it 8 x 8 or more")
+        if self.seed < 0:
+            raise UsageError(f"the seed must be 0 or more, not {self.seed}")
+        if self.workers < 1:
+            raise UsageError(f"workers must be 1 or more, not {self.workers}")
+        if self.format not in get_args(Format):
+            raise UsageError(f"format must be one of {', '.join(get_args(Format))}, not {self.format!r}")
+        if self.significant_bits is not None and not 1 <= self.significant_bits <= 23:
+            raise UsageError(f"significant bits must lie within 1–23, not {self.significant_bits}")
+        if self.start is not None and self.start.tzinfo is None:
+            raise UsageError("the start time needs a zone, such as 2024-07-01T10:30:00Z")

@@ -1,0 +1,122 @@
+"""The distillation recipe: its optimiser, its exact shortcut, its irradiance, and stopping and going on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from evaluation.distillation import pooled
+from evaluation.distillation.data import Sources, emit_bands
+from evaluation.distillation.lesson import Units
+from evaluation.distillation.soap import Soap
+from evaluation.distillation.train import Run, Validation, train
+from evaluation.irradiance.make_irradiance import make_irradiance
+from spectf_cloud.model import ModelConfig
+from spectf_cloud.resources import resource
+
+TINY_RUN = {
+    "seed": 3,
+    "validation_seed": 4,
+    "validation_size": 8,
+    "threshold": 0.51,
+    "examine_every": 4,
+    "bank": 64,
+    "calibration": 128,
+    "shares": {"real_statistics": 0.5, "clear": 0.3, "mixtures": 0.2},
+    "warm_up": 2,
+    "betas": [0.95, 0.98],
+    "every": 2,
+    "average": 0.9,
+    "stages": [
+        {"tokens": 4, "batch": 16, "steps": 6, "rate": [1e-2, 1e-2], "invented": 0.1},
+        {"tokens": 268, "batch": 8, "steps": 6, "rate": [1e-2, 1e-3], "jitter": 0.2, "passes": 2, "keep_sure": 0.5},
+    ],
+}
+
+
+def quadratic_left_over(kind: type[torch.optim.Optimizer]) -> float:
+    """Share of an ill-conditioned quadratic, its axes turned on both sides, that 400 steps leave."""
+    random = torch.Generator().manual_seed(0)
+    left, right = (torch.linalg.qr(torch.randn(8, 8, generator=random))[0] for _ in range(2))
+    stretch = torch.logspace(0, 1.5, 8)
+    target = torch.randn(8, 8, generator=random)
+    weight = torch.zeros(8, 8, requires_grad=True)
+    optimiser = kind([weight], lr=0.05)  # type: ignore[call-arg]
+    losses = []
+    for step in range(400):
+        optimiser.zero_grad()
+        loss = ((left * stretch) @ left.T @ (weight - target) @ (right * stretch) @ right.T).square().sum()
+        loss.backward()
+        losses.append(float(loss.detach()))
+        optimiser.param_groups[0]["lr"] = 0.05 * 0.985**step
+        optimiser.step()
+    return losses[-1] / losses[0]
+
+
+def test_soap_turns_into_the_axes_of_a_quadratic() -> None:
+    assert quadratic_left_over(Soap) < 1e-3
+    assert quadratic_left_over(Soap) < quadratic_left_over(torch.optim.Adam) / 10
+
+
+@pytest.mark.parametrize("bands", [3, 90])
+def test_winning_queries_alone_give_the_value_and_gradient_of_all(bands: int) -> None:
+    torch.manual_seed(1)
+    wavelength_nm = np.linspace(400, 2400, bands)
+    model = ModelConfig().build(wavelength_nm)
+    toa = torch.rand(5, bands)
+    plain = model.features(toa.unsqueeze(-1))
+    quick = pooled.features(model, toa, model.wavelength.expand_as(toa))
+    torch.testing.assert_close(quick, plain, atol=2e-6, rtol=1e-5)
+    pull = torch.randn_like(plain)
+    used = [parameter for name, parameter in model.named_parameters() if not name.startswith("head")]
+    for one, other in zip(torch.autograd.grad(plain, used, pull), torch.autograd.grad(quick, used, pull), strict=True):
+        torch.testing.assert_close(other, one, atol=2e-5 * float(one.abs().max()), rtol=1e-3)
+
+
+def test_the_committed_irradiance_is_what_its_script_makes() -> None:
+    pytest.importorskip("pvlib")
+    committed = np.load(resource("irr.npy"))
+    np.testing.assert_array_equal(make_irradiance(), committed)
+    # The solar constant: 1361–1367 W m-2, of which some 96 % lies between 300 and 2600 nm.
+    assert 0.95 * 1361e2 < np.trapezoid(committed[:, 1], committed[:, 0]) < 0.97 * 1367e2
+
+
+def test_units_agree_with_the_published_irradiance_band_by_band(reference: Path) -> None:
+    units = Units(reference, resource("irr.npy"))
+    assert units.emit.shape == (268,)
+    assert float((units.emit - 1).abs().max()) < 0.07
+    wavelength_nm, _, kept = emit_bands(reference)
+    centres = ModelConfig().build(wavelength_nm[kept]).wavelength
+    assert float((units.at(centres) - units.emit).abs().max()) < 2e-3
+
+
+def test_drawn_spectra_are_reflectance_and_follow_the_seed(reference: Path) -> None:
+    shares = {"real_statistics": 0.4, "clear": 0.2, "cloudy": 0.2, "smooth": 0.1, "mixtures": 0.1}
+    first, again = (Sources(reference, 5).draw(shares, 50) for _ in range(2))
+    np.testing.assert_array_equal(first, again)
+    assert first.shape == (50, 268)
+    assert first.min() >= 0
+    assert first.max() <= 1.5
+
+
+def test_a_stopped_run_is_taken_up_where_it_was(reference: Path, tmp_path: Path) -> None:
+    torch.set_num_threads(1)
+    stopped = Run(TINY_RUN, reference, resource("irr.npy"), tmp_path)
+    for stop in (3, 8):
+        train(stopped, Validation(stopped.lesson, 4, 8, 0.51), until=stop)
+        resumed = Run(TINY_RUN, reference, resource("irr.npy"), tmp_path)
+        assert (resumed.step, resumed.samples) == (stopped.step, stopped.samples)
+        for kind in ("model", "average"):
+            for one, other in zip(
+                getattr(stopped, kind).parameters(), getattr(resumed, kind).parameters(), strict=True
+            ):
+                assert torch.equal(one, other)
+        stage = resumed.stages[resumed.where(stop)[0]]
+        # What it goes on with is the same lesson; float sums may round otherwise where memory lies otherwise.
+        here, there = stopped.lesson.batch(stage), resumed.lesson.batch(stage)
+        for field in ("toa", "wavelength", "features", "logits"):
+            torch.testing.assert_close(getattr(here, field), getattr(there, field), atol=1e-4, rtol=1e-4)
+        stopped = Run(TINY_RUN, reference, resource("irr.npy"), tmp_path)
