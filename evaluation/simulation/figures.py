@@ -72,10 +72,10 @@ def spectra(pixels: Pixels) -> plt.Figure:
     ):
         _band(sky, nm, pixels.toa[chosen], colour, label)
     for axes, title in ((ground, "clear, lit"), (sky, "clouds and shadow")):
-        axes.set(title=title, xlabel="wavelength, nm", ylim=(0, 1.1), xlim=(400, 2460))
-        axes.legend(fontsize=8, ncols=2)
+        axes.set(title=title, xlabel="wavelength, nm", ylim=(0, 1.3), xlim=(400, 2460))
+        axes.legend(fontsize=8, ncols=3, loc="upper center")
         for gas, name in _GASES:
-            axes.text(gas, 1.06, name, ha="center", fontsize=7, color="#666666")
+            axes.text(gas, 1.01, name, ha="center", fontsize=7, color="#666666")
     ground.set_ylabel("TOA reflectance")
     return figure
 

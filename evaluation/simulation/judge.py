@@ -47,7 +47,7 @@ class Row:
 def main() -> None:
     """Run everything asked for."""
     parser = argparse.ArgumentParser(description="Judge simulated scenes with the published network.")
-    parser.add_argument("--seed", type=int, default=70_000, help="seed of the first of 12 scenes")
+    parser.add_argument("--seed", type=int, default=81_000, help="seed of the first of 12 scenes")
     parser.add_argument("--pixels", type=int, default=2000, help="pixels judged in each scene")
     parser.add_argument("--full-size", action="store_true", help="also simulate 1280 x 1242 pixels, timed")
     parser.add_argument("--no-figures", action="store_true", help="only print the table")

@@ -35,7 +35,7 @@ OBS_BANDS = (
     "UTC Time (decimal hours for mid-line pixels)",
     "Earth-sun distance (AU)",
 )
-VIEW_ZENITH, SUN_AZIMUTH, SUN_ZENITH, COSINE_I, SUN_DISTANCE = 2, 3, 4, 8, 10
+VIEW_ZENITH, SUN_AZIMUTH, SUN_ZENITH, PHASE, COSINE_I, SUN_DISTANCE = 2, 3, 4, 5, 8, 10
 
 KM_PER_DEG = 111.195
 
@@ -78,20 +78,18 @@ class Geometry:
     @property
     def valid(self) -> NDArray[np.bool_]:
         """(lines, samples): seen by the sensor, with the sun up."""
-        return self.seen(np.arange(self.obs.shape[0] * self.obs.shape[1])).reshape(self.shape)
+        return _up(self.obs[:, :, SUN_ZENITH])
 
     def seen(self, pixels: NDArray[np.intp]) -> NDArray[np.bool_]:
         """(n,): `valid` of pixels given by their flat index."""
-        zenith = self.obs.reshape(-1, self.obs.shape[2])[pixels, SUN_ZENITH]
-        up: NDArray[np.bool_] = (zenith >= 0) & (zenith < HORIZON_DEG)
-        return up
+        return _up(self.obs.reshape(-1, self.obs.shape[2])[pixels, SUN_ZENITH])
 
     def mean_angles(self) -> Angles:
         """Sun and view direction in the middle of the scene."""
-        sight = self.obs[self.valid].astype(np.float64)
-        sun_deg, view_deg = sight[:, SUN_ZENITH].mean(), sight[:, VIEW_ZENITH].mean()
-        towards = np.cos(np.deg2rad(sight[:, 5].mean()))
-        return Angles(float(np.cos(np.deg2rad(sun_deg))), float(np.cos(np.deg2rad(view_deg))), float(-towards))
+        valid = self.valid
+        means = (self.obs[:, :, band][valid].mean(dtype=np.float64) for band in (SUN_ZENITH, VIEW_ZENITH, PHASE))
+        cos_sun, cos_view, cos_phase = (float(np.cos(np.deg2rad(mean))) for mean in means)
+        return Angles(cos_sun, cos_view, -cos_phase)
 
     def shadow_step(self) -> tuple[float, float]:
         """Lines and samples from a cloud, as seen, to its shadow, per km of its height.
@@ -108,14 +106,19 @@ class Geometry:
 
     def _km_per_pixel(self) -> FloatArray:
         """[[east per line, east per sample], [north per line, north per sample]], km."""
-        known = self.lon > NODATA
-        places = np.column_stack([self.lon[known], self.lat[known]])
+        known = np.flatnonzero(self.lon > NODATA)
+        known = known[:: max(len(known) // 2000, 1)]
+        places = np.column_stack([self.lon.ravel()[known], self.lat.ravel()[known]])
         scale = np.array([KM_PER_DEG * np.cos(np.deg2rad(places[:, 1].mean())), KM_PER_DEG])
-        design = np.column_stack([np.ones(len(places)), np.argwhere(known)])
-        every = max(len(places) // 2000, 1)
-        slopes, *_ = np.linalg.lstsq(design[::every], places[::every], rcond=None)
+        design = np.column_stack([np.ones(len(known)), *np.divmod(known, self.shape[1])])
+        slopes, *_ = np.linalg.lstsq(design, places, rcond=None)
         km: FloatArray = slopes[1:].T * scale[:, None]
         return km
+
+
+def _up(zenith_deg: Float32Array) -> NDArray[np.bool_]:
+    up: NDArray[np.bool_] = (zenith_deg >= 0) & (zenith_deg < HORIZON_DEG)
+    return up
 
 
 def towards(azimuth_deg: float) -> FloatArray:
