@@ -13,6 +13,7 @@ import typer
 
 from spectf_cloud.cli import weights
 from spectf_cloud.cli.deploy_pt import deploy_pt
+from spectf_cloud.cli.info import info
 from spectf_cloud.cli.simulate import simulate
 from spectf_cloud.cli.threshold import threshold
 from spectf_cloud.errors import SpectfError
@@ -28,6 +29,7 @@ app = typer.Typer(
 )
 app.command("deploy-pt")(deploy_pt)
 app.command("threshold")(threshold)
+app.command("info")(info)
 app.command("simulate")(simulate)
 app.add_typer(weights.app, name="weights")
 

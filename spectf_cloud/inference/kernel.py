@@ -86,7 +86,7 @@ class Plan:
     enough_logits
         The coarse pass stops after the first 30 % of the bands, or after half, where the logit is beyond these.
     all_fine
-        Every band of every pixel through the fine pass.
+        Every band of every pixel through the fine pass, in float whatever the instruction set.
     """
 
     merge_tolerance: float

@@ -27,7 +27,7 @@ Float32Array = NDArray[np.float32]
 logger = logging.getLogger(__name__)
 
 PROBE = Path(__file__).with_name("probe.npz")
-# Pixels of one call of the kernel: enough to share work, few enough to share among threads.
+# Most pixels of one call of the kernel; its working memory grows by 1 KB with each.
 _CHUNK = 512
 
 
@@ -53,7 +53,7 @@ class Tier:
 
 
 TIERS = {
-    "faithful": Tier(Plan(0.12, 4.0, 0.06, (12.0, 8.0)), 0.02, 0.0005, (0.02, 0.01)),
+    "faithful": Tier(Plan(0.12, 4.0, 0.06, (12.0, 8.0)), 0.02, 0.0005, (0.02, 0.004)),
     "fast": Tier(Plan(0.3, 1.4, 0.03, (7.0, 5.0)), np.inf, 0.005, (0.0, 0.0)),
 }
 _EVERYTHING = Plan(0.3, np.inf, np.inf, (np.inf, np.inf), all_fine=True)
@@ -82,6 +82,8 @@ class NativeBackend:
         self.name = f"native-{kernel.level}"
         self.fidelity = fidelity
         self.kernel, self.exact, self.threads, self.threshold = kernel, exact, threads, threshold
+        # Few pixels come here, and a batch costs its full size.
+        self.exact_one = TorchBackend(exact.model, exact.device, threads, batch=1)
         self.tier = TIERS[fidelity]
 
     def __call__(self, toa: Float32Array) -> Float32Array:
@@ -96,9 +98,9 @@ class NativeBackend:
         if near.any():
             probability[near] = self._approximate(pixels[near], _EVERYTHING)
             near &= self._near(probability, self.tier.recheck[1])
-        again = ~inside | near
-        if again.any():
-            probability[again] = self.exact(pixels[again])
+        for again, backend in ((near, self.exact_one), (~inside, self.exact)):
+            if again.any():
+                probability[again] = backend(pixels[again])
         return probability
 
     def _near(self, probability: Float32Array, distance: float) -> NDArray[np.bool_]:
@@ -109,10 +111,12 @@ class NativeBackend:
         logits = np.empty(len(pixels), np.float32)
 
         def run(start: int) -> None:
-            chunk = slice(start, start + _CHUNK)
+            chunk = slice(start, start + step)
             logits[chunk] = self.kernel.logits(pixels[chunk], plan)[0]
 
-        starts = range(0, len(pixels), _CHUNK)
+        shares = self.threads * max(1, -(-len(pixels) // (_CHUNK * self.threads)))
+        step = max(-(-len(pixels) // shares), 64)
+        starts = range(0, len(pixels), step)
         if self.threads == 1 or len(starts) < 2:
             for start in starts:
                 run(start)

@@ -57,10 +57,9 @@ struct Scratch {
     alignas(64) coarse::Number mixed[coarse::kCoarseRows][kMaxBands];
     alignas(64) coarse::Number features[kDim][kMaxBands];
 #ifdef SPECTF_VNNI
-    vnni::FineKeys<kLogitRank, kValueRank> fine_keys;
-#else
-    Keys<kLogitRank, kValueRank> fine_keys;
+    vnni::FineKeys<kLogitRank, kValueRank> packed_fine_keys;
 #endif
+    Keys<kLogitRank, kValueRank> fine_keys;
     alignas(64) float fine_mixed[kBlock][kFineIn][kMaxBands];
     alignas(64) float fine_features[kDim][kMaxBands];
     alignas(64) float asked[kLogitRank][kMaxBands];
@@ -118,23 +117,28 @@ void coarse_block(const Tables &t, const Plan &plan, Scratch &s, const float *co
     }
 }
 
-// The queries in `asked` over all keys of one pixel of the block.
-void fine_attention(const Tables &t, Scratch &s, int p, int head, int queries) {
+// The queries in `asked` over all keys of one pixel of the block; `plain`: in float whatever the instruction set.
+void fine_attention(const Tables &t, Scratch &s, int p, int head, int queries, bool plain) {
     float *out = s.fine_mixed[p][head * kValueRank];
 #ifdef SPECTF_VNNI
-    const float *scale = t.query_scale + head * kLogitRank;
-    s.fine_keys.count = t.bands, s.fine_keys.v = s.fine_curves.v[p];
-    for (int j = 0; j < t.padded; j += 16) vnni::pack_directions<kLogitRank>(s.fine_curves.k[p], j, scale, s.fine_keys.k);
-    vnni::attention_fine(s.asked[0], kMaxBands, queries, scale, s.fine_keys, out, kMaxBands);
+    if (!plain) {
+        const float *scale = t.query_scale + head * kLogitRank;
+        auto &keys = s.packed_fine_keys;
+        keys.count = t.bands, keys.v = s.fine_curves.v[p];
+        for (int j = 0; j < t.padded; j += 16) vnni::pack_directions<kLogitRank>(s.fine_curves.k[p], j, scale, keys.k);
+        vnni::attention_fine(s.asked[0], kMaxBands, queries, scale, keys, out, kMaxBands);
+        return;
+    }
 #else
+    (void)plain;
+#endif
     s.fine_keys.count = t.bands;
     std::memcpy(s.fine_keys.k, s.fine_curves.k[p], sizeof s.fine_keys.k);
     std::memcpy(s.fine_keys.v, s.fine_curves.v[p], sizeof s.fine_keys.v);
     attention(s.asked[0], kMaxBands, queries, s.fine_keys, out, kMaxBands);
-#endif
 }
 
-void fine_block(const Tables &t, Scratch &s, const float *const toa[kBlock], const Redo *redo, int used, float *logit) {
+void fine_block(const Tables &t, const Plan &plan, Scratch &s, const float *const toa[kBlock], const Redo *redo, int used, float *logit) {
     start_block(t, toa, s.block);
     for (int h = 0; h < kHeads; h++) {
         project_head(t, h, s.block, s.fine_curves);
@@ -142,7 +146,7 @@ void fine_block(const Tables &t, Scratch &s, const float *const toa[kBlock], con
             const int count = redo[p].count, whole = (count + W - 1) / W * W;
             for (int r = 0; r < kLogitRank; r++)
                 for (int i = 0; i < whole; i++) s.asked[r][i] = s.fine_curves.q[p][r][redo[p].band[i < count ? i : count - 1]];
-            fine_attention(t, s, p, h, whole);
+            fine_attention(t, s, p, h, whole, plan.all_fine);
         }
     }
     for (int p = 0; p < used; p++) {
@@ -193,7 +197,7 @@ SPECTF_API int spectf_run(const Tables *t, const Plan *plan, const float *toa, i
         const float *rows[kBlock];
         const int used = redos - first < kBlock ? redos - first : kBlock;
         for (int p = 0; p < kBlock; p++) rows[p] = toa + redo[first + (p < used ? p : 0)].pixel * t->bands;
-        fine_block(*t, *s, rows, redo + first, used, logit);
+        fine_block(*t, *plan, *s, rows, redo + first, used, logit);
     }
     if (statistics && n) {
         statistics[0] = s->keys_seen / n / kHeads;

@@ -45,7 +45,7 @@ SPECTF_API int spectf_attention(const Tables *t, int head, const float *q, const
     std::memcpy(s->asked, q, sizeof s->asked);
     std::memcpy(s->fine_curves.k[0], k, sizeof s->fine_curves.k[0]);
     std::memcpy(s->fine_curves.v[0], v, sizeof s->fine_curves.v[0]);
-    fine_attention(*t, *s, 0, head, t->padded);
+    fine_attention(*t, *s, 0, head, t->padded, false);
     std::memcpy(fine, s->fine_mixed[0][head * kValueRank], sizeof(float) * kValueRank * kMaxBands);
     std::memcpy(s->merged.k, k, sizeof s->merged.k);
     std::memcpy(s->merged.v, v, sizeof s->merged.v);
