@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from test_inference_native_stages import USABLE, lively_model, smooth_spectra
 
 from spectf_cloud.errors import UsageError
 from spectf_cloud.inference import native_backend
@@ -21,7 +22,6 @@ from spectf_cloud.inference.tables import DOMAIN
 from spectf_cloud.inference.torch_backend import TorchBackend
 from spectf_cloud.model import SpecTfEncoder
 from spectf_cloud.weights import find_weights
-from test_inference_native_stages import USABLE, lively_model, smooth_spectra
 
 WAVELENGTH_NM = np.linspace(390, 2490, 61)
 pytestmark = pytest.mark.skipif(not USABLE, reason="no level for this CPU")
@@ -121,7 +121,9 @@ def test_odd_band_counts(bands: int) -> None:
     assert np.abs(made - exact).max() <= TIERS["faithful"].largest_error
 
 
-@pytest.mark.parametrize("change", [{"agg": "mean"}, {"use_residual": True}, {"num_layers": 2}, {"dim_ff": 32}, {"num_heads": 4}])
+@pytest.mark.parametrize(
+    "change", [{"agg": "mean"}, {"use_residual": True}, {"num_layers": 2}, {"dim_ff": 32}, {"num_heads": 4}]
+)
 def test_other_shapes_are_served_by_pytorch(change: dict[str, object], caplog: pytest.LogCaptureFixture) -> None:
     other = SpecTfEncoder(WAVELENGTH_NM, **change).eval()  # type: ignore[arg-type]
     with caplog.at_level(logging.INFO):
@@ -132,9 +134,9 @@ def test_other_shapes_are_served_by_pytorch(change: dict[str, object], caplog: p
 def test_no_compiler_means_pytorch(
     model: SpecTfEncoder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    load_tables(model)
+    held = load_tables(model)
     monkeypatch.setattr(build, "CARRIED", tmp_path / "none")
-    monkeypatch.setattr(native_backend, "load_tables", lambda wanted, held=load_tables(model): held)
+    monkeypatch.setattr(native_backend, "load_tables", lambda _: held)
     monkeypatch.setenv("SPECTF_CACHE_DIR", str(tmp_path))
     monkeypatch.setenv("PATH", "")
     monkeypatch.delenv("CXX", raising=False)
@@ -158,7 +160,7 @@ def test_simd_none_and_unknown(model: SpecTfEncoder, monkeypatch: pytest.MonkeyP
     monkeypatch.setenv("SPECTF_SIMD", "none")
     assert pick_backend(model, threads=1).name == "torch-float32"
     monkeypatch.setenv("SPECTF_SIMD", "mmx")
-    with pytest.raises(UsageError, match="avx512|portable"):
+    with pytest.raises(UsageError, match="portable"):
         usable_levels()
 
 
@@ -169,7 +171,8 @@ def test_tables_come_from_the_cache_and_a_damaged_one_is_made_anew(
     first, _ = load_tables(model)
     (stored,) = (tmp_path / "tables").iterdir()
     again, probe = load_tables(model)
-    assert all((np.asarray(a) == np.asarray(b)).all() for a, b in zip(first.to_arrays().values(), again.to_arrays().values(), strict=True))
+    for name, value in first.to_arrays().items():
+        assert (value == again.to_arrays()[name]).all(), name
     assert probe.toa.shape[1] == len(WAVELENGTH_NM)
     stored.write_bytes(stored.read_bytes()[:1000])
     rebuilt, _ = load_tables(model)

@@ -72,21 +72,23 @@ def stage(request: pytest.FixtureRequest, tables: Tables) -> Callable[..., int]:
 
     def call(name: str, *arguments: object) -> int:
         function = getattr(kernel.library, f"spectf_{name}")
-        converted = [
-            ctypes.c_void_p(a.ctypes.data) if isinstance(a, np.ndarray) else ctypes.c_float(a) if isinstance(a, float) else a
-            for a in arguments
-        ]
-        return int(function(ctypes.byref(kernel.tables), *converted))
+        return int(function(ctypes.byref(kernel.tables), *map(as_argument, arguments)))
 
     call.level = level.name  # type: ignore[attr-defined]
     return call
+
+
+def as_argument(value: object) -> object:
+    if isinstance(value, np.ndarray):
+        return ctypes.c_void_p(value.ctypes.data)
+    return ctypes.c_float(value) if isinstance(value, float) else value
 
 
 def rows(count: int) -> NDArray[np.float32]:
     return np.zeros((count, STRIDE), np.float32)
 
 
-def curves_in_float64(model: SpecTfEncoder, tables: Tables, toa: NDArray[np.float32]) -> tuple[NDArray[np.float64], ...]:
+def curves_in_float64(model: SpecTfEncoder, toa: NDArray[np.float32]) -> tuple[NDArray[np.float64], ...]:
     """q, k, v (rank, bands) of HEAD from the network itself: the published arithmetic, then the tables' directions."""
     weights = {name: value.double().numpy() for name, value in model.state_dict().items()}
     curve = tables_module._Curve.of(model, weights)
@@ -106,7 +108,7 @@ def test_curves(stage: Callable[..., int], model: SpecTfEncoder, tables: Tables)
     toa[:3] = [DOMAIN[0], 0.0, DOMAIN[1]]
     q, k, v = rows(LOGIT_RANK), rows(LOGIT_RANK), rows(VALUE_RANK)
     assert stage("curves", toa, HEAD, q, k, v) == 0
-    expected_q, expected_k, expected_v = curves_in_float64(model, tables, toa)
+    expected_q, expected_k, expected_v = curves_in_float64(model, toa)
     asked = tables.order[: tables.bands]
     assert np.abs(q[:, : tables.bands] - expected_q[:, asked]).max() < 2e-3
     assert np.abs(k[:, : tables.bands] - expected_k).max() < 2e-3
@@ -122,7 +124,8 @@ def made_curves(tables: Tables, seed: int = 2) -> tuple[NDArray[np.float32], ...
     random = np.random.default_rng(seed)
     x = np.linspace(0, 1, STRIDE)
     q, k, v = rows(LOGIT_RANK), rows(LOGIT_RANK), rows(VALUE_RANK)
-    for made, limit in ((q, 32000 / tables.query_scale[HEAD]), (k, 32000 * tables.query_scale[HEAD] / 2**23), (v, np.ones(VALUE_RANK))):
+    scale = tables.query_scale[HEAD]
+    for made, limit in ((q, 32000 / scale), (k, 32000 * scale / 2**23), (v, np.ones(VALUE_RANK))):
         wave = np.sin(2 * np.pi * (random.uniform(0.5, 3, (len(made), 1)) * x + random.random((len(made), 1))))
         made[:] = wave * np.minimum(limit[: len(made), None], 2.0) * 0.7
     return q, k, v

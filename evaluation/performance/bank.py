@@ -7,7 +7,6 @@ Run: python -m evaluation.performance.bank BANK.npz NAME=WEIGHTS ...; an existin
 
 from __future__ import annotations
 
-import os
 import sys
 from pathlib import Path
 
@@ -25,7 +24,10 @@ from spectf_cloud.weights import find_weights
 
 Spectra = NDArray[np.float32]
 
-SCENES = ("mixed", "mixed", "broken", "scattered", "cirrus", "clear", "overcast", "ocean", "snow", "desert", "mixed", "mixed")
+SCENES = (
+    *("mixed", "mixed", "broken", "scattered", "cirrus", "clear"),
+    *("overcast", "ocean", "snow", "desert", "mixed", "mixed"),
+)
 PER_SCENE, REAL_SEED, PIXEL_SEED = 5000, 123, 5
 
 
@@ -61,7 +63,7 @@ def main(path: Path, named: dict[str, str]) -> None:
                 bank[f"{source}:{name}"] = TorchBackend(model, torch.device("cpu"), 1)(bank[source])
                 scratch = path.with_name(f"{path.stem}.part.npz")
                 np.savez(scratch, **bank)
-                os.replace(scratch, path)
+                scratch.replace(path)
 
 
 if __name__ == "__main__":

@@ -95,7 +95,9 @@ def fidelity(
     return found
 
 
-def cost_of_bands(weights: WeightsFile, wavelength_nm: NDArray[np.float64], spectra: NDArray[np.float32]) -> dict[int, float]:
+def cost_of_bands(
+    weights: WeightsFile, wavelength_nm: NDArray[np.float64], spectra: NDArray[np.float32]
+) -> dict[int, float]:
     """Pixels per CPU second of the default backend for evenly spaced bands."""
     found = {}
     for bands in BAND_COUNTS:

@@ -37,9 +37,8 @@ def main(weights: str) -> None:
     rest = spectra[RANDOM:]
     probability = predict(rest[:, kept], sensor.wavelength_nm[kept], weights=weights, fidelity="exact")
     hard = rest[np.argsort(np.abs(probability - 0.5))[:HARD]]
-    np.savez_compressed(
-        OUTPUT, wavelength_nm=sensor.wavelength_nm, toa_reflectance=np.concatenate([spectra[:RANDOM], hard]), random=RANDOM
-    )
+    chosen = np.concatenate([spectra[:RANDOM], hard])
+    np.savez_compressed(OUTPUT, wavelength_nm=sensor.wavelength_nm, toa_reflectance=chosen, random=RANDOM)
     print(f"{OUTPUT}: {RANDOM} random and {HARD} hard spectra, {OUTPUT.stat().st_size // 1024} KiB")
 
 

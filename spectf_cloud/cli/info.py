@@ -17,7 +17,6 @@ def info(backends: Backends = False, json: Json = False, verbose: Verbose = 0, q
     """What is installed here and where files are kept."""
     reporter = Reporter(json, quiet, verbose)
     from spectf_cloud.inference.kernel import cache_dir
-    from spectf_cloud.weights import weights_dir
 
     fields: dict[str, object] = {
         "spectf_cloud": version("spectf-cloud"),
@@ -25,7 +24,6 @@ def info(backends: Backends = False, json: Json = False, verbose: Verbose = 0, q
         "python": platform.python_version(),
         "machine": platform.machine(),
         "cache": str(cache_dir()),
-        "weights": str(weights_dir()),
     }
     lines = [f"{name:<14}{value}" for name, value in fields.items()]
     if backends:

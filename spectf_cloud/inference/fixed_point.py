@@ -62,7 +62,8 @@ class FixedPoint:
         active_unit = _INT16 / largest_active.max()
         active_norm = 8 * np.linalg.norm(hidden, ord=2) + np.linalg.norm(bias) + 2
         mixing_norms = np.linalg.norm(mixing, axis=1)
-        mixing_unit = np.minimum(_INT16 / np.abs(mixing).max(axis=1), _INT32 / (mixing_norms * active_norm * active_unit))
+        largest_mixing = np.abs(mixing).max(axis=1)
+        mixing_unit = np.minimum(_INT16 / largest_mixing, _INT32 / (mixing_norms * active_norm * active_unit))
         return cls(
             project=_pairs(project[:, :-1] * lead_unit * 65536 / VALUE_UNIT),
             # Half a unit makes the truncation to the upper half rounding.

@@ -150,7 +150,7 @@ class Kernel:
             self._run = self.library.spectf_run
         except (OSError, AttributeError) as error:
             raise BuildError(f"{path} cannot be loaded ({error})") from error
-        self._run.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64] + [ctypes.c_void_p] * 2
+        self._run.argtypes = (*[ctypes.c_void_p] * 3, ctypes.c_int64, *[ctypes.c_void_p] * 2)
         self._run.restype = ctypes.c_int
         self.tables = _Tables(
             tables.bands,
@@ -173,7 +173,8 @@ class Kernel:
         logits = np.empty(len(pixels), np.float32)
         statistics = np.zeros(4, np.float64)
         merge_variance = (plan.merge_tolerance * np.log2(np.e)) ** 2
-        settings = _Plan(merge_variance, plan.redo_logit, plan.margin, (ctypes.c_float * 2)(*plan.enough_logits), plan.all_fine)
+        enough = (ctypes.c_float * 2)(*plan.enough_logits)
+        settings = _Plan(merge_variance, plan.redo_logit, plan.margin, enough, plan.all_fine)
         status = self._run(
             ctypes.byref(self.tables),
             ctypes.byref(settings),

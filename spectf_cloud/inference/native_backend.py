@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import os
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -175,17 +174,17 @@ def load_tables(model: SpecTfEncoder) -> tuple[Tables, Probe]:
     path = cache_dir() / "tables" / f"{_fingerprint(model)}.npz"
     try:
         with np.load(path, allow_pickle=False) as stored:
-            arrays = dict(stored)
-        probe = Probe(arrays.pop("probe_toa"), arrays.pop("probe_probability"), int(arrays.pop("probe_random")))
+            arrays: dict[str, NDArray[np.generic]] = dict(stored)
+        toa, probability = (arrays.pop(name).astype(np.float32) for name in ("probe_toa", "probe_probability"))
+        probe = Probe(toa, probability, int(arrays.pop("probe_random")))
         return Tables.from_arrays(arrays), probe
     except Exception as error:  # a missing or damaged file, whatever NumPy makes of it: built anew
         logger.debug("no tables at %s (%s)", path, error)
     probe = _make_probe(model)
     tables = build_tables(model, probe.toa[: probe.random].astype(np.float64))
-    _save(
-        path,
-        tables.to_arrays() | {"probe_toa": probe.toa, "probe_probability": probe.probability, "probe_random": np.int64(probe.random)},
-    )
+    arrays = tables.to_arrays()
+    arrays |= {"probe_toa": probe.toa, "probe_probability": probe.probability, "probe_random": np.asarray(probe.random)}
+    _save(path, arrays)
     return tables, probe
 
 
@@ -219,6 +218,6 @@ def _save(path: Path, arrays: dict[str, NDArray[np.generic]]) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".part", delete=False) as stream:
             np.savez(stream, **arrays)  # type: ignore[arg-type]
-        os.replace(stream.name, path)
+        Path(stream.name).replace(path)
     except OSError as error:
         logger.debug("tables are not kept: %s", error)

@@ -8,6 +8,7 @@ the few directions that matter. All of it is computed in float64 and rounded onc
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -107,7 +108,8 @@ class Tables:
     @classmethod
     def from_arrays(cls, arrays: dict[str, NDArray[np.generic]]) -> Tables:
         """The inverse of `to_arrays`."""
-        return cls(**{k: (v.item() if v.ndim == 0 else np.ascontiguousarray(v)) for k, v in arrays.items()})
+        values: dict[str, Any] = {k: v.item() if v.ndim == 0 else np.ascontiguousarray(v) for k, v in arrays.items()}
+        return cls(**values)
 
 
 def check_supported(model: SpecTfEncoder) -> None:
@@ -115,7 +117,8 @@ def check_supported(model: SpecTfEncoder) -> None:
     config, published = model.config, ModelConfig()
     for name in ("dim_output", "num_heads", "dim_proj", "dim_ff", "agg", "use_residual", "num_layers"):
         if getattr(config, name) != getattr(published, name):
-            raise UnsupportedModelError(f"{name} is {getattr(config, name)}, the kernel is for {getattr(published, name)}")
+            wanted = getattr(published, name)
+            raise UnsupportedModelError(f"{name} is {getattr(config, name)}, the kernel is for {wanted}")
     if not 2 <= len(model.wavelength) <= 512:
         raise UnsupportedModelError(f"{len(model.wavelength)} bands, the kernel takes 2 to 512")
 
@@ -139,7 +142,7 @@ class _Curve:
         centring = np.eye(DIM) - 1 / DIM
         numerator = projection * weights["layers.0.norm1.weight"] @ centring
         constant = projection @ weights["layers.0.norm1.bias"] + weights["layers.0.attention.attention.in_proj_bias"]
-        return cls(numerator, constant, embed[:, 0], from_band, float(model.layers[0].norm1.eps))
+        return cls(numerator, constant, embed[:, 0], from_band, _eps(model, 1))
 
     def features(self, toa: FloatArray) -> FloatArray:
         """toa (n, bands) → tanh features (n, bands, 64)."""
@@ -147,7 +150,8 @@ class _Curve:
 
     def variance(self, features: FloatArray) -> FloatArray:
         """(n, bands): what LayerNorm takes the root of."""
-        return features.var(axis=-1) + self.eps
+        variance: FloatArray = features.var(axis=-1) + self.eps
+        return variance
 
     def heads(self, features: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
         """Queries (with their constant), keys and values (without), each (samples, heads, 8)."""
@@ -155,6 +159,11 @@ class _Curve:
         q, k, v = np.split(normalised.reshape(-1, 3 * DIM), 3, axis=1)
         q = q + self.constant[:DIM]
         return tuple(part.reshape(-1, HEADS, HEAD_DIM) for part in (q, k, v))  # type: ignore[return-value]
+
+
+def _eps(model: SpecTfEncoder, norm: int) -> float:
+    """What the first or second LayerNorm adds to the variance."""
+    return float(cast(torch.nn.LayerNorm, getattr(model.layers[0], f"norm{norm}")).eps)
 
 
 def build_tables(model: SpecTfEncoder, typical_toa: FloatArray) -> Tables:
@@ -194,7 +203,7 @@ def build_tables(model: SpecTfEncoder, typical_toa: FloatArray) -> Tables:
     mixed = np.einsum("nhd,hrd->nhr", mixed, to_value) / reach.value
     tail = _tail(weights, curve, from_value, value_mean, mixed)
     coefficients, variance = _fit(curve, rows)
-    features = _features(mixed, tail, float(model.layers[0].norm2.eps)).reshape(-1, n_bands, DIM)
+    features = _features(mixed, tail, _eps(model, 2)).reshape(-1, n_bands, DIM)
     order, stages = order_bands(features, np.asarray(tail["difference"], np.float64))
     coefficients[:, :LOGIT_RANK] = coefficients[:, :LOGIT_RANK, :, order]
     tables = Tables(
@@ -211,10 +220,11 @@ def build_tables(model: SpecTfEncoder, typical_toa: FloatArray) -> Tables:
         largest_log2=reach.log2,
         largest_product=reach.product,
         **tail,  # type: ignore[arg-type]
-        layer_norm_eps=float(model.layers[0].norm2.eps),
+        layer_norm_eps=_eps(model, 2),
     )
     if not tables.largest_log2 < MAX_LOG2:
-        raise UnsupportedModelError(f"attention logits reach 2^{tables.largest_log2:.0f}, the kernel holds 2^{MAX_LOG2:.0f}")
+        reached = f"2^{tables.largest_log2:.0f}"
+        raise UnsupportedModelError(f"attention weights reach {reached}, the kernel holds 2^{MAX_LOG2:.0f}")
     return tables
 
 
@@ -306,8 +316,8 @@ def _fit(curve: _Curve, rows: FloatArray) -> tuple[Float32Array, Float32Array]:
     nodes = np.cos(np.pi * (np.arange(4 * DEGREE) + 0.5) / (4 * DEGREE))
     toa = (DOMAIN[0] + DOMAIN[1]) / 2 + (DOMAIN[1] - DOMAIN[0]) / 2 * nodes
     features = curve.features(np.repeat(toa[:, None], len(curve.from_band), axis=1))
-    to_monomials = np.stack([np.pad(chebyshev.cheb2poly(row), (0, DEGREE - i)) for i, row in enumerate(
-        [np.eye(DEGREE + 1)[i, : i + 1] for i in range(DEGREE + 1)])]).T
+    orders = [chebyshev.cheb2poly(np.eye(DEGREE + 1)[i, : i + 1]) for i in range(DEGREE + 1)]
+    to_monomials = np.stack([np.pad(order, (0, DEGREE - i)) for i, order in enumerate(orders)]).T
     solve = (to_monomials @ np.linalg.pinv(chebyshev.chebvander(nodes, DEGREE)))[::-1]
     numerators = np.einsum("dn,nbf,hcf->hcdb", solve, features, rows, optimize=True)
     variance = solve @ curve.variance(features)
@@ -361,7 +371,8 @@ def _attend(q: FloatArray, k: FloatArray, v: FloatArray, bands: int) -> FloatArr
         spectrum = slice(start, start + bands)
         logits = np.einsum("ihd,jhd->hij", q[spectrum], k[spectrum], optimize=True) / np.sqrt(HEAD_DIM)
         weight = np.exp(logits - logits.max(axis=-1, keepdims=True))
-        mixed[spectrum] = np.einsum("hij,jhd->ihd", weight / weight.sum(axis=-1, keepdims=True), v[spectrum], optimize=True)
+        weight /= weight.sum(axis=-1, keepdims=True)
+        mixed[spectrum] = np.einsum("hij,jhd->ihd", weight, v[spectrum], optimize=True)
     return mixed
 
 
@@ -379,7 +390,7 @@ def _tail(
     difference = weights["head.weight"][1] - weights["head.weight"][0]
     offset = difference @ weights["layers.0.ff.linear2.bias"] + weights["head.bias"][1] - weights["head.bias"][0]
     return {
-        "root": np.linalg.qr(whole, mode="r").astype(np.float32),
+        "root": np.asarray(np.linalg.qr(whole, mode="r"), np.float32),
         "hidden": (first @ whole).astype(np.float32),
         "hidden_bias": bias.astype(np.float32),
         "mixing": weights["layers.0.ff.linear2.weight"].astype(np.float32),

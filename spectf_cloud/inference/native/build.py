@@ -20,10 +20,10 @@ from pathlib import Path
 SOURCE = Path(__file__).parent
 CARRIED = SOURCE / "lib"
 # Contracted multiply-adds; no promise about traps or errno, none is read. No C++ run time: nothing to link.
-_FLAGS = (
-    "-std=c++17 -O3 -fPIC -shared -fvisibility=hidden -ffp-contract=fast -fno-math-errno -fno-trapping-math "
-    "-fno-signed-zeros -fno-exceptions -fno-rtti -Wall"
-).split()
+_FLAGS = [
+    *("-std=c++17", "-O3", "-fPIC", "-shared", "-fvisibility=hidden", "-ffp-contract=fast", "-fno-math-errno"),
+    *("-fno-trapping-math", "-fno-signed-zeros", "-fno-exceptions", "-fno-rtti", "-Wall"),
+]
 _AVX512 = "-mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx512cd -mavx2 -mfma -mf16c -mprefer-vector-width=512"
 
 
@@ -40,17 +40,14 @@ class Level:
     needs: frozenset[str]
 
 
+_NEEDS_AVX512 = frozenset(("avx512f", "avx512bw", "avx512dq", "avx512vl", "avx512cd", "fma", "f16c"))
 _X86 = (
     Level(
         "avx512-vnni",
         f"-DSPECTF_LANES=16 {_AVX512} -mavx512vnni -mavx512bf16 -mavx512vbmi",
-        frozenset("avx512f avx512bw avx512dq avx512vl avx512cd fma f16c avx512_vnni avx512_bf16 avx512vbmi".split()),
+        _NEEDS_AVX512 | {"avx512_vnni", "avx512_bf16", "avx512vbmi"},
     ),
-    Level(
-        "avx512",
-        f"-DSPECTF_LANES=16 {_AVX512}",
-        frozenset("avx512f avx512bw avx512dq avx512vl avx512cd fma f16c".split()),
-    ),
+    Level("avx512", f"-DSPECTF_LANES=16 {_AVX512}", _NEEDS_AVX512),
     Level("avx2", "-DSPECTF_LANES=8 -mavx2 -mfma -mf16c", frozenset(("avx2", "fma", "f16c"))),
 )
 _PORTABLE = Level("portable", "-DSPECTF_LANES=4", frozenset())
