@@ -88,10 +88,10 @@ def mask_scene(
     wavelength_nm = scene.sensor.wavelength_nm[kept]
     solar = resample_irradiance(read_irradiance(irradiance_path), wavelength_nm, scene.sensor.fwhm_nm[kept])
     model = load_model(found, wavelength_nm, architecture)
-    backend = pick_backend(model, device=device, fidelity=fidelity, threads=threads)
+    chosen = found.threshold if threshold is None else threshold
+    backend = pick_backend(model, device=device, fidelity=fidelity, threshold=chosen, threads=threads)
     stream = _Stream(scene, kept, reflectance_per_radiance(solar, scene.earth_sun_au), backend)
     probability, preview = stream.run(block_lines(scene, memory_limit_bytes), progress)
-    chosen = found.threshold if threshold is None else threshold
     mask = CloudMask(
         scene=scene,
         probability=probability,
