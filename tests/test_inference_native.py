@@ -32,6 +32,12 @@ def _no_level_forced() -> None:
     os.environ.pop("SPECTF_SIMD", None)
 
 
+@pytest.fixture(autouse=True)
+def _log_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Commands tested earlier in the same process keep the log to themselves."""
+    monkeypatch.setattr(logging.getLogger("spectf_cloud"), "propagate", True)
+
+
 @pytest.fixture(scope="module")
 def model() -> SpecTfEncoder:
     return lively_model(WAVELENGTH_NM)
@@ -126,7 +132,7 @@ def test_odd_band_counts(bands: int) -> None:
 )
 def test_other_shapes_are_served_by_pytorch(change: dict[str, object], caplog: pytest.LogCaptureFixture) -> None:
     other = SpecTfEncoder(WAVELENGTH_NM, **change).eval()  # type: ignore[arg-type]
-    with caplog.at_level(logging.INFO):
+    with caplog.at_level(logging.INFO, "spectf_cloud"):
         assert pick_backend(other, threads=1).name == "torch-float32"
     assert f"{next(iter(change))} is {next(iter(change.values()))}" in caplog.text
 
@@ -140,7 +146,7 @@ def test_no_compiler_means_pytorch(
     monkeypatch.setenv("SPECTF_CACHE_DIR", str(tmp_path))
     monkeypatch.setenv("PATH", "")
     monkeypatch.delenv("CXX", raising=False)
-    with caplog.at_level(logging.INFO):
+    with caplog.at_level(logging.INFO, "spectf_cloud"):
         backend = pick_backend(model, threads=1)
     assert (backend.name, backend.fidelity) == ("torch-float32", "exact")
     assert "no C++ compiler" in caplog.text
@@ -151,7 +157,7 @@ def test_broken_promise_falls_back(
 ) -> None:
     careless = native_backend.Tier(Plan(5.0, 0.0, 0.0, (0.0, 0.0)), 1e-6, 0.0, (0.0, 0.0))
     monkeypatch.setitem(TIERS, "faithful", careless)
-    with caplog.at_level(logging.INFO):
+    with caplog.at_level(logging.INFO, "spectf_cloud"):
         assert pick_backend(model, threads=1).name == "torch-float32"
     assert "differ from float32 by up to" in caplog.text
 
