@@ -13,12 +13,12 @@ from test_inference_native_stages import USABLE, lively_model, smooth_spectra
 
 from spectf_cloud.errors import UsageError
 from spectf_cloud.inference import native_backend
+from spectf_cloud.inference.algebra import DOMAIN
 from spectf_cloud.inference.kernel import Kernel, Plan, usable_levels
 from spectf_cloud.inference.load import load_model
 from spectf_cloud.inference.native import build
 from spectf_cloud.inference.native_backend import TIERS, NativeBackend, Unavailable, load_tables, open_native
 from spectf_cloud.inference.predict import pick_backend, predict
-from spectf_cloud.inference.tables import DOMAIN
 from spectf_cloud.inference.torch_backend import TorchBackend
 from spectf_cloud.model import SpecTfEncoder
 from spectf_cloud.weights import find_weights

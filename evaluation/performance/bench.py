@@ -19,10 +19,10 @@ import torch
 from numpy.typing import NDArray
 
 from evaluation.performance.original import BATCH, OriginalPath
+from spectf_cloud.inference.algebra import DOMAIN
 from spectf_cloud.inference.kernel import usable_levels
 from spectf_cloud.inference.load import load_model, read_state_dict
 from spectf_cloud.inference.native_backend import NativeBackend, open_native
-from spectf_cloud.inference.tables import DOMAIN
 from spectf_cloud.inference.torch_backend import TorchBackend
 from spectf_cloud.model import SpecTfEncoder
 from spectf_cloud.weights import WeightsFile, find_weights

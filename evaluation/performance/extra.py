@@ -1,4 +1,4 @@
-"""Fidelity where the bank does not reach: the real AVIRIS-NG cube with its 400 bands, and other weights on fewer spectra.
+"""Fidelity where the bank does not reach: the real AVIRIS-NG cube with its 400 bands, further weights on fewer spectra.
 
 Run: python -m evaluation.performance.extra BANK.npz OUT.json NAME=WEIGHTS ...; needs SPECTF_REFERENCE.
 """

@@ -12,14 +12,15 @@ import matplotlib
 import numpy as np
 from numpy.polynomial import chebyshev
 
-from spectf_cloud.inference import tables as algebra
+from spectf_cloud.inference import algebra
 from spectf_cloud.inference.load import load_model
 from spectf_cloud.inference.native_backend import load_tables
+from spectf_cloud.inference.tables import DEGREE, Tables
 from spectf_cloud.sensor import PUBLISHED_DROP_NM, Sensor
 from spectf_cloud.weights import find_weights
 
 matplotlib.use("Agg")
-from matplotlib import pyplot as plt  # noqa: E402
+from matplotlib import pyplot as plt
 
 OUTPUT = Path(__file__).parents[2] / "docs/inference"
 
@@ -30,7 +31,7 @@ def main(weights: str) -> None:
     model = load_model(find_weights(weights), sensor.wavelength_nm[sensor.kept(PUBLISHED_DROP_NM)])
     wavelength_nm = sensor.wavelength_nm[sensor.kept(PUBLISHED_DROP_NM)]
     state = {name: value.double().numpy() for name, value in model.state_dict().items()}
-    curve = algebra._Curve.of(model, state)
+    curve = algebra.TokenCurve.of(model, state)
     tables, probe = load_tables(model)
     plt.rcParams |= {"font.size": 9, "axes.spines.top": False, "axes.spines.right": False, "savefig.dpi": 130}
     token_is_a_curve(curve, wavelength_nm)
@@ -39,7 +40,7 @@ def main(weights: str) -> None:
     first_bands(curve, tables, state, probe.toa[:96].astype(np.float64))
 
 
-def token_is_a_curve(curve: algebra._Curve, wavelength_nm: np.ndarray) -> None:
+def token_is_a_curve(curve: algebra.TokenCurve, wavelength_nm: np.ndarray) -> None:
     """One key component of four bands against reflectance, and the error of the fit by degree."""
     toa = np.linspace(*algebra.DOMAIN, 400)
     features = curve.features(np.repeat(toa[:, None], len(wavelength_nm), axis=1))
@@ -66,18 +67,18 @@ def token_is_a_curve(curve: algebra._Curve, wavelength_nm: np.ndarray) -> None:
         errors["numerator and variance fitted"].append(float(np.abs(apart - exact).max()))
     for label, values in errors.items():
         right.semilogy(list(degrees), values, marker=".", label=label)
-    right.axvline(algebra.DEGREE, color="0.7", lw=0.8)
+    right.axvline(DEGREE, color="0.7", lw=0.8)
     right.set(xlabel="degree of the polynomial", ylabel="largest error, all bands", title="What to fit")
     right.legend(frameon=False)
     _save(figure, "curves")
 
 
-def few_directions(curve: algebra._Curve, toa: np.ndarray) -> None:
+def few_directions(curve: algebra.TokenCurve, toa: np.ndarray) -> None:
     """How much of the logits each direction carries, head by head."""
     q, k, _ = curve.heads(curve.features(toa))
-    root_q = algebra._root(np.einsum("nhi,nhj->hij", q, q) / len(q))
+    root_q = algebra.cholesky_root(np.einsum("nhi,nhj->hij", q, q) / len(q))
     centred = k - k.mean(axis=0)
-    root_k = algebra._root(np.einsum("nhi,nhj->hij", centred, centred) / len(k))
+    root_k = algebra.cholesky_root(np.einsum("nhi,nhj->hij", centred, centred) / len(k))
     values = np.linalg.svd(root_q.transpose(0, 2, 1) @ root_k, compute_uv=False) / np.sqrt(algebra.HEAD_DIM)
     figure, axes = plt.subplots(figsize=(4.6, 2.8))
     axes.semilogy(np.arange(1, 9), values.T, marker=".", color="C0", alpha=0.5)
@@ -100,11 +101,11 @@ def exponential() -> None:
     _save(figure, "exponential")
 
 
-def first_bands(curve: algebra._Curve, tables: algebra.Tables, state: dict[str, np.ndarray], toa: np.ndarray) -> None:
+def first_bands(curve: algebra.TokenCurve, tables: Tables, state: dict[str, np.ndarray], toa: np.ndarray) -> None:
     """The logit from the first bands of the order against that from all."""
     bands = tables.bands
     q, k, v = curve.heads(curve.features(toa))
-    mixed = algebra._attend(q, k, v + curve.constant[128:].reshape(8, 8), bands).reshape(-1, 64)
+    mixed = algebra.attend(q, k, v + curve.constant[128:].reshape(8, 8), bands).reshape(-1, 64)
     out = mixed @ state["layers.0.attention.attention.out_proj.weight"].T
     out = out + state["layers.0.attention.attention.out_proj.bias"]
     normal = (out - out.mean(axis=1, keepdims=True)) / np.sqrt(out.var(axis=1, keepdims=True) + tables.layer_norm_eps)
@@ -117,7 +118,9 @@ def first_bands(curve: algebra._Curve, tables: algebra.Tables, state: dict[str, 
     for stage in tables.stages[:-1]:
         axes.axvline(stage, color="0.6", lw=0.8)
     axes.axhspan(-4, 4, color="C1", alpha=0.15, lw=0)
-    axes.set(xlabel="bands that have asked", ylabel="logit so far", title="Where one may stop (lines), and must not (band)")
+    axes.set(
+        xlabel="bands that have asked", ylabel="logit so far", title="Where one may stop (lines), and must not (band)"
+    )
     _save(figure, "stages")
 
 

@@ -14,10 +14,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from spectf_cloud.inference import algebra
 from spectf_cloud.inference import tables as tables_module
+from spectf_cloud.inference.algebra import DOMAIN
 from spectf_cloud.inference.kernel import Kernel, Plan, cache_dir, usable_levels
 from spectf_cloud.inference.native.build import BuildError
-from spectf_cloud.inference.tables import DOMAIN, Tables, UnsupportedModelError, build_tables, check_supported
+from spectf_cloud.inference.tables import Tables, UnsupportedModelError, build_tables, check_supported
 from spectf_cloud.inference.torch_backend import TorchBackend
 from spectf_cloud.model import WAVELENGTH_CENTRE_NM, WAVELENGTH_SCALE_NM, SpecTfEncoder
 
@@ -209,7 +211,7 @@ def _fingerprint(model: SpecTfEncoder) -> str:
 
 @cache
 def _code() -> bytes:
-    return Path(tables_module.__file__).read_bytes() + PROBE.read_bytes()
+    return b"".join(Path(str(path)).read_bytes() for path in (algebra.__file__, tables_module.__file__, PROBE))
 
 
 def _save(path: Path, arrays: dict[str, NDArray[np.generic]]) -> None:
