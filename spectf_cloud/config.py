@@ -31,15 +31,24 @@ def read_arch_spec(path: Path) -> ArchSpec:
     from spectf_cloud.model import ModelConfig
 
     content = read_yaml(path)
+    # `inference` is the published file's section for batch sizes, which need no setting here.
+    _refuse_unknown(path, content, {"architecture", "inference", "spectra"})
     spectra = content.get("spectra") or {}
     if not isinstance(spectra, dict):
         raise ConfigError(f"{path}: 'spectra' must be a mapping")
+    _refuse_unknown(path, spectra, {"drop_band_ranges"})
     drop_nm = parse_band_ranges(spectra.get("drop_band_ranges", PUBLISHED_DROP_NM), str(path))
     try:
         architecture = ModelConfig.from_mapping(content["architecture"]) if "architecture" in content else None
-    except (ModelError, TypeError) as error:
+    except ModelError as error:
         raise ConfigError(f"{path}: architecture: {error}") from error
     return ArchSpec(architecture, drop_nm)
+
+
+def _refuse_unknown(path: Path, content: dict[str, Any], known: set[str]) -> None:
+    unknown = sorted(str(key) for key in content if key not in known)
+    if unknown:
+        raise ConfigError(f"{path}: unknown keys {', '.join(unknown)}; known are {', '.join(sorted(known))}")
 
 
 def read_yaml(path: Path) -> dict[str, Any]:

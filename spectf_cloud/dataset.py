@@ -54,11 +54,13 @@ def open_scene(radiance: str | Path, observation: str | Path | None = None) -> S
 
 def open_cube(path: Path) -> Cube:
     """Open one radiance or observation file, in whichever format its content says. Raises `InputError`."""
-    if path.is_dir():
-        raise InputError(f"{path} is a folder; give the file in it")
-    if not path.exists():
-        raise InputError(f"{path} does not exist")
     try:
+        if path.is_dir():
+            raise InputError(f"{path} is a folder; give the file in it")
+        if not path.exists():
+            raise InputError(f"{path} does not exist")
+        with path.open("rb"):  # HDF5 and ENVI would each say in their own way that they may not
+            pass
         if emit.is_hdf5(path):
             return emit.open_cube(path)
         if envi.is_envi(path):
@@ -72,6 +74,8 @@ def open_cube(path: Path) -> Cube:
 
 def find_observation(radiance: Path) -> Path:
     """The OBS file of the same granule in the same folder. Raises `InputError`."""
+    if radiance.suffix.lower() == ".hdr" and radiance.is_file():
+        radiance = envi.open_cube(radiance).path
     swaps = (("_RAD_", "_OBS_"), ("_rdn_", "_obs_"), ("_rdn", "_obs"), ("_rad", "_obs"))
     for old, new in swaps:
         head, found, tail = radiance.name.rpartition(old)
@@ -114,9 +118,9 @@ def _check_roles(radiance: Cube, observation: Cube) -> None:
 def _observation_band(cube: Cube, wanted: str, position: int) -> int:
     """By name; by position only where the file names no bands."""
     names = [name.lower() for name in cube.band_names]
-    for band, name in enumerate(names):
+    for band, name in enumerate(names[: cube.bands]):
         if wanted in name:
             return band
-    if names:
+    if names or position >= cube.bands:
         raise InputError(f"{cube.path}: no band is named '{wanted}' among its {cube.bands}")
     return position

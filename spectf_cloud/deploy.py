@@ -15,6 +15,7 @@ from spectf_cloud.inference.predict import Fidelity
 from spectf_cloud.masking import Progress, mask_scene
 from spectf_cloud.memory import parse_bytes
 from spectf_cloud.outputs import check_output
+from spectf_cloud.products.geotiff import Georeference, crs_of
 from spectf_cloud.products.mask import CloudMask
 from spectf_cloud.scene import NODATA, Scene
 from spectf_cloud.sensor import PUBLISHED_DROP_NM
@@ -39,6 +40,7 @@ class DeployJob:
     ortho: Path | None = None
     netcdf: Path | None = None
     quicklook: Path | None = None
+    config: Path | None = None
     overwrite: bool = False
     memory_limit: str | None = None
 
@@ -71,14 +73,15 @@ class DeployReport:
 
 def deploy(job: DeployJob, progress: Progress | None = None) -> DeployReport:
     """Mask one scene and write its products; outputs are checked before any work. Raises `SpectfError`."""
-    _refuse_scene_as_output(job.out)
+    for output in job.outputs.values():
+        _refuse_scene_as_output(output)
     if len({path.resolve() for path in job.outputs.values()}) < len(job.outputs):
         raise UsageError("two outputs have the same name; give each its own")
     scene = open_scene(job.radiance, job.observation)
+    settings = [path for path in (Path(job.weights), job.irradiance, job.arch_spec, job.config) if path is not None]
     for output in job.outputs.values():
-        check_output(output, overwrite=job.overwrite, inputs=scene.files)
-    if job.ortho is not None and scene.glt() is None and scene.grid() is None:
-        raise InputError(f"{scene.radiance.path} carries no GLT, so --ortho cannot be written; leave it out")
+        check_output(output, overwrite=job.overwrite, inputs=[*scene.files, *settings])
+    _check_georeference(scene, job)
     spec = read_arch_spec(job.arch_spec) if job.arch_spec else ArchSpec(None, PUBLISHED_DROP_NM)
     mask = mask_scene(
         scene,
@@ -122,11 +125,21 @@ def _report(scene: Scene, mask: CloudMask, job: DeployJob) -> DeployReport:
     )
 
 
-def _refuse_scene_as_output(out: Path) -> None:
-    """A swapped call would write over the scene: judge by what the file holds."""
+def _refuse_scene_as_output(output: Path) -> None:
+    """A swapped call would write over a scene: judge by what the file holds."""
     try:
-        held = role(open_cube(out))
+        held = role(open_cube(output))
     except InputError:
         return
     if held is not None:
-        raise UsageError(f"OUTFP {out} holds {held} and is never written over; the order is OUTFP OBSFP RDNFP")
+        raise UsageError(f"the output {output} holds {held}, never written over; the order is OUTFP OBSFP RDNFP")
+
+
+def _check_georeference(scene: Scene, job: DeployJob) -> None:
+    """What the products need besides the mask, read now rather than after an hour of inference."""
+    Georeference.of_scene(scene)
+    glt = scene.glt() if job.ortho or job.netcdf else None
+    if glt is not None:
+        crs_of(glt, scene.name)
+    elif job.ortho and scene.grid() is None:
+        raise InputError(f"{scene.radiance.path} carries no GLT, so --ortho cannot be written; leave it out")

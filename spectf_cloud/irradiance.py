@@ -14,9 +14,15 @@ def read_irradiance(path: Path) -> NDArray[np.float64]:
     """(n, 2) float64: wavelength nm ascending, irradiance uW cm-2 nm-1. Raises `InputError`."""
     try:
         values = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
+    except (OSError, ValueError, EOFError, MemoryError) as error:
         raise InputError(f"{path}: the solar irradiance cannot be read ({error}); an (n, 2) .npy is needed") from error
-    if not isinstance(values, np.ndarray) or values.ndim != 2 or values.shape[1] != 2 or len(values) < 2:
+    if (
+        not isinstance(values, np.ndarray)
+        or values.dtype.kind not in "fiu"
+        or values.ndim != 2
+        or values.shape[1] != 2
+        or len(values) < 2
+    ):
         raise InputError(f"{path}: the solar irradiance must be an (n, 2) array of nm and uW cm-2 nm-1")
     values = values.astype(np.float64)
     if not np.isfinite(values).all() or (np.diff(values[:, 0]) <= 0).any() or (values[:, 1] <= 0).any():

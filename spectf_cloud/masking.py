@@ -51,7 +51,9 @@ def mask_scene(
     ----------
     scene
         From `open_scene`.
-    weights, device, fidelity
+    weights
+        A path, ``builtin``, or a release such as ``official:v0.1.0``.
+    device, fidelity
         As for `predict`.
     irradiance
         (n, 2) .npy of nm and uW cm-2 nm-1; by default the one that belongs to the weights.
@@ -82,16 +84,21 @@ def mask_scene(
         check_threshold(threshold)
     found = find_weights(weights)
     irradiance_path = Path(irradiance) if irradiance is not None else found.irradiance_path
+    sunlight = read_irradiance(irradiance_path)
     if found.irradiance_sha256 not in (None, sha256_of(irradiance_path)):
         logger.warning("the weights %s were trained with another irradiance than %s", found.name, irradiance_path)
     kept = np.flatnonzero(scene.sensor.kept(drop_nm))
     wavelength_nm = scene.sensor.wavelength_nm[kept]
-    solar = resample_irradiance(read_irradiance(irradiance_path), wavelength_nm, scene.sensor.fwhm_nm[kept])
+    solar = resample_irradiance(sunlight, wavelength_nm, scene.sensor.fwhm_nm[kept])
     model = load_model(found, wavelength_nm, architecture)
     chosen = found.threshold if threshold is None else threshold
     backend = pick_backend(model, device=device, fidelity=fidelity, threshold=chosen, threads=threads)
+    lines_per_block = block_lines(scene, memory_limit_bytes)
+    logger.info("weights %s (%s), irradiance %s", found.name, found.path, irradiance_path)
+    logger.info("%d of %d bands, %s on %s", len(kept), scene.sensor.bands, backend.name, device)
+    logger.info("%d lines at a time, Earth–Sun distance %.4f AU", lines_per_block, scene.earth_sun_au)
     stream = _Stream(scene, kept, reflectance_per_radiance(solar, scene.earth_sun_au), backend)
-    probability, preview = stream.run(block_lines(scene, memory_limit_bytes), progress)
+    probability, preview = stream.run(lines_per_block, progress)
     mask = CloudMask(
         scene=scene,
         probability=probability,
@@ -143,9 +150,7 @@ class _Stream:
     ) -> tuple[NDArray[np.bool_], NDArray[np.float32]]:
         """Which samples of a line can be masked, and the TOA reflectance of just those."""
         spectra = radiance[:, self.kept]
-        # −9999 is no radiance of any scene, whatever the header declares as its own no-data value.
-        missing = (spectra == self.scene.radiance.nodata) | (spectra == NODATA) | ~np.isfinite(spectra)
-        valid = ~missing.any(axis=1) & np.isfinite(sun_zenith_deg)
+        valid = ~self.scene.radiance.missing(spectra).any(axis=1) & np.isfinite(sun_zenith_deg)
         return valid, toa_reflectance(spectra[valid], self.factors, sun_zenith_deg[valid])
 
 

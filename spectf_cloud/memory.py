@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import sys
+import os
+from pathlib import Path
 
 from spectf_cloud.errors import UsageError
 from spectf_cloud.scene import Scene
@@ -51,10 +52,9 @@ def parse_bytes(text: str) -> int:
 
 
 def _resident_bytes() -> int:
-    """Peak resident memory of this process so far; a typical value where the system does not tell."""
+    """Resident memory of this process now; a typical value where the system does not tell."""
     try:
-        import resource
-    except ImportError:  # Windows
+        pages = int(Path("/proc/self/statm").read_text().split()[1])
+    except OSError:  # not Linux
         return 500 * 2**20
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024
+    return pages * os.sysconf("SC_PAGE_SIZE")

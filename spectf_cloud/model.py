@@ -47,20 +47,26 @@ class ModelConfig:
                 raise ModelError(f"{name} must be a whole number from 1 to {_LARGEST_DIMENSION}, not {value!r}")
         if self.dim_proj % self.num_heads:
             raise ModelError(f"dim_proj {self.dim_proj} must be a multiple of num_heads {self.num_heads}")
-        if self.agg not in get_args(Aggregation):
+        if not isinstance(self.agg, str) or self.agg not in get_args(Aggregation):
             raise ModelError(f"agg must be one of mean, max, flat, not {self.agg!r}")
         if not isinstance(self.use_residual, bool):
             raise ModelError(f"use_residual must be true or false, not {self.use_residual!r}")
-        if not isinstance(self.dropout, (int, float)) or not 0.0 <= self.dropout < 1.0:
+        if (
+            isinstance(self.dropout, bool)
+            or not isinstance(self.dropout, (int, float))
+            or not 0.0 <= self.dropout < 1.0
+        ):
             raise ModelError(f"dropout must lie in [0, 1), not {self.dropout!r}")
 
     @classmethod
     def from_mapping(cls, values: Mapping[str, Any]) -> ModelConfig:
         """Build from a plain mapping (YAML, JSON); unknown keys raise `ModelError`."""
-        unknown = sorted(set(values) - set(cls.__dataclass_fields__))
+        known = cls.__dataclass_fields__
+        if not isinstance(values, Mapping):
+            raise ModelError(f"an architecture is a mapping of {', '.join(known)}, not {values!r}")
+        unknown = [str(key) for key in values if key not in known]
         if unknown:
-            known = ", ".join(cls.__dataclass_fields__)
-            raise ModelError(f"unknown architecture keys {', '.join(unknown)}; known keys: {known}")
+            raise ModelError(f"unknown architecture keys {', '.join(unknown)}; known keys: {', '.join(known)}")
         return cls(**values)
 
     def build(self, wavelength_nm: Sequence[float] | np.ndarray | Tensor) -> SpecTfEncoder:

@@ -81,6 +81,14 @@ class Cube(ABC):
         """Every file the cube is made of: none of them is ever written to."""
         return (self.path,)
 
+    def missing(self, values: NDArray[np.floating]) -> NDArray[np.bool_]:
+        """Where values of this cube (any shape) are no measurement.
+
+        −9999 is none in any scene, whatever the header declares as its own no-data value.
+        """
+        missing: NDArray[np.bool_] = (values == self.nodata) | (values == NODATA) | ~np.isfinite(values)
+        return missing
+
     @abstractmethod
     def read(self, start: int, stop: int, bands: NDArray[np.intp] | None = None) -> NDArray[np.floating]:
         """Lines start to stop: (stop − start, samples, bands or chosen bands) in the file's units; floats."""
@@ -145,8 +153,8 @@ class Scene:
         geometry = self.observation.read(start, stop, wanted).astype(np.float64)
         zenith_deg = geometry[..., 0]
         with np.errstate(invalid="ignore"):
-            usable = (zenith_deg >= 0) & (zenith_deg < 90) & np.isfinite(geometry[..., 1])
-        usable &= (geometry != self.observation.nodata).all(axis=-1)
+            usable = (zenith_deg >= 0) & (zenith_deg < 90)
+        usable &= ~self.observation.missing(geometry).any(axis=-1)
         return np.where(usable, zenith_deg, np.nan)
 
     @cached_property
@@ -155,7 +163,7 @@ class Scene:
         total, count = 0.0, 0
         for start, stop in self.blocks(max(256, self.observation.lines_per_chunk)):
             distance_au = self.observation.read(start, stop, np.array([self.earth_sun_band]))[..., 0]
-            good = np.isfinite(distance_au) & (distance_au != self.observation.nodata)
+            good = ~self.observation.missing(distance_au)
             total += float(distance_au[good].sum(dtype=np.float64))
             count += int(good.sum())
         mean_au = total / count if count else float("nan")

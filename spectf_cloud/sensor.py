@@ -68,6 +68,11 @@ class Sensor:
             raise InputError(f"{self.name}: band centres must be positive numbers of nanometres")
         if not (np.isfinite(self.fwhm_nm).all() and (self.fwhm_nm > 0).all()):
             raise InputError(f"{self.name}: band widths (FWHM) must be positive numbers of nanometres")
+        if self.bands > 1 and self.fwhm_nm.max() > np.ptp(self.wavelength_nm):
+            raise InputError(
+                f"{self.name}: a band is {self.fwhm_nm.max():g} nm wide, more than the whole spectrum; "
+                "are centres and widths in the same units?"
+            )
 
     def __repr__(self) -> str:
         low, high = self.wavelength_nm.min(), self.wavelength_nm.max()
@@ -128,6 +133,8 @@ def parse_band_ranges(values: object, source: str) -> BandRanges:
         raise ConfigError(f"{source}: drop_band_ranges must be a list of [low, high] pairs in nm, not {values!r}")
     ranges = []
     for pair in values:
+        if isinstance(pair, str):
+            raise ConfigError(f"{source}: {pair!r} is not a pair [low, high] in nm")
         try:
             low, high = (float(bound) for bound in pair)
         except (TypeError, ValueError):

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from spectf_cloud.config import read_yaml
-from spectf_cloud.errors import WeightsError
+from spectf_cloud.errors import ModelError, WeightsError
 from spectf_cloud.resources import resource
 
 if TYPE_CHECKING:
@@ -89,10 +89,13 @@ def find_weights(spec: str | Path = BUILTIN) -> WeightsFile:
         path, irradiance = (fetch(file) for file in (release.weights, release.irradiance))
         return _of_release(release, path, irradiance)
     path = resource("weights.pt") if spec == BUILTIN else Path(spec)
-    if not path.is_file():
-        names = ", ".join((BUILTIN, *RELEASES))
-        raise WeightsError(f"{path}: no such weights file; give a path or one of {names}")
-    return _from_path(path)
+    try:
+        if not path.is_file():
+            names = ", ".join((BUILTIN, *RELEASES))
+            raise WeightsError(f"{path}: no such weights file; give a path or one of {names}")
+        return _from_path(path)
+    except OSError as error:
+        raise WeightsError(f"{path}: cannot be read: {error.strerror or error}") from error
 
 
 def fetch(file: RemoteFile) -> Path:
@@ -122,13 +125,18 @@ def fetch(file: RemoteFile) -> Path:
 
 
 def local_path(file: RemoteFile) -> Path:
-    """Where a published file is kept: in SPECTF_WEIGHTS_DIR, else in the user's cache."""
+    """Where a published file is kept."""
+    return weights_dir() / file.cached_as
+
+
+def weights_dir() -> Path:
+    """Folder of the published files: SPECTF_WEIGHTS_DIR, else the user's cache."""
     placed = os.environ.get("SPECTF_WEIGHTS_DIR")
     if placed:
-        return Path(placed) / file.cached_as
+        return Path(placed)
     import pooch
 
-    return Path(pooch.os_cache("spectf-cloud")) / file.cached_as
+    return Path(pooch.os_cache("spectf-cloud"))
 
 
 def sha256_of(path: Path) -> str:
@@ -152,13 +160,16 @@ def _from_path(path: Path) -> WeightsFile:
     if card.get("sha256", checksum) != checksum:
         raise WeightsError(f"{path} is not the file that {card_path} describes (sha256 differs)")
     threshold = card.get("threshold", PUBLISHED_THRESHOLD)
-    if not isinstance(threshold, (int, float)) or not 0 <= threshold <= 1:
+    if isinstance(threshold, bool) or not isinstance(threshold, (int, float)) or not 0 <= threshold <= 1:
         raise WeightsError(f"{card_path}: threshold must be a probability, not {threshold!r}")
     architecture = None
     if "architecture" in card:
         from spectf_cloud.model import ModelConfig
 
-        architecture = ModelConfig.from_mapping(card["architecture"])
+        try:
+            architecture = ModelConfig.from_mapping(card["architecture"])
+        except ModelError as error:
+            raise WeightsError(f"{card_path}: architecture: {error}") from error
     trained_with = card.get("irradiance")
     return WeightsFile(
         name=str(card.get("name", path.name)),

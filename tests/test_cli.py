@@ -13,7 +13,8 @@ import pytest
 import xarray
 from rio_cogeo.cogeo import cog_validate
 
-from spectf_cloud.cli.main import main
+from spectf_cloud.__main__ import main
+from spectf_cloud.resources import resource
 
 from files import Arrays, arrays, raster, write_emit, write_envi_scene
 
@@ -165,7 +166,7 @@ def test_outputs_that_cannot_be_written_cost_one_line(granule, tmp_path, capsys)
         (tmp_path, (), 1, "is a folder"),
         (rad, ("--overwrite",), 2, "holds radiance"),
         (obs, ("--overwrite",), 2, "holds observation"),
-        (tmp_path / "m.tif", ("--netcdf", rad, "--overwrite"), 1, "is an input"),
+        (tmp_path / "m.tif", ("--netcdf", rad, "--overwrite"), 2, "holds radiance"),
         (tmp_path / "m.tif", ("--quicklook", tmp_path / "m.tif"), 2, "same name"),
     ):
         assert run("deploy-pt", out, obs, rad, *options) == code
@@ -180,9 +181,71 @@ def test_the_header_of_an_envi_input_is_safe_too(tmp_path, capsys):
     radiance, _ = write_envi_scene(tmp_path, arrays())
     header = radiance.with_name(radiance.name + ".hdr")
     content = header.read_bytes()
-    assert run("deploy-pt", tmp_path / "m.tif", radiance, "--quicklook", header, "--overwrite") == 1
-    assert "is an input" in capsys.readouterr().err
+    assert run("deploy-pt", tmp_path / "m.tif", radiance, "--quicklook", header, "--overwrite") == 2
+    assert "holds radiance" in capsys.readouterr().err
     assert header.read_bytes() == content
+
+
+@pytest.mark.parametrize("option", ["--weights", "--irradiance", "--arch-spec", "--config"])
+def test_settings_are_never_written_over(granule, tmp_path, capsys, option):
+    source = {
+        "--weights": resource("weights.pt"),
+        "--irradiance": resource("irr.npy"),
+        "--arch-spec": resource("spectf_cloud_config.yml"),
+    }
+    setting = tmp_path / "setting"
+    setting.write_bytes(source[option].read_bytes() if option in source else b"proba: true\n")
+    content = setting.read_bytes()
+    assert run("deploy-pt", tmp_path / "m.tif", granule[0], option, setting, "--netcdf", setting, "--overwrite") == 1
+    assert "is an input" in capsys.readouterr().err
+    assert setting.read_bytes() == content
+
+
+def test_another_granule_is_not_written_over(granule, tmp_path):
+    (tmp_path / "other").mkdir()
+    other, _ = write_emit(tmp_path / "other", arrays(seed=1))
+    content = other.read_bytes()
+    assert run("deploy-pt", tmp_path / "m.tif", granule[0], "--netcdf", other, "--overwrite") == 2
+    assert other.read_bytes() == content
+
+
+def test_geometry_that_no_product_can_use_is_found_before_inference(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("spectf_cloud.deploy.mask_scene", lambda *arguments, **options: pytest.fail("masked"))
+    rad, _ = write_emit(tmp_path, arrays(), glt=tuple(np.meshgrid(np.arange(1, 6), np.arange(1, 8))))
+    with h5py.File(rad, "r+") as file:
+        file.attrs["spatial_ref"] = "nonsense"
+    assert run("deploy-pt", tmp_path / "m.tif", rad, "--ortho", tmp_path / "o.tif") == 3
+    assert "coordinate reference system" in capsys.readouterr().err
+
+
+def test_what_is_typed_beats_the_file_for_paths_too(granule, tmp_path, monkeypatch):
+    precious = tmp_path / "precious.tif"
+    precious.write_text("precious")
+    (tmp_path / "c.yml").write_text(f"out: {precious}\noverwrite: true\n")
+    assert run("deploy-pt", tmp_path / "mine.tif", granule[0], "--config", tmp_path / "c.yml") == 0
+    monkeypatch.setenv("SPECTF_DEPLOY_OUTFP", str(tmp_path / "env.tif"))
+    assert run("deploy-pt", "--rdn", granule[0], "--config", tmp_path / "c.yml") == 0
+    assert precious.read_text() == "precious"
+    assert {"mine.tif", "env.tif"} <= set(files(tmp_path))
+
+
+def test_usage_errors_are_events_too(capsys):
+    assert run("deploy-pt", "--threshold", "7", "--json") == 2
+    captured = capsys.readouterr()
+    assert json.loads(captured.out)["exit_code"] == 2
+    assert captured.err.count("\n") == 1
+
+
+def test_verbose_says_what_is_used(granule, tmp_path, capsys):
+    assert run("deploy-pt", tmp_path / "m.tif", granule[0], "-v") == 0
+    assert "torch-float32" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("closing", [">&-", "2>&-"])
+def test_closed_streams_do_no_harm(granule, tmp_path, closing):
+    command = f"{sys.executable} -m spectf_cloud deploy-pt {tmp_path}/m.tif {granule[0]} {closing}"
+    assert subprocess.run(["bash", "-c", command], check=False).returncode == 0
+    assert (tmp_path / "m.tif").exists()
 
 
 def test_swapped_inputs_are_named_and_untouched(granule, tmp_path, capsys):

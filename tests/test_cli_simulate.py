@@ -6,8 +6,8 @@ import h5py
 import pytest
 from typer.testing import CliRunner
 
+from spectf_cloud.__main__ import main
 from spectf_cloud.cli import dataset
-from spectf_cloud.cli.main import main
 from spectf_cloud.dataset import open_scene
 from spectf_cloud.errors import OutputError
 from spectf_cloud.simulation.presets import PRESETS

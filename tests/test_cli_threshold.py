@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import json
 
-from spectf_cloud.cli.main import main
+from spectf_cloud.__main__ import main
 
 from small_scenes import make_mask, make_scene
 

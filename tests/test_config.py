@@ -30,6 +30,8 @@ def test_what_a_file_leaves_out_is_left_open(tmp_path):
         "architecture: 7",
         "architecture: {num_heads: 5}",
         "spectra: [1]",
+        "spectra: {drop_bands: [[0, 400]]}",
+        "architectur: {num_heads: 4}",
         "spectra: {drop_band_ranges: 400-500}",
         "a: [1",
         "- 1",

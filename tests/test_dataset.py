@@ -6,7 +6,16 @@ import pytest
 from spectf_cloud.dataset import find_observation, open_scene
 from spectf_cloud.errors import InputError
 
-from files import OBS_NAMES, WAVELENGTH_NM, arrays, obs_fields, write_emit, write_envi, write_envi_scene
+from files import (
+    OBS_NAMES,
+    WAVELENGTH_NM,
+    arrays,
+    obs_fields,
+    wavelength_fields,
+    write_emit,
+    write_envi,
+    write_envi_scene,
+)
 
 
 def test_all_four_pairings_give_the_same_scene(tmp_path):
@@ -65,6 +74,32 @@ def test_unusable_geometry_becomes_nan_and_stays_out_of_the_distance(tmp_path):
     assert np.isnan(zenith[1]).tolist() == [True, True, True, True, False]
     assert np.isfinite(zenith[2:]).all()
     assert scene.earth_sun_au == pytest.approx(1.01, rel=1e-6)
+
+
+def test_minus_9999_is_no_geometry_whatever_is_declared(tmp_path):
+    data = arrays()
+    data.obs[0, :, 10] = -9999
+    rad, _ = write_emit(tmp_path, data)
+    write_envi(tmp_path / "obs", data.obs, fields=obs_fields() | {"data ignore value": "0"})
+    scene = open_scene(rad, tmp_path / "obs")
+    assert scene.earth_sun_au == pytest.approx(1.01, rel=1e-6)
+    assert np.isnan(scene.read_sun_zenith_deg(0, 1)).all()
+
+
+def test_more_names_than_bands_are_no_band(tmp_path):
+    data = arrays()
+    rad, _ = write_emit(tmp_path, data)
+    write_envi(tmp_path / "obs", data.obs[..., :3], fields=obs_fields())
+    with pytest.raises(InputError, match="to-sun zenith"):
+        open_scene(rad, tmp_path / "obs")
+
+
+def test_the_observation_of_a_header_is_found_by_its_data_file(tmp_path):
+    data = arrays()
+    write_envi(tmp_path / "a_rdn.img", data.radiance, header="{}.hdr", fields=wavelength_fields())
+    (tmp_path / "a_rdn.img.hdr").rename(tmp_path / "a_rdn.hdr")
+    write_envi(tmp_path / "a_obs.img", data.obs, fields=obs_fields())
+    assert open_scene(tmp_path / "a_rdn.hdr").observation.path == tmp_path / "a_obs.img"
 
 
 def test_a_distance_that_is_none_is_refused(tmp_path):

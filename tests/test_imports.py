@@ -50,7 +50,7 @@ COMMANDS = [
 @pytest.mark.parametrize("command", COMMANDS)
 def test_help_needs_no_torch(command):
     code = f"""
-from spectf_cloud.cli.main import main
+from spectf_cloud.__main__ import main
 assert main({[*command.split(), "--help"]!r}) == 0
 """
     assert not {"torch", "numpy", "h5py", "rasterio"} & modules_after(code)

@@ -55,6 +55,12 @@ def test_the_callers_thread_setting_comes_back(model):
     assert torch.get_num_threads() == before
 
 
+def test_the_callers_network_stays_as_it_is(wavelength_nm):
+    model = ModelConfig().build(wavelength_nm).train()
+    sc.predict(np.zeros((1, 21), np.float32), wavelength_nm, weights=model)
+    assert model.training
+
+
 def test_rows_that_are_not_finite_give_nan(model, wavelength_nm):
     toa = np.random.default_rng(0).random((4, 21), np.float32)
     toa[1, 3], toa[2, 0] = np.nan, np.inf
@@ -69,6 +75,10 @@ def test_arguments_that_do_not_fit_are_refused(model, wavelength_nm):
         sc.predict(toa, wavelength_nm[1:], weights=model)
     with pytest.raises(UsageError, match="other wavelengths"):
         sc.predict(toa, wavelength_nm + 1, weights=model)
+    with pytest.raises(UsageError, match="arrays of numbers"):
+        sc.predict([["a"]], [500.0], weights=model)
+    with pytest.raises(UsageError, match="at least one"):
+        sc.predict(np.zeros((2, 0)), [], weights=model)
     with pytest.raises(UsageError, match="fidelity"):
         sc.predict(toa, wavelength_nm, weights=model, fidelity="roughly")
     with pytest.raises(UsageError, match="two outputs"):
@@ -98,6 +108,11 @@ def test_weights_that_cannot_be_used_are_named(tmp_path, model, wavelength_nm):
     for content, message in (
         ({"a": Bomb()}, "not a plain PyTorch state dict"),
         ([1, 2], "not a state dict"),
+        ({1: torch.zeros(2)}, "not a state dict"),
+        (state | {"head.bias": torch.zeros(2, dtype=torch.bool)}, "not a state dict"),
+        (state | {"head.bias": torch.zeros(2).to_sparse()}, "not a state dict"),
+        (state | {"head.bias": torch.zeros(2, device="meta")}, "not a"),
+        (state | {"head.bias": torch.zeros(1).expand(10**9)}, "does not fit"),
         (state | {"head.bias": torch.tensor([np.nan, 0])}, "NaN or infinite"),
         ({name: value for name, value in state.items() if name != "head.bias"}, "does not fit"),
         (state | {"head.weight": torch.zeros(2, 32)}, "does not fit"),

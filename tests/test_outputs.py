@@ -1,3 +1,5 @@
+import os
+
 import pytest
 
 from spectf_cloud.errors import OutputError
@@ -31,6 +33,24 @@ def test_a_failure_leaves_what_was_there(tmp_path, error):
 def test_a_full_disk_is_an_output_error(tmp_path):
     with pytest.raises(OutputError, match="No space left"), atomic_output(tmp_path / "a.tif"):
         raise OSError(28, "No space left on device")
+
+
+def test_through_a_link_the_file_it_points_to_is_replaced(tmp_path):
+    target, link = tmp_path / "a.tif", tmp_path / "link.tif"
+    target.write_text("old")
+    link.symlink_to(target)
+    with atomic_output(link, overwrite=True) as temporary:
+        temporary.write_text("new")
+    assert link.is_symlink()
+    assert target.read_text() == "new"
+
+
+def test_what_is_no_plain_file_is_refused(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    for name in ("pipe", "loop", "x" * 300, "nul\0"):
+        with pytest.raises(OutputError):
+            check_output(tmp_path / name, overwrite=True)
 
 
 def test_refusals(tmp_path):

@@ -61,3 +61,11 @@ def test_dilating_never_changes_its_argument():
 def test_a_negative_buffer_is_refused():
     with pytest.raises(UsageError, match="0 or more"):
         dilate(np.zeros((2, 2), np.uint8), -1)
+
+
+@pytest.mark.parametrize("pixels", [46_340, 100_000_000, 10**20])
+def test_a_buffer_beyond_the_scene_covers_it_and_invents_no_cloud(pixels):
+    mask = np.zeros((5, 5), np.uint8)
+    np.testing.assert_array_equal(dilate(mask, pixels), mask)
+    mask[0, 0], mask[4, 4] = 1, 255
+    assert (dilate(mask, pixels) == 1).sum() == 24

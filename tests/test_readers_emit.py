@@ -57,7 +57,7 @@ def test_glt_resolves_fill_zero_and_interpolated_pixels(tmp_path, fill):
 
 def test_glt_pointing_outside_the_granule_is_refused(tmp_path):
     rad, _ = write_emit(tmp_path, arrays(), glt=(np.array([[6]]), np.array([[1]])))
-    with pytest.raises(InputError, match="GLT"):
+    with pytest.raises(InputError, match="points outside"):
         emit.open_cube(rad).glt()
 
 
@@ -88,6 +88,23 @@ def external(file):
     file.create_dataset("radiance", (7, 5, 12), "f4", external=[("/etc/hostname", 0, 7 * 5 * 12 * 4)])
 
 
+def linked(file):
+    del file["radiance"]
+    file["radiance"] = h5py.ExternalLink(file.filename.replace("RAD", "OBS"), "/obs")
+
+
+def virtual(file):
+    del file["radiance"]
+    layout = h5py.VirtualLayout((7, 5, 12), "f4")
+    layout[..., :11] = h5py.VirtualSource(file.filename.replace("RAD", "OBS"), "obs", (7, 5, 11))
+    file.create_virtual_dataset("radiance", layout)
+
+
+def put(file, key, values):
+    del file[key]
+    file[key] = values
+
+
 def replace(file, values):
     del file["radiance"]
     file["radiance"] = values
@@ -97,13 +114,19 @@ def replace(file, values):
     ("edit", "message"),
     [
         (lambda f: f.__delitem__("radiance"), "neither /radiance nor /obs"),
-        (lambda f: replace(f, np.zeros((7, 5), "f4")), "must be"),
-        (lambda f: replace(f, np.zeros((7, 5, 12), "i4")), "must be"),
-        (lambda f: replace(f, np.zeros((7, 0, 12), "f4")), "must be"),
+        (lambda f: replace(f, np.zeros((7, 5), "f4")), "not what EMIT files hold"),
+        (lambda f: replace(f, np.zeros((7, 5, 12), "i4")), "not what EMIT files hold"),
+        (lambda f: replace(f, np.zeros((7, 0, 12), "f4")), "is empty"),
         (lambda f: replace(f, np.zeros((7, 5, 9), "f4")), "12 wavelengths for 9 bands"),
         (lambda f: f.__delitem__("sensor_band_parameters"), "wavelengths"),
         (lambda f: f["sensor_band_parameters/wavelengths"].attrs.__setitem__("units", "cubits"), "units 'cubits'"),
         (external, "never followed"),
+        (linked, "never followed"),
+        (virtual, "never followed"),
+        (lambda f: put(f, "sensor_band_parameters/wavelengths", ["a"] * 12), "not what EMIT files hold"),
+        (lambda f: put(f, "sensor_band_parameters/fwhm", np.float32(3)), "not what EMIT files hold"),
+        (lambda f: (f.pop("sensor_band_parameters/fwhm"), f.create_group("sensor_band_parameters/fwhm")), "not what"),
+        (lambda f: put(f, "sensor_band_parameters/fwhm", np.full(12, 9000.0)), "same units"),
     ],
 )
 def test_other_contents_are_named(tmp_path, edit, message):
@@ -119,3 +142,55 @@ def test_truncated_file(tmp_path):
     rad.write_bytes(whole[: len(whole) // 2])
     with pytest.raises(InputError, match="download it again"):
         emit.open_cube(rad)
+
+
+@pytest.mark.parametrize("fill", ["none", b"x", [], [1, 2], h5py.Empty("f4")])
+def test_a_fill_value_that_is_no_number_means_minus_9999(tmp_path, fill):
+    path = edited(tmp_path, lambda f: f["radiance"].attrs.__setitem__("_FillValue", fill))
+    assert emit.open_cube(path).nodata == -9999
+
+
+TABLES = {
+    "shapes differ": ((2, 3), (3, 2), "i4", "no look-up table"),
+    "no lines": ((0, 3), (0, 3), "i4", "no look-up table"),
+    "one dimension": ((3,), (3,), "i4", "not what EMIT files hold"),
+    "numbers with fractions": ((2, 3), (2, 3), "f4", "not what EMIT files hold"),
+}
+
+
+@pytest.mark.parametrize("case", TABLES)
+def test_a_table_that_is_none_is_named(tmp_path, case):
+    x_shape, y_shape, dtype, message = TABLES[case]
+    rad, _ = write_emit(tmp_path, arrays(), glt=(np.ones((2, 3)), np.ones((2, 3))))
+    with h5py.File(rad, "r+") as file:
+        put(file, "location/glt_x", np.ones(x_shape, dtype))
+        put(file, "location/glt_y", np.ones(y_shape, dtype))
+    with pytest.raises(InputError, match=message):
+        emit.open_cube(rad).glt()
+
+
+@pytest.mark.parametrize("value", [2**33, -(2**63)])
+def test_a_table_of_huge_numbers_points_outside(tmp_path, value):
+    rad, _ = write_emit(tmp_path, arrays(), glt=(np.ones((2, 3)), np.ones((2, 3))))
+    with h5py.File(rad, "r+") as file:
+        put(file, "location/glt_x", np.full((2, 3), value, np.int64))
+    with pytest.raises(InputError, match="points outside"):
+        emit.open_cube(rad).glt()
+
+
+@pytest.mark.parametrize("transform", [3.0, "text", [1.0, 2.0], [np.nan] * 6, [0.0] * 6])
+def test_a_geotransform_that_is_none_is_named(tmp_path, transform):
+    rad, _ = write_emit(tmp_path, arrays(), glt=(np.ones((2, 3)), np.ones((2, 3))))
+    with h5py.File(rad, "r+") as file:
+        file.attrs["geotransform"] = transform
+    with pytest.raises(InputError, match="geotransform"):
+        emit.open_cube(rad).glt()
+
+
+def test_a_location_of_another_shape_is_named(tmp_path):
+    def misplace(file):
+        for key in ("lon", "lat", "elev"):
+            file[f"location/{key}"] = np.zeros((3, 2))
+
+    with pytest.raises(InputError, match="another shape"):
+        emit.open_cube(edited(tmp_path, misplace)).location()

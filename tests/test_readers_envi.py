@@ -62,6 +62,22 @@ def test_integers_with_gains_become_radiance_and_no_data_becomes_nan(tmp_path):
     assert read[0, 0, 0] == pytest.approx(5)
 
 
+@pytest.mark.parametrize("declared", [{}, {"data ignore value": "0"}])
+def test_minus_9999_is_no_data_before_scaling_whatever_is_declared(tmp_path, declared):
+    values = np.full((2, 3, 2), 50)
+    values[0, 0] = -9999
+    write_envi(tmp_path / "x.img", values, dtype="<i2", fields=declared | {"data gain values": "{0.01, 0.01}"})
+    read = envi.open_cube(tmp_path / "x.img").read(0, 2)
+    assert np.isnan(read[0, 0]).all()
+    assert np.isfinite(read[1]).all()
+
+
+@pytest.mark.parametrize("info", ["{}", "{UTM, 1, 1}"])
+def test_map_info_that_says_nothing_gives_no_grid(tmp_path, info):
+    write_envi(tmp_path / "x.img", arrays().radiance, fields={"map info": info})
+    assert envi.open_cube(tmp_path / "x.img").grid() is None
+
+
 def test_map_info_gives_the_grid(tmp_path):
     fields = {"map info": "{UTM, 1, 1, 500000, 4000000, 30, 30, 11, North, WGS-84, units=Meters}"}
     write_envi(tmp_path / "x.img", arrays().radiance, fields=fields)

@@ -5,7 +5,7 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 import spectf_cloud.weights as weights
-from spectf_cloud.errors import ModelError, WeightsError
+from spectf_cloud.errors import WeightsError
 from spectf_cloud.weights import RELEASES, find_weights, sha256_of
 
 
@@ -92,10 +92,14 @@ def test_a_card_beside_the_file_describes_it(tmp_path):
     for text, error in (
         ("threshold: 7", WeightsError),
         (f"sha256: {'0' * 64}", WeightsError),
-        ("architecture: {depth: 2}", ModelError),
+        ("architecture: {depth: 2}", WeightsError),
+        ("architecture: [1]", WeightsError),
+        ("architecture: {num_heads: true}", WeightsError),
+        ("architecture: {agg: [max]}", WeightsError),
+        ("threshold: yes", WeightsError),
     ):
         card.write_text(text)
-        with pytest.raises(error):
+        with pytest.raises(error, match=r"mine\."):
             find_weights(path)
 
 

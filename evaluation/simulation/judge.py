@@ -137,10 +137,13 @@ def _full_size() -> Row:
     """Time and peak memory of a full granule in a process of its own, one worker."""
     with tempfile.TemporaryDirectory() as folder:
         code = (
-            "import sys, time, resource; from spectf_cloud.cli.main import main; start = time.perf_counter();"
-            f"status = main(['simulate', {folder!r}, '--quiet', '--workers', '1']);"
-            "wall = time.perf_counter() - start; memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024;"
-            "print(wall, time.process_time(), memory); sys.exit(status)"
+            "import re, time; from pathlib import Path;"
+            "from spectf_cloud.simulation.config import SimulationConfig;"
+            "from spectf_cloud.simulation.granule import simulate_granule; start = time.perf_counter();"
+            f"simulate_granule(Path({folder!r}), SimulationConfig());"
+            # Not ru_maxrss: a child's begins at what its parent held.
+            r"held = re.search(r'VmHWM:\s+(\d+)', open('/proc/self/status').read())[1];"
+            "print(time.perf_counter() - start, time.process_time(), int(held) / 1024)"
         )
         result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     wall, processor, megabytes = (float(value) for value in result.stdout.split())

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+_SOURCES = ("COMMANDLINE", "PROMPT", "ENVIRONMENT", "DEFAULT_MAP", "DEFAULT")
+
 
 def _use_as_defaults(context: typer.Context, path: Path | None) -> Path | None:
     """Make the file's values the command's defaults; ``deploy-pt: {proba: true}`` or plain ``proba: true``."""
@@ -28,11 +30,23 @@ def _use_as_defaults(context: typer.Context, path: Path | None) -> Path | None:
     return path
 
 
+def stronger(context: typer.Context, *names: str) -> Path | None:
+    """Of parameters that mean the same, the value typed, else from the environment, else from the file."""
+
+    def rank(name: str) -> int:
+        source = context.get_parameter_source(name)
+        return _SOURCES.index(source.name) if source else len(_SOURCES)
+
+    strongest: Path | None = context.params[min(names, key=rank)]
+    return strongest
+
+
 ConfigFile = Annotated[
     Path | None,
     typer.Option(
         "--config",
         help="YAML of option values; typed and environment values win.",
+        readable=False,
         is_eager=True,
         callback=_use_as_defaults,
     ),

@@ -11,7 +11,7 @@ import typer
 from spectf_cloud.cli.reporting import Json, Overwrite, Quiet, Reporter, Verbose
 from spectf_cloud.cli.simulate import PresetChoice
 
-app = typer.Typer(help="Files of labelled spectra.", no_args_is_help=True)
+app = typer.Typer(help="Files of labelled spectra.")
 
 
 @app.callback()
@@ -21,7 +21,7 @@ def _group() -> None:
 
 @app.command("simulate")
 def simulate(
-    out: Annotated[Path, typer.Argument(help="HDF5 file to write.")],
+    out: Annotated[Path, typer.Argument(readable=False, help="HDF5 file to write.")],
     scenes: Annotated[int, typer.Option(min=1, help="Scenes to simulate.")] = 20,
     spectra_per_scene: Annotated[int, typer.Option(min=1, help="Spectra to draw from each scene.")] = 1000,
     preset: Annotated[
@@ -31,9 +31,11 @@ def simulate(
     lines: Annotated[int, typer.Option(min=8, help="Lines of a scene.")] = 160,
     samples: Annotated[int, typer.Option(min=8, help="Samples of a scene.")] = 160,
     surfaces: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Library of surface reflectance: ENVI or CSV.")
+        Path | None, typer.Option(readable=False, metavar="FILE", help="Library of surface reflectance: ENVI or CSV.")
     ] = None,
-    irradiance: Annotated[Path | None, typer.Option(help="Solar irradiance .npy; default: the built-in one.")] = None,
+    irradiance: Annotated[
+        Path | None, typer.Option(readable=False, help="Solar irradiance .npy; default: the built-in one.")
+    ] = None,
     overwrite: Overwrite = False,
     json: Json = False,
     verbose: Verbose = 0,

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from spectf_cloud.cli.config_file import ConfigFile
+from spectf_cloud.cli.config_file import ConfigFile, stronger
 from spectf_cloud.cli.reporting import Json, Overwrite, Quiet, Reporter, Verbose
 from spectf_cloud.errors import UsageError
 
@@ -26,25 +26,40 @@ class FidelityChoice(StrEnum):
 
 
 def deploy_pt(
-    outfp: Annotated[Path | None, typer.Argument(help="Mask GeoTIFF to write.", envvar=f"{_ENV}OUTFP")] = None,
-    obsfp: Annotated[Path | None, typer.Argument(help="Observation geometry (OBS).", envvar=f"{_ENV}OBSFP")] = None,
-    rdnfp: Annotated[Path | None, typer.Argument(help="Radiance (RDN or RAD).", envvar=f"{_ENV}RDNFP")] = None,
-    out: Annotated[Path | None, typer.Option(help="OUTFP by name.", rich_help_panel=_INPUTS)] = None,
-    obs: Annotated[
-        Path | None, typer.Option(help="OBSFP by name; else found beside the radiance.", rich_help_panel=_INPUTS)
+    context: typer.Context,
+    outfp: Annotated[
+        Path | None, typer.Argument(readable=False, help="Mask GeoTIFF to write.", envvar=f"{_ENV}OUTFP")
     ] = None,
-    rdn: Annotated[Path | None, typer.Option(help="RDNFP by name.", rich_help_panel=_INPUTS)] = None,
+    obsfp: Annotated[
+        Path | None, typer.Argument(readable=False, help="Observation geometry (OBS).", envvar=f"{_ENV}OBSFP")
+    ] = None,
+    rdnfp: Annotated[
+        Path | None, typer.Argument(readable=False, help="Radiance (RDN or RAD).", envvar=f"{_ENV}RDNFP")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(readable=False, help="OUTFP by name.", rich_help_panel=_INPUTS)] = None,
+    obs: Annotated[
+        Path | None,
+        typer.Option(readable=False, help="OBSFP by name; else found beside the radiance.", rich_help_panel=_INPUTS),
+    ] = None,
+    rdn: Annotated[Path | None, typer.Option(readable=False, help="RDNFP by name.", rich_help_panel=_INPUTS)] = None,
     proba: Annotated[
         bool, typer.Option("--proba", help="Also write OUT_prob.tif.", envvar=f"{_ENV}PROBA", rich_help_panel=_PRODUCTS)
     ] = False,
     ortho: Annotated[
-        Path | None, typer.Option(help="Orthorectified mask, a COG.", envvar=f"{_ENV}ORTHO", rich_help_panel=_PRODUCTS)
+        Path | None,
+        typer.Option(
+            readable=False, help="Orthorectified mask, a COG.", envvar=f"{_ENV}ORTHO", rich_help_panel=_PRODUCTS
+        ),
     ] = None,
     netcdf: Annotated[
-        Path | None, typer.Option(help="EMIT L2A-mask-style file.", envvar=f"{_ENV}NETCDF", rich_help_panel=_PRODUCTS)
+        Path | None,
+        typer.Option(
+            readable=False, help="EMIT L2A-mask-style file.", envvar=f"{_ENV}NETCDF", rich_help_panel=_PRODUCTS
+        ),
     ] = None,
     quicklook: Annotated[
-        Path | None, typer.Option(help="PNG to look at.", envvar=f"{_ENV}QUICKLOOK", rich_help_panel=_PRODUCTS)
+        Path | None,
+        typer.Option(readable=False, help="PNG to look at.", envvar=f"{_ENV}QUICKLOOK", rich_help_panel=_PRODUCTS),
     ] = None,
     overwrite: Overwrite = False,
     threshold: Annotated[
@@ -68,6 +83,7 @@ def deploy_pt(
     irradiance: Annotated[
         Path | None,
         typer.Option(
+            readable=False,
             help="Solar irradiance .npy; default: the weights' own.",
             envvar=f"{_ENV}IRRADIANCE",
             rich_help_panel=_MODEL,
@@ -75,7 +91,12 @@ def deploy_pt(
     ] = None,
     arch_spec: Annotated[
         Path | None,
-        typer.Option(help="YAML of architecture and dropped bands.", envvar=f"{_ENV}ARCH_SPEC", rich_help_panel=_MODEL),
+        typer.Option(
+            readable=False,
+            help="YAML of architecture and dropped bands.",
+            envvar=f"{_ENV}ARCH_SPEC",
+            rich_help_panel=_MODEL,
+        ),
     ] = None,
     keep_bands: Annotated[
         bool, typer.Option("--keep-bands", help="Drop no bands.", envvar=f"{_ENV}KEEP_BANDS", rich_help_panel=_MODEL)
@@ -102,19 +123,21 @@ def deploy_pt(
     spectf-cloud deploy-pt OUT.tif OBS.hdr RDN.hdr --proba is the published call.
     """
     reporter = Reporter(json, quiet, verbose)
+    mask_to = stronger(context, "outfp", "out")
+    observation = stronger(context, "obsfp", "obs")
+    radiance = stronger(context, "rdnfp", "rdn")
     # Two files given in order are OUT and the radiance; its OBS is found by name.
-    if rdnfp is None and rdn is None:
-        obsfp, rdnfp = None, obsfp
-    outputs_to, radiance = out or outfp, rdn or rdnfp
-    if outputs_to is None or radiance is None:
+    if radiance is None:
+        observation, radiance = (None, obsfp) if obs is None else (obs, obsfp)
+    if mask_to is None or radiance is None:
         raise UsageError("name the mask to write and the radiance: spectf-cloud deploy-pt OUTFP [OBSFP] RDNFP")
 
     from spectf_cloud.deploy import DeployJob, deploy
 
     job = DeployJob(
-        out=outputs_to,
+        out=mask_to,
         radiance=radiance,
-        observation=obs or obsfp,
+        observation=observation,
         weights=weights,
         irradiance=irradiance,
         arch_spec=arch_spec,
@@ -126,6 +149,7 @@ def deploy_pt(
         ortho=ortho,
         netcdf=netcdf,
         quicklook=quicklook,
+        config=config,
         overwrite=overwrite,
         memory_limit=memory_limit,
     )

@@ -2,28 +2,24 @@
 
 from __future__ import annotations
 
-import json
-import signal
-import sys
 from collections.abc import Sequence
-from types import FrameType
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from spectf_cloud.cli import weights
+from spectf_cloud.cli import dataset, reporting, weights
 from spectf_cloud.cli.deploy_pt import deploy_pt
 from spectf_cloud.cli.info import info
 from spectf_cloud.cli.simulate import simulate
 from spectf_cloud.cli.threshold import threshold
 from spectf_cloud.errors import SpectfError
 
-EXIT_INTERRUPTED = 130
+# Typer's base of all usage errors: its own class in new versions, click's in old ones.
+_TyperError: Any = next(base for base in typer.BadParameter.__mro__ if base.__name__ == "ClickException")
 
 app = typer.Typer(
     name="spectf-cloud",
     help="Cloud masks for imaging spectroscopy.",
-    no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
@@ -32,6 +28,7 @@ app.command("threshold")(threshold)
 app.command("info")(info)
 app.command("simulate")(simulate)
 app.add_typer(weights.app, name="weights")
+app.add_typer(dataset.app, name="dataset")
 
 
 def _show_version(wanted: bool) -> None:
@@ -51,30 +48,19 @@ def _root(
     """Cloud masks for imaging spectroscopy."""
 
 
-def main(argv: Sequence[str] | None = None) -> int:
+def run(arguments: Sequence[str]) -> int:
     """Run a command; returns its exit code. An error is one line, never a traceback unless debugging."""
-    arguments = list(sys.argv[1:] if argv is None else argv)
-    signal.signal(signal.SIGTERM, _interrupt)
+    reporting.active = None
     try:
-        app(arguments, prog_name="spectf-cloud")
-    except SystemExit as stop:
-        return stop.code if isinstance(stop.code, int) else 0
+        code = app(list(arguments) or ["--help"], prog_name="spectf-cloud", standalone_mode=False)
     except SpectfError as error:
-        return _failed(str(error), error.exit_code, arguments)
+        return reporting.failed(str(error), error.exit_code, arguments)
+    except _TyperError as error:
+        hint = f" (see spectf-cloud {arguments[0]} --help)" if arguments else ""
+        return reporting.failed(" ".join(error.format_message().split()) + hint, error.exit_code, arguments)
     except Exception as error:
-        if "-vv" in arguments:
+        if reporting.active and reporting.active.verbose >= 2:
             raise
         text = f"{type(error).__name__}: {error} (not foreseen; run again with -vv and report what it shows)"
-        return _failed(" ".join(text.split()), SpectfError.exit_code, arguments)
-    return 0
-
-
-def _failed(message: str, exit_code: int, arguments: Sequence[str]) -> int:
-    print(f"error: {message}", file=sys.stderr)
-    if "--json" in arguments:
-        print(json.dumps({"event": "error", "message": message, "exit_code": exit_code}), flush=True)
-    return exit_code
-
-
-def _interrupt(signal_number: int, frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
+        return reporting.failed(" ".join(text.split()), SpectfError.exit_code, arguments)
+    return code if isinstance(code, int) else 0

@@ -6,8 +6,8 @@ import json
 import logging
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -33,6 +33,8 @@ class Reporter:
     verbose: int = 0
 
     def __post_init__(self) -> None:
+        global active
+        active = self
         level = logging.ERROR if self.quiet else (logging.WARNING, logging.INFO, logging.DEBUG)[min(self.verbose, 2)]
         handler = logging.StreamHandler(sys.stderr)
         handler.setFormatter(_LowerCaseLevel("%(levelname)s: %(message)s"))
@@ -69,6 +71,20 @@ class Reporter:
         elif not self.quiet:
             for line in lines:
                 print(line)
+
+
+#: The reporter of the command that runs, for errors that end it; None until its options are parsed.
+active: Reporter | None = None
+
+
+def failed(message: str, exit_code: int, arguments: Sequence[str]) -> int:
+    """Say why a command failed, on standard error and as an event; returns the exit code."""
+    with suppress(OSError, ValueError):  # nobody listens any more
+        print(f"error: {message}", file=sys.stderr, flush=True)
+    if active.json if active else "--json" in arguments:
+        with suppress(OSError, ValueError):
+            print(json.dumps({"event": "error", "message": message, "exit_code": exit_code}), flush=True)
+    return exit_code
 
 
 class _LowerCaseLevel(logging.Formatter):

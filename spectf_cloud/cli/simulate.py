@@ -36,7 +36,7 @@ class FormatChoice(StrEnum):
 
 
 def simulate(
-    outdir: Annotated[Path, typer.Argument(help="Folder to write the granule and its truth to.")],
+    outdir: Annotated[Path, typer.Argument(readable=False, help="Folder to write the granule and its truth to.")],
     lines: Annotated[int, typer.Option(min=8, help="Lines (down-track).")] = 1280,
     samples: Annotated[int, typer.Option(min=8, help="Samples (cross-track).")] = 1242,
     preset: Annotated[PresetChoice, typer.Option(help="Kind of scene.")] = PresetChoice.mixed,
@@ -50,12 +50,15 @@ def simulate(
         int | None, typer.Option(min=1, max=23, help="Round radiance to so many bits: smaller with --compressed.")
     ] = None,
     like: Annotated[
-        Path | None, typer.Option(metavar="OBS", help="Take geometry, location and GLT from this EMIT OBS netCDF.")
+        Path | None,
+        typer.Option(readable=False, metavar="OBS", help="Take geometry, location and GLT from this EMIT OBS netCDF."),
     ] = None,
     surfaces: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Library of surface reflectance: ENVI or CSV.")
+        Path | None, typer.Option(readable=False, metavar="FILE", help="Library of surface reflectance: ENVI or CSV.")
     ] = None,
-    irradiance: Annotated[Path | None, typer.Option(help="Solar irradiance .npy; default: the built-in one.")] = None,
+    irradiance: Annotated[
+        Path | None, typer.Option(readable=False, help="Solar irradiance .npy; default: the built-in one.")
+    ] = None,
     workers: Annotated[int, typer.Option(min=1, help="Threads; they change no byte of the output.")] = 1,
     overwrite: Overwrite = False,
     json: Json = False,

@@ -12,8 +12,10 @@ from spectf_cloud.cli.reporting import Json, Overwrite, Quiet, Reporter, Verbose
 
 
 def threshold(
-    probability: Annotated[Path, typer.Argument(metavar="PROB", help="Probability GeoTIFF of deploy-pt --proba.")],
-    out: Annotated[Path, typer.Argument(help="Mask GeoTIFF to write.")],
+    probability: Annotated[
+        Path, typer.Argument(readable=False, metavar="PROB", help="Probability GeoTIFF of deploy-pt --proba.")
+    ],
+    out: Annotated[Path, typer.Argument(readable=False, help="Mask GeoTIFF to write.")],
     threshold: Annotated[
         float | None,
         typer.Option(min=0.0, max=1.0, help="Cloud above this probability; default: the one noted in PROB."),

@@ -9,7 +9,7 @@ import typer
 
 from spectf_cloud.cli.reporting import Json, Quiet, Reporter, Verbose
 
-app = typer.Typer(no_args_is_help=True, help="List, fetch, verify and describe weights.")
+app = typer.Typer(help="List, fetch, verify and describe weights.")
 
 Name = Annotated[str, typer.Argument(help="Path, 'builtin', 'official:v0.1.0' or 'official:v0.0.1'.")]
 

@@ -29,11 +29,19 @@ def load_model(
     state = read_state_dict(weights)
     config = architecture or weights.architecture or ModelConfig()
     model = config.build(wavelength_nm)
-    try:
-        model.load_state_dict(state, strict=True)
-    except RuntimeError as error:
-        first = str(error).splitlines()[1].strip() if "\n" in str(error) else str(error)
-        raise WeightsError(f"{weights.path} does not fit the architecture ({first}); give its --arch-spec") from error
+    wanted = {name: tuple(value.shape) for name, value in model.state_dict().items()}
+    found = {name: tuple(value.shape) for name, value in state.items()}
+    wrong = sorted(name for name in wanted.keys() | found.keys() if wanted.get(name) != found.get(name))
+    if wrong:
+        name = wrong[0]
+        raise WeightsError(
+            f"{weights.path} does not fit the architecture ({name} is {found.get(name, 'absent')}, "
+            f"not {wanted.get(name, 'there')}); give its --arch-spec"
+        )
+    broken = [name for name, value in state.items() if not torch.isfinite(value).all()]
+    if broken:
+        raise WeightsError(f"{weights.path}: {broken[0]} holds NaN or infinite values; the weights are damaged")
+    model.load_state_dict(state, strict=True)
     return model.eval().requires_grad_(False)
 
 
@@ -46,9 +54,16 @@ def read_state_dict(weights: WeightsFile) -> dict[str, Tensor]:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch.load raises whatever its unpickler meets in a foreign file
         raise WeightsError(f"{path} is not a plain PyTorch state dict ({type(error).__name__})") from error
-    if not isinstance(state, dict) or not all(isinstance(value, torch.Tensor) for value in state.values()):
-        raise WeightsError(f"{path} is not a state dict: names with tensors are needed")
-    broken = [name for name, value in state.items() if not torch.isfinite(value).all()]
-    if broken:
-        raise WeightsError(f"{path}: {broken[0]} holds NaN or infinite values; the weights are damaged")
+    if not isinstance(state, dict) or not all(map(_is_parameter, state, state.values())):
+        raise WeightsError(f"{path} is not a state dict: names with plain floating-point tensors are needed")
     return state
+
+
+def _is_parameter(name: object, value: object) -> bool:
+    return (
+        isinstance(name, str)
+        and isinstance(value, torch.Tensor)
+        and value.is_floating_point()
+        and value.layout == torch.strided
+        and value.device.type == "cpu"
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 from pathlib import Path
 from typing import Literal, Protocol, get_args
@@ -68,12 +69,18 @@ def predict(
     WeightsError, MissingExtraError
         Weights that cannot be used; a device that is not there.
     """
-    pixels = np.asarray(toa, dtype=np.float32)
-    centres_nm = np.asarray(wavelength_nm, dtype=np.float64)
+    try:
+        pixels = np.asarray(toa, dtype=np.float32)
+        centres_nm = np.asarray(wavelength_nm, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise UsageError(f"toa and wavelength_nm must be arrays of numbers: {error}") from error
+    if not centres_nm.size or not np.isfinite(centres_nm).all():
+        raise UsageError("wavelength_nm must be finite band centres, nm, at least one")
     if pixels.ndim != 2 or centres_nm.shape != pixels.shape[1:]:
         raise UsageError(f"toa {pixels.shape} must be (n, bands) with one wavelength per band, not {centres_nm.shape}")
     if isinstance(weights, SpecTfEncoder):
-        model, threshold = weights.eval(), PUBLISHED_THRESHOLD
+        # the caller's own stays in its mode and on its device
+        model, threshold = copy.deepcopy(weights).eval(), PUBLISHED_THRESHOLD
         if not torch.equal(model.wavelength.cpu(), normalise_wavelength(centres_nm)):
             raise UsageError("the loaded network was built for other wavelengths than wavelength_nm")
     else:
@@ -127,7 +134,7 @@ def resolve_device(device: str | int) -> torch.device:
         if not torch.backends.mps.is_available():
             raise MissingExtraError("no Apple GPU (mps) here; use --device cpu or --device auto")
         return torch.device("mps")
-    number = name.removeprefix("cuda").removeprefix(":") or "0"
+    number = "0" if name == "cuda" else name.removeprefix("cuda:")
     if not number.isdecimal():
         raise UsageError(f"device {device!r} is not known; use -1 or cpu, a GPU number, mps, or auto")
     if int(number) >= torch.cuda.device_count():

@@ -56,5 +56,6 @@ def dilate(mask: MaskArray, pixels: int) -> MaskArray:
         raise UsageError(f"a buffer of {pixels} pixels is not possible; give 0 or more")
     if pixels == 0:
         return mask.copy()
-    near = distance_pixels(mask == CLOUD, pixels) >= 0
+    reach = min(pixels, sum(mask.shape))  # farther than any two pixels lie apart, more changes nothing
+    near = distance_pixels(mask == CLOUD, reach) >= 0
     return np.where(near & (mask != MASK_NODATA), np.uint8(CLOUD), mask)

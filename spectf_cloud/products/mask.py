@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from spectf_cloud.errors import InputError, MissingExtraError, UsageError
 from spectf_cloud.outputs import check_output
-from spectf_cloud.scene import Scene
+from spectf_cloud.scene import NODATA, Scene
 
 if TYPE_CHECKING:
     import xarray
@@ -137,10 +137,14 @@ class CloudMask:
         coords = {}
         location = self.scene.location()
         if location is not None:
+            places = {
+                "lon": (location.lon_deg, "degrees_east"),
+                "lat": (location.lat_deg, "degrees_north"),
+                "elev": (location.elevation_m, "m"),
+            }
             coords = {
-                "lon": (dims, location.lon_deg, {"units": "degrees_east"}),
-                "lat": (dims, location.lat_deg, {"units": "degrees_north"}),
-                "elev": (dims, location.elevation_m, {"units": "m"}),
+                name: (dims, np.where(values == NODATA, np.nan, values), {"units": units})
+                for name, (values, units) in places.items()
             }
         return xarray.Dataset(
             {"cloud_probability": (dims, valid, {"units": "1"}), "cloud_mask": (dims, self.mask, flags)},

@@ -18,6 +18,8 @@ from spectf_cloud.sensor import Sensor
 #: The variable that each kind of granule carries.
 _VARIABLES = ("radiance", "obs")
 _MAX_CHUNK_CACHE_BYTES = 256 * 2**20
+# A full granule's ortho grid has under ten million pixels.
+_MAX_GLT_PIXELS = 10**8
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -50,53 +52,49 @@ class EmitCube(Cube):
     def location(self) -> Location | None:
         """Longitude, latitude and elevation of the ``location`` group."""
         with _open(self.path) as file:
-            if not {"lon", "lat", "elev"} <= set(file.get("location", ())):
+            lon, lat, elev = (_dataset(file, self.path, f"location/{key}", 2, "fiu") for key in ("lon", "lat", "elev"))
+            if lon is None or lat is None or elev is None:
                 return None
-            lon, lat, elev = (file[f"location/{key}"][()] for key in ("lon", "lat", "elev"))
-        return Location(lon, lat, elev)
+            if {lon.shape, lat.shape, elev.shape} != {(self.lines, self.samples)}:
+                raise InputError(f"{self.path}: the location group has another shape; download it again")
+            return Location(*(column[()].astype(np.float64) for column in (lon, lat, elev)))
 
     def glt(self) -> Glt | None:
         """The GLT, zero-based; fill, zero and the sign that marks interpolated pixels are resolved here."""
         with _open(self.path) as file:
-            table = {"glt_x", "glt_y"} <= set(file.get("location", ()))
-            if not (table and {"geotransform", "spatial_ref"} <= set(file.attrs)):
+            x, y = (_dataset(file, self.path, f"location/{key}", 2, "iu") for key in ("glt_x", "glt_y"))
+            if x is None or y is None or not {"geotransform", "spatial_ref"} <= set(file.attrs):
                 return None
-            columns = [_glt_column(file[f"location/{key}"]) for key in ("glt_x", "glt_y")]
-            geotransform = tuple(float(value) for value in file.attrs["geotransform"])
+            if x.shape != y.shape or not 0 < x.size <= _MAX_GLT_PIXELS:
+                raise InputError(f"{self.path}: glt_x {x.shape} and glt_y {y.shape} are no look-up table")
+            geotransform = _geotransform(file, self.path)
             crs_wkt = _text(file.attrs["spatial_ref"])
-        seen = (columns[0] > 0) & (columns[1] > 0)
-        sample, line = (np.where(seen, column - 1, -1).astype(np.int32) for column in columns)
-        if len(geotransform) != 6 or sample.max(initial=-1) >= self.samples or line.max(initial=-1) >= self.lines:
-            raise InputError(
-                f"{self.path}: the GLT or its geotransform does not fit the {self.lines} x {self.samples} granule"
-            )
+            sample, line = _glt_column(x, self.samples, self.path), _glt_column(y, self.lines, self.path)
+        seen = (sample >= 0) & (line >= 0)
+        sample[~seen], line[~seen] = -1, -1
         return Glt(line, sample, geotransform, crs_wkt)
 
 
 def open_cube(path: Path) -> EmitCube:
     """Open an EMIT L1B RAD or OBS file. Raises `InputError`."""
     with _open(path) as file:
-        found = [name for name in _VARIABLES if isinstance(file.get(name), h5py.Dataset)]
+        found = [(name, data) for name in _VARIABLES if (data := _dataset(file, path, name, 3, "f")) is not None]
         if not found:
             inside = ", ".join(sorted(file)) or "nothing"
             raise InputError(
                 f"{path} holds neither /radiance nor /obs (it has {inside[:120]}); "
                 "an EMIT L1B RAD or OBS granule is needed"
             )
-        data = file[found[0]]
-        if data.ndim != 3 or data.dtype.kind != "f" or 0 in data.shape:
-            raise InputError(
-                f"{path}: /{found[0]} must be (lines, samples, bands) floats, not {data.shape} {data.dtype}"
-            )
+        variable, data = found[0]
+        if 0 in data.shape:
+            raise InputError(f"{path}: /{variable} is empty, {data.shape}")
         lines, samples, bands = data.shape
-        if data.external:
-            raise InputError(f"{path}: /{found[0]} keeps its data in other files, which are never followed")
         # No offset: chunked, or never written.
         contiguous = data.chunks is None and data.id.get_offset() is not None
         chunk_lines = data.chunks[0] if data.chunks else 1
         return EmitCube(
             path=path,
-            variable=found[0],
+            variable=variable,
             dtype=data.dtype,
             offset=data.id.get_offset() if contiguous else None,
             file=None if contiguous else _reopen(path, chunk_lines * samples * bands * data.dtype.itemsize),
@@ -104,9 +102,9 @@ def open_cube(path: Path) -> EmitCube:
             lines=lines,
             samples=samples,
             bands=bands,
-            nodata=float(np.ravel(data.attrs.get("_FillValue", NODATA))[0]),
-            band_names=_strings(file, "sensor_band_parameters/observation_bands"),
-            sensor=_sensor(path, file, bands) if found[0] == "radiance" else None,
+            nodata=_fill_value(data),
+            band_names=_strings(file, path, "sensor_band_parameters/observation_bands"),
+            sensor=_sensor(path, file, bands) if variable == "radiance" else None,
             lines_per_chunk=chunk_lines,
         )
 
@@ -121,7 +119,7 @@ def _readable(path: Path) -> Iterator[None]:
     """HDF5's own failures, as `InputError`."""
     try:
         yield
-    except (OSError, KeyError, RuntimeError) as error:
+    except (OSError, KeyError, RuntimeError, ValueError, TypeError) as error:  # all of h5py's ways to fail
         raise InputError(f"{path}: cannot be read as netCDF-4/HDF5 ({error}); download it again") from error
 
 
@@ -138,26 +136,71 @@ def _reopen(path: Path, chunk_row_bytes: int) -> h5py.File:
         return h5py.File(path, "r", rdcc_nbytes=cache_bytes)
 
 
+def _dataset(file: h5py.File, path: Path, key: str, ndim: int, kinds: str) -> h5py.Dataset | None:
+    """The dataset at ``key``, of this many dimensions and these kinds of dtype; None where there is none.
+
+    Whatever would be read from another file is refused: links, external storage, virtual datasets.
+    """
+    steps = key.split("/")
+    for depth in range(1, len(steps) + 1):
+        part = "/".join(steps[:depth])
+        if isinstance(file.get(part, getlink=True), h5py.ExternalLink):
+            raise InputError(f"{path}: /{part} is kept in another file, which is never followed")
+        if part not in file or (depth < len(steps) and not isinstance(file[part], h5py.Group)):
+            return None
+    data = file[key]
+    if not isinstance(data, h5py.Dataset) or data.shape is None or data.ndim != ndim or data.dtype.kind not in kinds:
+        raise InputError(f"{path}: /{key} is not what EMIT files hold there; download the granule again")
+    if data.external or data.is_virtual:
+        raise InputError(f"{path}: /{key} keeps its data in other files, which are never followed")
+    return data
+
+
 def _sensor(path: Path, file: h5py.File, bands: int) -> Sensor:
-    group = file.get("sensor_band_parameters", {})
-    if "wavelengths" not in group:
+    wavelengths = _dataset(file, path, "sensor_band_parameters/wavelengths", 1, "f")
+    fwhm = _dataset(file, path, "sensor_band_parameters/fwhm", 1, "f")
+    if wavelengths is None:
         raise InputError(f"{path}: no sensor_band_parameters/wavelengths; is this an EMIT L1B granule?")
-    wavelengths = group["wavelengths"]
     if wavelengths.shape != (bands,):
         raise InputError(f"{path}: {wavelengths.size} wavelengths for {bands} bands; download the granule again")
     units = _text(wavelengths.attrs.get("units", ""))
-    fwhm = group["fwhm"][()] if "fwhm" in group else None
-    return Sensor.from_values("EMIT", wavelengths[()], fwhm, units, str(path))
+    return Sensor.from_values("EMIT", wavelengths[()], None if fwhm is None else fwhm[()], units, str(path))
 
 
-def _glt_column(data: h5py.Dataset) -> NDArray[np.int64]:
+def _glt_column(data: h5py.Dataset, size: int, path: Path) -> NDArray[np.int32]:
+    """Zero-based positions, −1 where there is none."""
     values: NDArray[np.int64] = data[()].astype(np.int64)
-    fill = np.ravel(data.attrs.get("_FillValue", NODATA))[0]
-    return np.where((values == fill) | (values == NODATA), 0, np.abs(values))
+    values[(values == _fill_value(data)) | (values == NODATA)] = 0
+    if ((values > size) | (values < -size)).any():
+        raise InputError(f"{path}: {data.name} points outside the granule's {size}; download the granule again")
+    column: NDArray[np.int32] = np.abs(values).astype(np.int32) - np.int32(1)
+    return column
 
 
-def _strings(file: h5py.File, key: str) -> tuple[str, ...]:
-    return tuple(_text(item) for item in np.ravel(file[key][()])) if key in file else ()
+def _geotransform(file: h5py.File, path: Path) -> tuple[float, float, float, float, float, float]:
+    values = np.ravel(file.attrs["geotransform"])
+    if (
+        values.size != 6
+        or values.dtype.kind not in "fiu"
+        or not np.isfinite(values).all()
+        or 0 in (values[1], values[5])
+    ):
+        raise InputError(f"{path}: its geotransform {values} is not six numbers; download the granule again")
+    x, dx, x_per_line, y, y_per_sample, dy = values.tolist()
+    return x, dx, x_per_line, y, y_per_sample, dy
+
+
+def _fill_value(data: h5py.Dataset) -> float:
+    """The no-data value it declares, or −9999 where that is no number."""
+    declared = data.attrs.get("_FillValue", NODATA)
+    if isinstance(declared, h5py.Empty) or np.size(declared) != 1 or np.asarray(declared).dtype.kind not in "fiu":
+        return NODATA
+    return float(np.ravel(declared)[0])
+
+
+def _strings(file: h5py.File, path: Path, key: str) -> tuple[str, ...]:
+    data = _dataset(file, path, key, 1, "OS")
+    return () if data is None else tuple(_text(item) for item in data[()])
 
 
 def _text(value: object) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -41,7 +42,8 @@ class EnviCube(Cube):
         if self.header.dtype.kind == "f" and self.header.gain is None and self.header.bias is None:
             return np.ascontiguousarray(block, dtype=self.header.dtype.newbyteorder("="))
         values = block.astype(np.float32)
-        values[block == self.header.nodata] = np.nan
+        # Before scaling: afterwards no one would know the no-data value again.
+        values[(block == self.nodata) | (block == NODATA)] = np.nan
         for scale, operate in ((self.header.gain, np.multiply), (self.header.bias, np.add)):
             if scale is not None:
                 operate(values, (scale if bands is None else scale[bands]).astype(np.float32), out=values)
@@ -52,12 +54,15 @@ class EnviCube(Cube):
         if "map info" not in self.header.fields:
             return None
         import rasterio
-        from rasterio.errors import RasterioError
+        from rasterio.errors import NotGeoreferencedWarning, RasterioError
 
         try:
-            with rasterio.open(self.path, driver="ENVI") as raster:
-                crs = raster.crs.to_wkt() if raster.crs else ""
-                return Grid(raster.transform.to_gdal(), crs)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", NotGeoreferencedWarning)
+                with rasterio.open(self.path, driver="ENVI") as raster:
+                    if raster.crs is None or raster.transform.is_identity:
+                        return None
+                    return Grid(raster.transform.to_gdal(), raster.crs.to_wkt())
         except RasterioError as error:
             raise InputError(f"{self.header.path}: the map info cannot be used: {error}") from error
 
