@@ -54,7 +54,7 @@ class Tier:
 
 
 TIERS = {
-    "faithful": Tier(Plan(0.12, 4.0, 0.06, (12.0, 8.0)), 0.02, 0.0005, (0.02, 0.004)),
+    "faithful": Tier(Plan(0.12, 4.0, 0.12, (12.0, 8.0)), 0.02, 0.0005, (0.02, 0.004)),
     "fast": Tier(Plan(0.3, 1.4, 0.03, (7.0, 5.0)), np.inf, 0.005, (0.0, 0.0)),
 }
 _EVERYTHING = Plan(0.3, np.inf, np.inf, (np.inf, np.inf), all_fine=True)
