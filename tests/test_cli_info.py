@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from spectf_cloud.cli.main import main
+from spectf_cloud.__main__ import main
 
 
 def test_backends_for_programs(capsys: pytest.CaptureFixture[str]) -> None:
