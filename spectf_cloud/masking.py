@@ -91,14 +91,14 @@ def mask_scene(
     wavelength_nm = scene.sensor.wavelength_nm[kept]
     solar = resample_irradiance(sunlight, wavelength_nm, scene.sensor.fwhm_nm[kept])
     model = load_model(found, wavelength_nm, architecture)
-    backend = pick_backend(model, device=device, fidelity=fidelity, threads=threads)
+    chosen = found.threshold if threshold is None else threshold
+    backend = pick_backend(model, device=device, fidelity=fidelity, threshold=chosen, threads=threads)
     lines_per_block = block_lines(scene, memory_limit_bytes)
     logger.info("weights %s (%s), irradiance %s", found.name, found.path, irradiance_path)
     logger.info("%d of %d bands, %s on %s", len(kept), scene.sensor.bands, backend.name, device)
     logger.info("%d lines at a time, Earth–Sun distance %.4f AU", lines_per_block, scene.earth_sun_au)
     stream = _Stream(scene, kept, reflectance_per_radiance(solar, scene.earth_sun_au), backend)
     probability, preview = stream.run(lines_per_block, progress)
-    chosen = found.threshold if threshold is None else threshold
     mask = CloudMask(
         scene=scene,
         probability=probability,

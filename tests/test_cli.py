@@ -308,7 +308,15 @@ def test_an_interrupted_run_leaves_nothing(tmp_path, stop):
     before = files(tmp_path)
     command = [sys.executable, "-m", "spectf_cloud", "deploy-pt", str(tmp_path / "m.tif"), str(rad), "--json"]
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment) as child:
+
+    def heed_interrupts():
+        # A runner in the background ignores SIGINT, and children inherit that.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    pipe = subprocess.PIPE
+    with subprocess.Popen(
+        command, stdout=pipe, stderr=pipe, text=True, env=environment, preexec_fn=heed_interrupts
+    ) as child:
         assert json.loads(child.stdout.readline())["event"] == "progress"
         child.send_signal(stop)
         _, errors = child.communicate(timeout=60)

@@ -114,7 +114,7 @@ def main() -> None:
     parser.add_argument("--weights", type=Path, default=Path("weights.pt"))
     parser.add_argument("--irradiance", type=Path, default=Path("irr.npy"))
     parser.add_argument("--threshold", type=float, default=THRESHOLD)
-    parser.add_argument("--size", type=int, default=5000, help="spectra per drawn source")
+    parser.add_argument("--size", type=int, default=4000, help="spectra per drawn source")
     parser.add_argument("--out", type=Path, help="also write the table here")
     options = parser.parse_args()
     torch.set_num_threads(1)

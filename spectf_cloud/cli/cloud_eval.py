@@ -178,7 +178,8 @@ def _spectf(spectra: Spectra, weights: str, gpu: int, thresh: float | None, give
     architecture = replace(found.architecture or ModelConfig(), **given) if given else None
     model = load_model(found, spectra.wavelength_nm, architecture)
     threshold = found.threshold if thresh is None else thresh
-    return Scorer(f"SpecTf {found.name}", pick_backend(model, device=gpu), threshold, found.path, found.sha256)
+    backend = pick_backend(model, device=gpu, threshold=threshold)
+    return Scorer(f"SpecTf {found.name}", backend, threshold, found.path, found.sha256)
 
 
 def _comparison(spectra: Spectra, path: Path, gpu: int, thresh: float | None) -> Scorer:

@@ -10,6 +10,7 @@ import typer
 from spectf_cloud.cli import cloud_eval, dataset, reporting, train_comparison, weights
 from spectf_cloud.cli.deploy_pt import deploy_pt
 from spectf_cloud.cli.explain import explain
+from spectf_cloud.cli.info import info
 from spectf_cloud.cli.simulate import simulate
 from spectf_cloud.cli.threshold import threshold
 from spectf_cloud.cli.train import train
@@ -26,6 +27,7 @@ app = typer.Typer(
 )
 app.command("deploy-pt")(deploy_pt)
 app.command("threshold")(threshold)
+app.command("info")(info)
 app.command("simulate")(simulate)
 app.command("train")(train)
 app.command("explain")(explain)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import logging
 from pathlib import Path
 from typing import Literal, Protocol, get_args
 
@@ -12,13 +13,16 @@ from numpy.typing import ArrayLike, NDArray
 
 from spectf_cloud.errors import MissingExtraError, UsageError
 from spectf_cloud.inference.load import load_model
+from spectf_cloud.inference.native_backend import Unavailable, open_native
 from spectf_cloud.inference.torch_backend import TorchBackend
 from spectf_cloud.model import SpecTfEncoder, normalise_wavelength
-from spectf_cloud.weights import BUILTIN, find_weights
+from spectf_cloud.weights import BUILTIN, PUBLISHED_THRESHOLD, find_weights
 
 Float32Array = NDArray[np.float32]
 
-#: How far a backend may stray from the float32 reference;.
+logger = logging.getLogger(__name__)
+
+#: How far a backend may stray from the float32 reference; see docs/inference.md.
 Fidelity = Literal["exact", "faithful", "fast"]
 
 
@@ -78,15 +82,17 @@ def predict(
     if pixels.ndim != 2 or centres_nm.shape != pixels.shape[1:]:
         raise UsageError(f"toa {pixels.shape} must be (n, bands) with one wavelength per band, not {centres_nm.shape}")
     if isinstance(weights, SpecTfEncoder):
-        model = copy.deepcopy(weights).eval()  # the caller's own stays in its mode and on its device
+        # the caller's own stays in its mode and on its device
+        model, threshold = copy.deepcopy(weights).eval(), PUBLISHED_THRESHOLD
         if not torch.equal(model.wavelength.cpu(), normalise_wavelength(centres_nm)):
             raise UsageError("the loaded network was built for other wavelengths than wavelength_nm")
-        backend = pick_backend(model, device=device, fidelity=fidelity)
+        backend = pick_backend(model, device=device, fidelity=fidelity, threshold=threshold)
     elif is_comparison(weights):
         backend = load_comparison(weights, centres_nm, device).backend
     else:
-        model = load_model(find_weights(weights), centres_nm)
-        backend = pick_backend(model, device=device, fidelity=fidelity)
+        found = find_weights(weights)
+        model, threshold = load_model(found, centres_nm), found.threshold
+        backend = pick_backend(model, device=device, fidelity=fidelity, threshold=threshold)
     result = np.full(len(pixels), np.nan, np.float32)
     usable = np.isfinite(pixels).all(axis=1)
     result[usable] = backend(pixels[usable])
@@ -94,9 +100,18 @@ def predict(
 
 
 def pick_backend(
-    model: SpecTfEncoder, *, device: str | int = "cpu", fidelity: Fidelity = "faithful", threads: int | None = None
+    model: SpecTfEncoder,
+    *,
+    device: str | int = "cpu",
+    fidelity: Fidelity = "faithful",
+    threshold: float = PUBLISHED_THRESHOLD,
+    threads: int | None = None,
 ) -> Backend:
-    """The backend for this network, device and tier. float32 PyTorch satisfies every tier.
+    """The backend for this network, device and tier, by what it can do for these weights and bands.
+
+    On a CPU the compiled kernel serves ``faithful`` and ``fast`` where it proves itself; float32 PyTorch satisfies
+    every tier and serves the rest, with the reason logged. ``threshold`` is where the mask will be cut: around it,
+    ``faithful`` computes again in float32.
 
     Raises `UsageError` for unknown names and `MissingExtraError` for a device that is not there.
     """
@@ -104,7 +119,14 @@ def pick_backend(
         raise UsageError(f"fidelity must be one of {', '.join(get_args(Fidelity))}, not {fidelity!r}")
     if model.config.dim_output != 2:
         raise UsageError(f"a cloud network has two outputs (clear, cloud), this one has {model.config.dim_output}")
-    return TorchBackend(model, resolve_device(device), threads)
+    target = resolve_device(device)
+    if fidelity == "exact" or target.type != "cpu":
+        return TorchBackend(model, target, threads)
+    try:
+        return open_native(model, fidelity, threshold, threads)
+    except Unavailable as reason:
+        logger.info("float32 PyTorch serves fidelity %s: %s", fidelity, reason)
+        return TorchBackend(model, target, threads)
 
 
 def resolve_device(device: str | int) -> torch.device:

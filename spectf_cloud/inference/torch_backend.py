@@ -29,10 +29,13 @@ class TorchBackend:
     name = "torch-float32"
     fidelity = "exact"
 
-    def __init__(self, model: SpecTfEncoder, device: torch.device, threads: int | None = None) -> None:
+    def __init__(
+        self, model: SpecTfEncoder, device: torch.device, threads: int | None = None, batch: int = _CPU_BATCH
+    ) -> None:
         self.model = model.to(device)
         self.device = device
         self.threads = threads or torch.get_num_threads()
+        self.batch = batch
 
     def __call__(self, toa: Float32Array) -> Float32Array:
         """toa (n, bands) float32, finite → (n,) float32 cloud probability."""
@@ -42,13 +45,13 @@ class TorchBackend:
         result = np.empty(len(toa), np.float32)
 
         def run(start: int) -> None:
-            batch = toa[start : start + _CPU_BATCH]
+            batch = toa[start : start + self.batch]
             filled = len(batch)
-            if filled < _CPU_BATCH:
-                batch = np.concatenate([batch, np.zeros((_CPU_BATCH - filled, toa.shape[1]), np.float32)])
+            if filled < self.batch:
+                batch = np.concatenate([batch, np.zeros((self.batch - filled, toa.shape[1]), np.float32)])
             result[start : start + filled] = self._probability(batch)[:filled]
 
-        starts = range(0, len(toa), _CPU_BATCH)
+        starts = range(0, len(toa), self.batch)
         with _one_thread_each():
             if self.threads == 1 or len(starts) < 2:
                 for start in starts:

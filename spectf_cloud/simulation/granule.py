@@ -14,7 +14,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from spectf_cloud.errors import InputError, OutputError
+from spectf_cloud.errors import OutputError
+from spectf_cloud.irradiance import read_irradiance
 from spectf_cloud.outputs import atomic_output, check_output
 from spectf_cloud.resources import resource
 from spectf_cloud.sensor import Sensor
@@ -177,17 +178,6 @@ def _file_names(form: Format, start: datetime) -> dict[str, str]:
 def _summary(config: SimulationConfig) -> str:
     shown = {key: value for key, value in asdict(config).items() if key != "workers" and value is not None}
     return ", ".join(f"{key}={os.fspath(v) if isinstance(v, Path) else v}" for key, v in shown.items())
-
-
-def read_irradiance(path: Path) -> FloatArray:
-    try:
-        table = np.load(path, allow_pickle=False)
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path}: not a .npy table of solar irradiance ({error})") from error
-    if table.ndim != 2 or table.shape[1] != 2:
-        raise InputError(f"{path}: solar irradiance must be (n, 2) nm and uW cm-2 nm-1, not {table.shape}")
-    result: FloatArray = table.astype(np.float64)
-    return result
 
 
 def _rounded(radiance: Float32Array, significant_bits: int | None) -> Float32Array:

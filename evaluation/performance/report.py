@@ -1,0 +1,95 @@
+"""Turn the measurements of bench.py and extra.py into evaluation/performance.md and its plots.
+
+Run: python -m evaluation.performance.report PERFORMANCE.json EXTRA.json
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+import numpy as np
+
+matplotlib.use("Agg")
+from matplotlib import pyplot as plt
+
+HERE = Path(__file__).parent
+ORIGINAL = "original bf16 + jit"
+
+
+def main(measured: dict[str, Any], extra: dict[str, Any]) -> None:
+    """Write everything."""
+    text = (HERE / "preface.md").read_text().rstrip() + "\n\n"
+    text += "## Speed\n\n" + speed(measured["rates"], measured["timed"])
+    text += "\n## Fidelity\n\n" + fidelity(measured["fidelity"] | extra)
+    if "bands" in measured:
+        text += "\n## Cost against the number of bands\n\n" + bands(measured["bands"])
+    (HERE.parent / "performance.md").write_text(text)
+
+
+def speed(rates: dict[str, dict[str, list[float]]], weights: str) -> str:
+    """A table of medians and of their ratios to the original path; the ratio is that of medians of one run."""
+    lines = [
+        f"Weights {weights}, 268 bands; pixels per CPU second of one thread, and the ratio to the original path.",
+        "",
+    ]
+    lines += ["| path | " + " | ".join(rates) + " |", "|---|" + "---|" * len(rates)]
+    for path in next(iter(rates.values())):
+        cells = []
+        for values in rates.values():
+            if path not in values:
+                cells.append("")
+                continue
+            median = float(np.median(values[path]))
+            ratio = f" ({median / np.median(values[ORIGINAL]):.1f}×)" if ORIGINAL in values else ""
+            cells.append(f"{median:,.0f}{ratio}")
+        lines.append(f"| {path} | " + " | ".join(cells) + " |")
+    both = {name: values for name, values in rates.items() if ORIGINAL in values}
+    figure, axes = plt.subplots(figsize=(7, 3))
+    for offset, (source, values) in enumerate(both.items()):
+        ratios = [np.median(v) / np.median(values[ORIGINAL]) for v in values.values()]
+        axes.barh(np.arange(len(ratios)) + 0.38 * offset, ratios, 0.36, label=source)
+    axes.set_yticks(np.arange(len(ratios)) + 0.19, list(values), fontsize=7)
+    axes.invert_yaxis()
+    axes.set_xlabel("times the original path")
+    axes.legend(frameon=False, fontsize=8)
+    figure.tight_layout()
+    figure.savefig(HERE / "speed.png", dpi=130)
+    return "\n".join([*lines, "", "![Ratios](performance/speed.png)", ""])
+
+
+def fidelity(measured: dict[str, dict[str, dict[str, float]]]) -> str:
+    """A table of flips and errors."""
+    lines = [
+        "| weights, spectra | path | spectra | mask differs | largest error of p | 99.9 % | mean |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for source, paths in measured.items():
+        for path, m in paths.items():
+            numbers = f"{m['spectra']:,} | {m['flips']:.4%} | {m['largest']:.4f} | {m['p999']:.4f} | {m['mean']:.1e}"
+            lines.append(f"| {source} | {path} | {numbers} |")
+    return "\n".join([*lines, ""])
+
+
+def bands(rates: dict[str, float]) -> str:
+    """Rates and the exponent of a power law through them."""
+    count = np.array([int(name) for name in rates])
+    microseconds = 1e6 / np.array(list(rates.values()))
+    exponent, _ = np.polyfit(np.log(count), np.log(microseconds), 1)
+    figure, axes = plt.subplots(figsize=(4.5, 3))
+    axes.loglog(count, microseconds, "o-")
+    axes.set(xlabel="bands", ylabel="µs a pixel, one thread", title=f"cost grows as bands^{exponent:.2f}")
+    figure.tight_layout()
+    figure.savefig(HERE / "bands.png", dpi=130)
+    lines = ["Default backend, `faithful`, simulated mixed scenes, evenly spaced bands over EMIT's range.", ""]
+    lines += ["| bands | " + " | ".join(rates) + " |", "|---|" + "---|" * len(rates)]
+    lines += ["| pixels/s | " + " | ".join(f"{rate:,.0f}" for rate in rates.values()) + " |", ""]
+    lines += [f"Cost grows as bands^{exponent:.2f}.", "", "![Cost against bands](performance/bands.png)", ""]
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    main(*(json.loads(Path(name).read_text()) for name in sys.argv[1:3]))

@@ -1,0 +1,35 @@
+"""``spectf-cloud info``: versions, places, and which inference backends this machine has."""
+
+from __future__ import annotations
+
+import platform
+from importlib.metadata import version
+from typing import Annotated
+
+import typer
+
+from spectf_cloud.cli.reporting import Json, Quiet, Reporter, Verbose
+
+Backends = Annotated[bool, typer.Option("--backends", help="Which inference backends there are, and why not.")]
+
+
+def info(backends: Backends = False, json: Json = False, verbose: Verbose = 0, quiet: Quiet = False) -> None:
+    """What is installed here and where files are kept."""
+    reporter = Reporter(json, quiet, verbose)
+    from spectf_cloud.inference.kernel import cache_dir
+
+    fields: dict[str, object] = {
+        "spectf_cloud": version("spectf-cloud"),
+        "torch": version("torch"),
+        "python": platform.python_version(),
+        "machine": platform.machine(),
+        "cache": str(cache_dir()),
+    }
+    lines = [f"{name:<14}{value}" for name, value in fields.items()]
+    if backends:
+        from spectf_cloud.inference.available import backends as find
+
+        found = find()
+        fields["backends"] = [{"name": b.name, "available": b.available, "reason": b.reason} for b in found]
+        lines += [f"{'yes' if b.available else 'no ':<4}{b.name:<24}{b.reason}" for b in found]
+    reporter.done(fields, *lines)

@@ -1,0 +1,1 @@
+"""C++ source of the CPU kernel, and how it is compiled (`build`)."""

@@ -1,0 +1,225 @@
+"""The CPU backend with a stated fidelity: the compiled kernel, checked against float32 before it is used."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from spectf_cloud.inference import algebra
+from spectf_cloud.inference import tables as tables_module
+from spectf_cloud.inference.algebra import DOMAIN
+from spectf_cloud.inference.kernel import Kernel, Plan, cache_dir, usable_levels
+from spectf_cloud.inference.native.build import BuildError
+from spectf_cloud.inference.tables import Tables, UnsupportedModelError, build_tables, check_supported
+from spectf_cloud.inference.torch_backend import TorchBackend
+from spectf_cloud.model import WAVELENGTH_CENTRE_NM, WAVELENGTH_SCALE_NM, SpecTfEncoder
+
+Float32Array = NDArray[np.float32]
+
+logger = logging.getLogger(__name__)
+
+PROBE = Path(__file__).with_name("probe.npz")
+# Most pixels of one call of the kernel; its working memory grows by 1 KB with each.
+_CHUNK = 512
+
+
+@dataclass(frozen=True)
+class Tier:
+    """A promise about the distance from float32, and how the kernel keeps it.
+
+    Attributes
+    ----------
+    largest_error
+        Of any probability; infinite where only the mask is promised.
+    flips
+        Largest share of pixels on the other side of the threshold.
+    recheck
+        Pixels whose probability is this close to the threshold go through the fine pass with all bands; those then
+        still as close as the second number are computed in float32.
+    """
+
+    plan: Plan
+    largest_error: float
+    flips: float
+    recheck: tuple[float, float]
+
+
+TIERS = {
+    "faithful": Tier(Plan(0.12, 4.0, 0.12, (12.0, 8.0)), 0.02, 0.0005, (0.02, 0.004)),
+    "fast": Tier(Plan(0.3, 1.4, 0.03, (7.0, 5.0)), np.inf, 0.005, (0.0, 0.0)),
+}
+_EVERYTHING = Plan(0.3, np.inf, np.inf, (np.inf, np.inf), all_fine=True)
+
+
+class Unavailable(Exception):  # noqa: N818 - not an error to anyone but pick_backend
+    """The native backend cannot serve; the message lists why, level by level."""
+
+
+@dataclass(frozen=True)
+class Probe:
+    """Spectra on the bands in use with their float32 probabilities; the first `random` are unselected."""
+
+    toa: Float32Array  # (n, bands)
+    probability: Float32Array  # (n,)
+    random: int
+
+
+class NativeBackend:
+    """Cloud probabilities by the compiled kernel, by float32 where the kernel makes no promise.
+
+    Every pixel's result is its own: neither threads, nor blocks, nor neighbours change a bit of it.
+    """
+
+    def __init__(self, kernel: Kernel, exact: TorchBackend, fidelity: str, threshold: float, threads: int) -> None:
+        self.name = f"native-{kernel.level}"
+        self.fidelity = fidelity
+        self.kernel, self.exact, self.threads, self.threshold = kernel, exact, threads, threshold
+        # Few pixels come here, and a batch costs its full size.
+        self.exact_one = TorchBackend(exact.model, exact.device, threads, batch=1)
+        self.tier = TIERS[fidelity]
+
+    def __call__(self, toa: Float32Array) -> Float32Array:
+        """toa (n, bands) float32 → (n,) float32 cloud probability; NaN where the input is."""
+        pixels = np.ascontiguousarray(toa, dtype=np.float32)
+        # Written so that NaN is outside.
+        inside = (pixels.min(axis=1) >= DOMAIN[0]) & (pixels.max(axis=1) <= DOMAIN[1])
+        everything = bool(inside.all())
+        probability = np.full(len(pixels), np.nan, np.float32)
+        probability[inside] = self._approximate(pixels if everything else pixels[inside], self.tier.plan)
+        near = self._near(probability, self.tier.recheck[0])
+        if near.any():
+            probability[near] = self._approximate(pixels[near], _EVERYTHING)
+            near &= self._near(probability, self.tier.recheck[1])
+        for again, backend in ((near, self.exact_one), (~inside, self.exact)):
+            if again.any():
+                probability[again] = backend(pixels[again])
+        return probability
+
+    def _near(self, probability: Float32Array, distance: float) -> NDArray[np.bool_]:
+        near: NDArray[np.bool_] = np.abs(probability - np.float32(self.threshold)) < distance
+        return near
+
+    def _approximate(self, pixels: Float32Array, plan: Plan) -> Float32Array:
+        logits = np.empty(len(pixels), np.float32)
+
+        def run(start: int) -> None:
+            chunk = slice(start, start + step)
+            logits[chunk] = self.kernel.logits(pixels[chunk], plan)[0]
+
+        shares = self.threads * max(1, -(-len(pixels) // (_CHUNK * self.threads)))
+        step = max(-(-len(pixels) // shares), 64)
+        starts = range(0, len(pixels), step)
+        if self.threads == 1 or len(starts) < 2:
+            for start in starts:
+                run(start)
+        else:
+            with ThreadPoolExecutor(self.threads, "spectf") as pool:
+                list(pool.map(run, starts))
+        return (1 / (1 + np.exp(-logits.astype(np.float64)))).astype(np.float32)
+
+
+def open_native(model: SpecTfEncoder, fidelity: str, threshold: float, threads: int | None = None) -> NativeBackend:
+    """The fastest level that keeps the tier's promise for these weights and bands. Raises `Unavailable`."""
+    levels = usable_levels()
+    if not levels:
+        raise Unavailable("SPECTF_SIMD=none")
+    try:
+        check_supported(model)
+        tables, probe = load_tables(model)
+    except UnsupportedModelError as error:
+        raise Unavailable(str(error)) from error
+    exact = TorchBackend(model, torch.device("cpu"), threads)
+    reasons = []
+    for level in levels:
+        try:
+            backend = NativeBackend(Kernel(level, tables), exact, fidelity, threshold, exact.threads)
+        except BuildError as error:
+            reasons.append(f"{level.name}: {error}")
+            continue
+        reason = broken_promise(backend, probe)
+        if reason is None:
+            for earlier in reasons:
+                logger.info("native backend, %s", earlier)
+            return backend
+        reasons.append(f"{level.name}: {reason}")
+    raise Unavailable("; ".join(reasons))
+
+
+def broken_promise(backend: NativeBackend, probe: Probe) -> str | None:
+    """Why the backend misses its tier on the probe spectra; None where it keeps it."""
+    probability = backend(probe.toa)
+    error = np.abs(probability - probe.probability)
+    largest = float(error.max()) if np.isfinite(error).all() else np.inf
+    if largest > backend.tier.largest_error or not np.isfinite(largest):
+        return f"probabilities differ from float32 by up to {largest:.3f}, {backend.tier.largest_error} is allowed"
+    flipped = (probability > backend.threshold) != (probe.probability > backend.threshold)
+    share = float(flipped[: probe.random].mean())
+    if share > backend.tier.flips:
+        return f"{share:.2%} of the mask differs from float32, {backend.tier.flips:.2%} is allowed"
+    return None
+
+
+def load_tables(model: SpecTfEncoder) -> tuple[Tables, Probe]:
+    """Tables and probe of a network and its bands, from the cache or built now (a few seconds).
+
+    Raises `UnsupportedModelError`.
+    """
+    path = cache_dir() / "tables" / f"{_fingerprint(model)}.npz"
+    try:
+        with np.load(path, allow_pickle=False) as stored:
+            arrays: dict[str, NDArray[np.generic]] = dict(stored)
+        toa, probability = (arrays.pop(name).astype(np.float32) for name in ("probe_toa", "probe_probability"))
+        probe = Probe(toa, probability, int(arrays.pop("probe_random")))
+        return Tables.from_arrays(arrays), probe
+    except Exception as error:  # a missing or damaged file, whatever NumPy makes of it: built anew
+        logger.debug("no tables at %s (%s)", path, error)
+    probe = _make_probe(model)
+    tables = build_tables(model, probe.toa[: probe.random].astype(np.float64))
+    arrays = tables.to_arrays()
+    arrays |= {"probe_toa": probe.toa, "probe_probability": probe.probability, "probe_random": np.asarray(probe.random)}
+    _save(path, arrays)
+    return tables, probe
+
+
+def _make_probe(model: SpecTfEncoder) -> Probe:
+    """The bundled EMIT spectra on the network's bands (nearest beyond EMIT's range), judged in float32."""
+    with np.load(PROBE) as bundled:
+        wavelength_nm, spectra, random = bundled["wavelength_nm"], bundled["toa_reflectance"], int(bundled["random"])
+    wanted_nm = model.wavelength.detach().cpu().double().numpy() * WAVELENGTH_SCALE_NM + WAVELENGTH_CENTRE_NM
+    toa = np.stack([np.interp(wanted_nm, wavelength_nm, row.astype(np.float64)) for row in spectra]).astype(np.float32)
+    return Probe(toa, TorchBackend(model, torch.device("cpu"))(toa), random)
+
+
+def _fingerprint(model: SpecTfEncoder) -> str:
+    """Of everything the tables and the probe follow from."""
+    digest = hashlib.sha256(_code())
+    for name, value in sorted(model.state_dict().items()):
+        digest.update(name.encode())
+        digest.update(value.detach().cpu().contiguous().numpy().tobytes())
+    digest.update(model.wavelength.detach().cpu().numpy().tobytes())
+    return digest.hexdigest()[:32]
+
+
+@cache
+def _code() -> bytes:
+    return b"".join(Path(str(path)).read_bytes() for path in (algebra.__file__, tables_module.__file__, PROBE))
+
+
+def _save(path: Path, arrays: dict[str, NDArray[np.generic]]) -> None:
+    """Keep tables for the next run; a cache that cannot be written is no failure."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".part", delete=False) as stream:
+            np.savez(stream, **arrays)  # type: ignore[arg-type]
+        Path(stream.name).replace(path)
+    except OSError as error:
+        logger.debug("tables are not kept: %s", error)
