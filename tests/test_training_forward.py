@@ -39,10 +39,11 @@ def test_winners_give_the_value_and_gradients_of_the_whole_network(options):
     assert_same(gradients(model, ours), gradients(model, whole), 1e-10)
 
 
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
 @pytest.mark.parametrize("residual", [False, True])
-def test_winners_are_exact_under_dropout_with_the_same_masks(residual):
-    model = network(dropout=0.3, use_residual=residual).double().train()
-    toa = torch.rand(3, BANDS, dtype=torch.float64)
+def test_winners_are_exact_under_dropout_with_the_same_masks(residual, dtype):
+    model = network(dropout=0.3, use_residual=residual).to(dtype).train()
+    toa = torch.rand(3, BANDS, dtype=dtype)
     masks = Masks.draw(model, 3, BANDS)
     ours = model.head(pooled_by_winners(model, embed(model, toa, model.wavelength), masks))
     # The straightforward way: every token through the layer, then the maximum.
@@ -58,8 +59,9 @@ def test_winners_are_exact_under_dropout_with_the_same_masks(residual):
     units = torch.nn.functional.gelu(layer.ff.linear1(layer.norm2(first))) * masks.hidden * masks.factor
     second = layer.ff.linear2(units) * masks.transformed * masks.factor
     whole = model.head((first + second if residual else second).amax(1))
-    assert torch.allclose(ours, whole, atol=1e-12)
-    assert_same(gradients(model, ours), gradients(model, whole), 1e-10)
+    close = 1e-12 if dtype == torch.float64 else 1e-5
+    assert torch.allclose(ours, whole, atol=close)
+    assert_same(gradients(model, ours), gradients(model, whole), 100 * close)
 
 
 def test_masks_drop_the_share_asked_for_and_nothing_in_evaluation():

@@ -8,8 +8,10 @@ drawing its masks once and using them in both passes.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -19,7 +21,7 @@ from spectf_cloud.model import EncoderLayer, SpecTfEncoder
 
 @dataclass(frozen=True)
 class Masks:
-    """What dropout keeps, as uint8 0 or 1, and the factor that makes up for the rest.
+    """What dropout keeps, as bool, and the factor that makes up for the rest.
 
     ``attention`` (b, heads, s, s); ``attended``, ``transformed`` (b, s, d); ``hidden`` (b, s, dim_ff).
     """
@@ -43,7 +45,7 @@ class Masks:
         device = model.wavelength.device
 
         def kept(*shape: int) -> Tensor:
-            return (_random_bytes(shape, device) >= dropped).to(torch.uint8)
+            return _random_bytes_from(dropped, shape, device)
 
         return cls(
             kept(batch, config.num_heads, bands, bands),
@@ -55,9 +57,13 @@ class Masks:
 
     def of_queries(self, index: Tensor) -> Masks:
         """The rows of the queries ``index`` (b, q)."""
-        heads, bands = self.attention.shape[1], self.attention.shape[3]
+        batch, heads, bands, _ = self.attention.shape
+        rows = (
+            torch.arange(batch * heads, device=index.device).view(batch, heads, 1) * bands + index[:, None]
+        ).flatten()
+        attention = self.attention.view(-1, bands).index_select(0, rows).view(batch, heads, -1, bands)
         return Masks(
-            self.attention.gather(2, index[:, None, :, None].expand(-1, heads, -1, bands)),
+            attention,
             _pick(self.attended, index),
             _pick(self.hidden, index),
             _pick(self.transformed, index),
@@ -123,9 +129,12 @@ def hidden_of(
     query = query.view(batch, queries, mha.num_heads, -1).transpose(1, 2)
     if masks is None:
         mixed = F.scaled_dot_product_attention(query, key, value)
+    elif not torch.is_grad_enabled() and query.device.type == "cpu" and query.dtype == torch.float32:
+        mixed = _mixed_in_cache(query, key, value, masks)
     else:
         weights = torch.softmax((query * query.shape[-1] ** -0.5) @ key.transpose(2, 3), -1)
-        mixed = (weights * masks.attention) @ (value * masks.factor)
+        # A float mask: multiplying by another type is several times as slow.
+        mixed = (weights * masks.attention.to(weights.dtype)) @ (value * masks.factor)
     attended = mha.out_proj(mixed.transpose(1, 2).reshape(batch, queries, dim))
     if masks is not None:
         attended = attended * masks.attended * masks.factor
@@ -135,6 +144,20 @@ def hidden_of(
     if masks is not None:
         hidden = hidden * masks.hidden * masks.factor
     return hidden, attended if layer.use_residual else None
+
+
+def _mixed_in_cache(query: Tensor, key: Tensor, value: Tensor, masks: Masks) -> Tensor:
+    """Attention under dropout without a graph, spectrum by spectrum: all of its weights stay in the core's cache."""
+    batch, heads, queries, width = query.shape
+    weights, scratch = (torch.empty(heads, queries, key.shape[2]) for _ in range(2))
+    mixed = torch.empty(batch, heads, queries, width)
+    scaled = query * width**-0.5
+    for row in range(batch):
+        torch.bmm(scaled[row], key[row].transpose(1, 2), out=scratch)
+        torch.softmax(scratch, -1, out=weights)
+        weights.mul_(scratch.copy_(masks.attention[row]))
+        torch.bmm(weights, value[row] * masks.factor, out=mixed[row])
+    return mixed
 
 
 def _output(layer: EncoderLayer, hidden: Tensor, skipped: Tensor | None, masks: Masks | None) -> Tensor:
@@ -166,10 +189,13 @@ def _diagonal(values: Tensor) -> Tensor:
     return values.diagonal(dim1=1, dim2=2)
 
 
-def _random_bytes(shape: tuple[int, ...], device: torch.device) -> Tensor:
-    """Uniform bytes, drawn eight at a time."""
-    count = 1
-    for size in shape:
-        count *= size
-    words = torch.empty((count + 7) // 8, dtype=torch.int64, device=device).random_(-(2**63), None)
-    return words.view(torch.uint8)[:count].view(shape)
+def _random_bytes_from(least: int, shape: tuple[int, ...], device: torch.device) -> Tensor:
+    """Which of as many uniform random bytes are at least ``least``: bool, drawn eight at a time."""
+    count = math.prod(shape)
+    words = (count + 7) // 8
+    if device.type == "cpu":  # numpy draws and compares bytes several times as quickly
+        seed = int(torch.randint(2**62, ()))
+        drawn = np.random.Generator(np.random.SFC64(seed)).integers(0, 2**64, words, dtype=np.uint64)
+        return torch.from_numpy(drawn.view(np.uint8)[:count] >= least).view(shape)
+    drawn_there = torch.empty(words, dtype=torch.int64, device=device).random_(-(2**63), None)
+    return (drawn_there.view(torch.uint8)[:count] >= least).view(shape)
