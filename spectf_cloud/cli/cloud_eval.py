@@ -251,11 +251,12 @@ def _show(report: Report) -> None:
     for model in report.models:
         table.add_column(model.name, justify="right")
     table.add_row("Threshold", *(f"{model.threshold:.3g}" for model in report.models))
+    roomy = len(report.models) <= 3  # more columns with intervals do not fit a terminal; the report has them
     for name in shown_scores(report):
         cells = []
         for model in report.models:
             low, high = model.intervals.get(name, (float("nan"), float("nan")))
-            between = f" [dim]{low:.3f}–{high:.3f}[/dim]" if low == low else ""
+            between = f" [dim]{low:.3f}–{high:.3f}[/dim]" if low == low and roomy else ""
             cells.append(number(model.scores.get(name)) + between)
         table.add_row(COLUMNS[name], *cells)
     Console().print(table)
