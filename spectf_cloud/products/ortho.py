@@ -22,7 +22,7 @@ T = TypeVar("T", bound=np.generic)
 
 
 def write_ortho(mask: CloudMask, path: Path, overwrite: bool = False) -> None:
-    """Write the mask north-up, each ortho pixel the one the table names; 255 where it names none.
+    """Write the mask on the map, each ortho pixel the one the table names; 255 where it names none.
 
     A scene delivered on a map grid already is written on that grid. Raises `InputError` when the scene has
     neither, `OutputError` when the file cannot be written.
