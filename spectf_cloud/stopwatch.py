@@ -7,6 +7,9 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
+#: When the command line began: it imports this module first.
+STARTED = time.perf_counter()
+
 
 class Stopwatch:
     """Seconds of named stages, in the order in which they were first entered; any thread may add to them."""
