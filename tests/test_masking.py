@@ -54,14 +54,15 @@ def test_equals_the_formulas_on_whole_arrays(tmp_path):
     np.testing.assert_array_equal(mask.mask[~missing], expected[~missing] > mask.threshold)
 
 
-def test_format_storage_and_threads_change_no_bit(tmp_path):
+@pytest.mark.parametrize("weights", ["builtin", "official:v0.1.0"])
+def test_format_storage_and_threads_change_no_bit(tmp_path, official, weights):
     data = holes(arrays(lines=40, samples=23))
-    first = sc.mask_scene(sc.open_scene(*write_emit(tmp_path, data)), threads=1)
+    first = sc.mask_scene(sc.open_scene(*write_emit(tmp_path, data)), weights=weights, threads=1)
     others = [write_envi_scene(tmp_path, data)]
     (tmp_path / "c").mkdir()
     others.append(write_emit(tmp_path / "c", data, chunks=(16, 23, 4), compression="gzip"))
     for pair in others:
-        again = sc.mask_scene(sc.open_scene(*pair), threads=2)
+        again = sc.mask_scene(sc.open_scene(*pair), weights=weights, threads=2)
         np.testing.assert_array_equal(again.probability, first.probability)
 
 
