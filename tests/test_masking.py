@@ -70,7 +70,7 @@ def test_block_size_changes_no_bit(tmp_path, monkeypatch):
     scene = sc.open_scene(*write_emit(tmp_path, holes(arrays(lines=20))))
     whole = sc.mask_scene(scene)
     for lines in (1, 3):
-        monkeypatch.setattr("spectf_cloud.masking.block_lines", lambda scene, limit, lines=lines: lines)
+        monkeypatch.setattr("spectf_cloud.masking.block_lines", lambda *_, read=lines: read)
         np.testing.assert_array_equal(sc.mask_scene(scene).probability, whole.probability)
 
 
@@ -151,6 +151,8 @@ def test_memory_limits_make_blocks_smaller_or_are_refused(tmp_path):
     scene = sc.open_scene(*write_emit(tmp_path, arrays()))
     assert block_lines(scene) >= 7
     assert block_lines(scene, parse_bytes("64GB")) == block_lines(scene)
+    assert block_lines(scene, None, busy_lines=100_000) == 100_000
+    assert 100_000 < block_lines(scene, None, busy_lines=10**9) < 2**28 / (5 * 12 * 4)
     with pytest.raises(UsageError, match="raise --memory-limit"):
         block_lines(scene, parse_bytes("10MB"))
     (tmp_path / "c").mkdir()
