@@ -8,6 +8,7 @@ import torch
 
 from spectf_cloud.inference.kernel import cache_dir, usable_levels
 from spectf_cloud.inference.native.build import BuildError, cpu_features, find_or_compile, levels
+from spectf_cloud.inference.runtimes import RUNTIMES, lacking, runtimes
 
 
 @dataclass(frozen=True)
@@ -22,7 +23,7 @@ class Availability:
 def backends() -> list[Availability]:
     """All backends, those of the CPU fastest first. Compiles a kernel that was not compiled yet.
 
-    Raises `UsageError` for a SPECTF_SIMD that is not known.
+    Raises `UsageError` for a SPECTF_SIMD or SPECTF_RUNTIME that is not known.
     """
     found, allowed, features = [], usable_levels(), cpu_features()
     for level in levels():
@@ -38,6 +39,11 @@ def backends() -> list[Availability]:
             found.append(Availability(name, False, str(error)))
         else:
             found.append(Availability(name, True, "CPU, faithful or fast; networks of the published shape"))
+    for runtime in RUNTIMES:
+        absent = lacking(runtime)
+        if absent is None and runtime not in runtimes():
+            absent = "left out by SPECTF_RUNTIME"
+        found.append(Availability(f"{runtime}-float32", absent is None, absent or "CPU, faithful; any network"))
     found.append(Availability("torch-float32", True, "any device, exact; any network"))
     for device, there, missing in (
         ("cuda", torch.cuda.is_available(), "PyTorch sees no NVIDIA GPU"),

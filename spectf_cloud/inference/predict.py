@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from spectf_cloud.errors import MissingExtraError, UsageError
 from spectf_cloud.inference.load import load_model
 from spectf_cloud.inference.native_backend import Unavailable, open_native
+from spectf_cloud.inference.runtimes import open_runtime
 from spectf_cloud.inference.torch_backend import TorchBackend
 from spectf_cloud.model import SpecTfEncoder, normalise_wavelength
 from spectf_cloud.weights import BUILTIN, PUBLISHED_THRESHOLD, find_weights
@@ -109,9 +110,9 @@ def pick_backend(
 ) -> Backend:
     """The backend for this network, device and tier, by what it can do for these weights and bands.
 
-    On a CPU the compiled kernel serves ``faithful`` and ``fast`` where it proves itself; float32 PyTorch satisfies
-    every tier and serves the rest, with the reason logged. ``threshold`` is where the mask will be cut: around it,
-    ``faithful`` computes again in float32.
+    On a CPU the compiled kernel serves ``faithful`` and ``fast`` where it proves itself, else OpenVINO or ONNX Runtime
+    where installed; float32 PyTorch satisfies every tier and serves the rest. The reasons are logged. ``threshold`` is
+    where the mask will be cut: around it, ``faithful`` computes again in float32.
 
     Raises `UsageError` for unknown names and `MissingExtraError` for a device that is not there.
     """
@@ -124,6 +125,10 @@ def pick_backend(
         return TorchBackend(model, target, threads)
     try:
         return open_native(model, fidelity, threshold, threads)
+    except Unavailable as reason:
+        logger.info("the compiled kernel does not serve fidelity %s: %s", fidelity, reason)
+    try:
+        return open_runtime(model, threshold, threads)
     except Unavailable as reason:
         logger.info("float32 PyTorch serves fidelity %s: %s", fidelity, reason)
         return TorchBackend(model, target, threads)
