@@ -44,6 +44,7 @@ def mask_scene(
     memory_limit_bytes: int | None = None,
     threads: int | None = None,
     progress: Progress | None = None,
+    engine: Path | None = None,
 ) -> CloudMask:
     """Mask a scene, a few lines in memory at a time.
 
@@ -69,6 +70,8 @@ def mask_scene(
         CPU threads; by default PyTorch's setting.
     progress
         Called with (pixels done, pixels in all).
+    engine
+        With device ``tensorrt``: the engine to use instead of one of the cache.
 
     Returns
     -------
@@ -77,7 +80,7 @@ def mask_scene(
 
     Raises
     ------
-    InputError, WeightsError, UsageError, MissingExtraError
+    InputError, WeightsError, UsageError, MissingExtraError, EngineError
         See the messages; nothing is written here.
     """
     if threshold is not None:
@@ -92,7 +95,7 @@ def mask_scene(
     solar = resample_irradiance(sunlight, wavelength_nm, scene.sensor.fwhm_nm[kept])
     model = load_model(found, wavelength_nm, architecture)
     chosen = found.threshold if threshold is None else threshold
-    backend = pick_backend(model, device=device, fidelity=fidelity, threshold=chosen, threads=threads)
+    backend = pick_backend(model, device=device, fidelity=fidelity, threshold=chosen, threads=threads, engine=engine)
     lines_per_block = block_lines(scene, memory_limit_bytes)
     logger.info("weights %s (%s), irradiance %s", found.name, found.path, irradiance_path)
     logger.info("%d of %d bands, %s on %s", len(kept), scene.sensor.bands, backend.name, device)

@@ -9,6 +9,7 @@ import typer
 
 from spectf_cloud.cli import cloud_eval, dataset, reporting, train_comparison, weights
 from spectf_cloud.cli.deploy_pt import deploy_pt
+from spectf_cloud.cli.deploy_trt import deploy_trt
 from spectf_cloud.cli.explain import explain
 from spectf_cloud.cli.info import info
 from spectf_cloud.cli.simulate import simulate
@@ -26,6 +27,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command("deploy-pt")(deploy_pt)
+app.command("deploy-trt")(deploy_trt)
 app.command("threshold")(threshold)
 app.command("info")(info)
 app.command("simulate")(simulate)

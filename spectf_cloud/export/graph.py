@@ -7,6 +7,7 @@ pooling, head) is float32.
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -39,6 +40,7 @@ def build_graph(model: SpecTfEncoder, precision: Precision = "fp32", *, fixed_ba
     Raises `MissingExtraError` without the onnx package.
     """
     onnx = import_onnx()
+    model = copy.deepcopy(model).cpu()  # constants are the same to the bit wherever the network is
     fixed = fixed_bands or model.config.agg == "flat"
     builder = _Builder(onnx, precision)
     logits = _network(builder, model, fixed)
