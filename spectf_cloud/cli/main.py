@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from spectf_cloud.cli import cloud_eval, dataset, reporting, train_comparison, weights
+from spectf_cloud.cli import cloud_eval, dataset, export, reporting, train_comparison, weights
 from spectf_cloud.cli.deploy_pt import deploy_pt
 from spectf_cloud.cli.deploy_trt import deploy_trt
 from spectf_cloud.cli.explain import explain
@@ -37,6 +37,7 @@ app.add_typer(cloud_eval.app, name="cloud-eval")
 app.add_typer(train_comparison.app, name="train-comparison")
 app.add_typer(dataset.app, name="dataset")
 app.add_typer(weights.app, name="weights")
+app.add_typer(export.app, name="export")
 
 
 def _show_version(wanted: bool) -> None:
