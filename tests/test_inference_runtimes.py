@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -51,6 +52,9 @@ def test_a_pixels_result_is_its_own(runtime: str) -> None:
     assert (several(toa[shuffled]) == together[shuffled]).all()
     assert (np.concatenate([several(toa[i : i + 7]) for i in range(0, 98, 7)]) == together[:98]).all()
     assert several(toa[:0]).shape == (0,)
+    alone = RuntimeBackend(runtime, model, 0.51, threads=1)
+    with ThreadPoolExecutor(4) as callers:
+        assert all((made == together).all() for made in callers.map(alone, [toa] * 8))
 
 
 @pytest.mark.parametrize("runtime", INSTALLED)

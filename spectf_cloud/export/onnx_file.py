@@ -15,7 +15,7 @@ import torch
 
 from spectf_cloud.config import ArchSpec, read_arch_spec
 from spectf_cloud.dataset import open_cube
-from spectf_cloud.errors import InputError, UsageError
+from spectf_cloud.errors import InputError, SpectfError, UsageError
 from spectf_cloud.export.graph import LOGITS, OPSET, TOA, WAVELENGTH, Precision, build_graph, import_onnx
 from spectf_cloud.inference.load import load_model
 from spectf_cloud.model import SpecTfEncoder

@@ -122,7 +122,7 @@ def pick_backend(
         raise UsageError(f"fidelity must be one of {', '.join(get_args(Fidelity))}, not {fidelity!r}")
     if model.config.dim_output != 2:
         raise UsageError(f"a cloud network has two outputs (clear, cloud), this one has {model.config.dim_output}")
-    if str(device).strip().lower().startswith("tensorrt"):
+    if is_tensorrt(device):
         from spectf_cloud.inference.trt.backend import open_tensorrt
 
         return open_tensorrt(model, str(device), fidelity, threshold, engine)
@@ -138,6 +138,11 @@ def pick_backend(
     except Unavailable as reason:
         logger.info("float32 PyTorch serves fidelity %s: %s", fidelity, reason)
         return TorchBackend(model, target, threads)
+
+
+def is_tensorrt(device: str | int) -> bool:
+    """Whether a device's name means a GPU through TensorRT rather than PyTorch."""
+    return str(device).strip().lower().startswith("tensorrt")
 
 
 def resolve_device(device: str | int) -> torch.device:
