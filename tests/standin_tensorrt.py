@@ -267,11 +267,11 @@ class _Config:
 
     def create_timing_cache(self, content):
         assert isinstance(content, bytes)
-        return _TimingCache(content)
+        return None if content and b";" not in content else _TimingCache(content)
 
     def set_timing_cache(self, cache, ignore_mismatch):
-        start, mark, rest = cache.content.partition(b";")
-        if cache.content and (not mark or start.decode() != f"{__version__} {_on_a_device().name}"):
+        start, _, rest = cache.content.partition(b";")
+        if cache.content and start.decode() != f"{__version__} {_on_a_device().name}":
             return False
         self.timing = _TimingCache(rest)
         return True

@@ -19,7 +19,7 @@ from test_export_graph import network, spectra
 from spectf_cloud.__main__ import main
 from spectf_cloud.errors import EngineError, MissingExtraError, UsageError
 from spectf_cloud.export.graph import build_graph
-from spectf_cloud.inference import native_backend
+from spectf_cloud.inference import available, native_backend
 from spectf_cloud.inference.load import load_model
 from spectf_cloud.inference.predict import pick_backend
 from spectf_cloud.inference.torch_backend import TorchBackend
@@ -149,9 +149,10 @@ def test_what_was_timed_is_used_again_unless_it_is_foreign(model, tmp_path, monk
     assert timing.read_bytes() == b"10.13.0.35 Stand-in GPU;timed"
     open_tensorrt(network(BANDS, seed=2), "tensorrt", "exact", 0.5)
     assert timing.read_bytes().endswith(b"timedtimed")
-    timing.write_bytes(b"1.0 Other GPU;timed")
-    open_tensorrt(network(BANDS, seed=3), "tensorrt", "exact", 0.5)
-    assert timing.read_bytes() == b"10.13.0.35 Stand-in GPU;timed"
+    for seed, unusable in ((3, b"1.0 Other GPU;timed"), (4, b"damaged")):
+        timing.write_bytes(unusable)
+        open_tensorrt(network(BANDS, seed=seed), "tensorrt", "exact", 0.5)
+        assert timing.read_bytes() == b"10.13.0.35 Stand-in GPU;timed"
 
 
 def given(model: SpecTfEncoder, tmp_path: Path) -> Path:
@@ -266,6 +267,19 @@ def test_no_tensorrt_an_old_one_no_gpu(model, monkeypatch):
             device.open_device(0)
 
 
+def test_what_a_machine_has_is_listed(monkeypatch):
+    def listed():
+        return next(entry for entry in available.backends() if entry.name == "tensorrt")
+
+    monkeypatch.setattr(available, "levels", tuple)  # no kernel needs to be compiled for this
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert (listed().available, listed().reason) == (False, "PyTorch sees no NVIDIA GPU")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    assert listed().available
+    monkeypatch.setitem(sys.modules, "tensorrt", None)
+    assert "pip install" in listed().reason
+
+
 def test_names_of_devices():
     assert [device_number(name) for name in ("tensorrt", "tensorrt:3", "TensorRT:cuda:1", "2", "auto")] == [
         0,
@@ -373,7 +387,6 @@ def _no_real_tensorrt() -> str | None:
     return None
 
 
-@pytest.mark.slow
 def test_real_tensorrt(reference, tmp_path, monkeypatch):
     monkeypatch.undo()  # nothing stands in for anything
     reason = _no_real_tensorrt()

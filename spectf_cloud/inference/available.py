@@ -6,9 +6,11 @@ from dataclasses import dataclass
 
 import torch
 
+from spectf_cloud.errors import MissingExtraError
 from spectf_cloud.inference.kernel import cache_dir, usable_levels
 from spectf_cloud.inference.native.build import BuildError, cpu_features, find_or_compile, levels
 from spectf_cloud.inference.runtimes import RUNTIMES, lacking, runtimes
+from spectf_cloud.inference.trt.library import import_tensorrt
 
 
 @dataclass(frozen=True)
@@ -50,4 +52,14 @@ def backends() -> list[Availability]:
         ("mps", torch.backends.mps.is_available(), "no Apple GPU"),
     ):
         found.append(Availability(f"torch-float32 on {device}", there, "exact" if there else missing))
+    found.append(_tensorrt())
     return found
+
+
+def _tensorrt() -> Availability:
+    try:
+        import_tensorrt()
+    except MissingExtraError as error:
+        return Availability("tensorrt", False, str(error))
+    there = torch.cuda.is_available()
+    return Availability("tensorrt", there, "GPU; deploy-trt, any network" if there else "PyTorch sees no NVIDIA GPU")

@@ -88,7 +88,7 @@ def lacking(runtime: str) -> str | None:
     for package in ("onnx", runtime):
         try:
             __import__(package)
-        except ImportError:
+        except (ImportError, OSError):  # its libraries may be broken
             return f"{package} is not installed; pip install 'spectf-cloud[{_EXTRAS[runtime]}]'"
     return None
 

@@ -58,8 +58,9 @@ def build_plan(graph: bytes, bands: int, batch: int, device: CudaDevice, timing_
 
 def _use(config: Any, timing_cache: Path) -> None:
     kept = timing_cache.read_bytes() if timing_cache.is_file() else b""
-    if not config.set_timing_cache(config.create_timing_cache(kept), False) and kept:
-        logger.info("%s is of another GPU or TensorRT and is made anew", timing_cache)
+    cache = config.create_timing_cache(kept)
+    if cache is None or not config.set_timing_cache(cache, False):
+        logger.info("%s is of another GPU or TensorRT, or damaged, and is made anew", timing_cache)
         config.set_timing_cache(config.create_timing_cache(b""), False)
 
 
