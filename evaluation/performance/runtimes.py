@@ -19,10 +19,9 @@ from numpy.typing import NDArray
 from onnx.reference import ReferenceEvaluator
 
 from evaluation.distillation.data import reference_folder
-from evaluation.performance.original import OriginalPath
 from spectf_cloud.export.graph import build_graph
 from spectf_cloud.inference import runtimes
-from spectf_cloud.inference.load import load_model, read_state_dict
+from spectf_cloud.inference.load import load_model
 from spectf_cloud.inference.runtimes import RUNTIMES, RuntimeBackend
 from spectf_cloud.inference.torch_backend import TorchBackend
 from spectf_cloud.weights import find_weights
@@ -58,7 +57,6 @@ def speed(folder: Path) -> list[str]:
     weights = find_weights(folder / "official/v0.1.0/weights.pt")
     model = load_model(weights, wavelength_nm)
     paths: dict[str, Run] = {
-        "original bf16 + jit": OriginalPath(read_state_dict(weights), wavelength_nm),
         "PyTorch SDPA float32": TorchBackend(model, torch.device("cpu"), 1),
     }
     for runtime in reversed(RUNTIMES):
@@ -129,9 +127,9 @@ def main() -> None:
     text = [
         "# CPU backends without a compiler, and the ONNX graphs",
         "",
-        f"Written by `python -m evaluation.performance.runtimes` on {platform.machine()}: {versions}; one thread, "
-        f"CPU seconds of the process, median of {ROUNDS} alternated rounds of {TIMED} golden EMIT spectra of 268 "
-        "bands, weights v0.1.0. Other jobs kept the machine busy.",
+        f"Written by `python -m evaluation.performance.runtimes` on {platform.machine()}: {versions}.",
+        f"One thread, CPU seconds of the process, medians of {ROUNDS} alternated rounds of {TIMED} golden EMIT spectra",
+        "of 268 bands, weights v0.1.0. Other jobs kept the machine busy.",
         "",
         "## Speed",
         "",
@@ -141,7 +139,7 @@ def main() -> None:
         "",
         "## Distance from float32 PyTorch",
         "",
-        "The interpreter rounds every product of fp16 and bf16 graphs to the short type, and sums in it: worse than a "
+        "The interpreter rounds every product of fp16 and bf16 graphs to the short type, and sums in it: worse than a",
         "tensor core. bf16 cannot be run by ONNX Runtime on a CPU.",
         "",
         *fidelity(folder),
