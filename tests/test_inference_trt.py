@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import gc
 import json
+import logging
 import sys
 from dataclasses import replace
+from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
@@ -103,7 +105,7 @@ def test_pixels_near_the_threshold_are_float32(model):
 
 
 def test_half_precision_that_breaks_the_promise_gives_way_to_float32(model, monkeypatch):
-    strict = replace(native_backend.TIERS["faithful"], largest_error=1e-5, recheck=(0.0, 0.0))
+    strict = replace(native_backend.TIERS["faithful"], largest_error=1e-5)
     monkeypatch.setitem(trt_backend._TIERS, "faithful", strict)
     assert open_tensorrt(model, "tensorrt", "faithful", 0.5).name == "tensorrt-fp32"
     assert Builder.built == 2
@@ -134,6 +136,7 @@ def test_an_engine_is_built_once_for_each_thing_it_follows_from(model, tmp_path,
 def test_a_damaged_engine_of_the_cache_is_built_again(model, tmp_path):
     open_tensorrt(model, "tensorrt", "exact", 0.5)
     (path,) = engines(tmp_path)
+    card = card_path(path).read_text()
     path.write_bytes(path.read_bytes()[:-7])
     open_tensorrt(model, "tensorrt", "exact", 0.5)
     card_path(path).unlink()
@@ -141,6 +144,21 @@ def test_a_damaged_engine_of_the_cache_is_built_again(model, tmp_path):
     card_path(path).write_text("engine_sha256: [")
     open_tensorrt(model, "tensorrt", "exact", 0.5)
     assert Builder.built == 4
+    plan = b"whole, but TensorRT does not take it"
+    card_path(path).write_text(yaml.safe_dump(yaml.safe_load(card) | {"engine_sha256": sha256(plan).hexdigest()}))
+    path.write_bytes(plan)
+    open_tensorrt(model, "tensorrt", "exact", 0.5)
+    assert Builder.built == 5
+
+
+def test_a_cache_that_cannot_be_written_costs_only_time(model, tmp_path, monkeypatch, caplog):
+    monkeypatch.setattr(logging.getLogger("spectf_cloud"), "propagate", True)
+    (tmp_path / "file").write_text("not a folder")
+    monkeypatch.setenv("SPECTF_CACHE_DIR", str(tmp_path / "file"))
+    toa = spectra(3, BANDS)
+    made = open_tensorrt(model, "tensorrt", "exact", 0.5)(toa)
+    np.testing.assert_allclose(made, exact(model, toa), atol=2e-6)
+    assert "the engine is not kept" in caplog.text
 
 
 def test_what_was_timed_is_used_again_unless_it_is_foreign(model, tmp_path, monkeypatch):

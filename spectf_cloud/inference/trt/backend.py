@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import hashlib
 import logging
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, get_args
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from spectf_cloud.errors import EngineError, MissingExtraError, UsageError
+from spectf_cloud.errors import EngineError, MissingExtraError, OutputError, UsageError
 from spectf_cloud.export.graph import Precision, build_graph
 from spectf_cloud.inference.kernel import cache_dir
 from spectf_cloud.inference.native_backend import TIERS, broken_promise, make_probe
@@ -38,11 +39,16 @@ PRECISIONS: dict[str, tuple[Precision, ...]] = {
     "fast": ("fp16", "fp32"),
 }
 # A float32 engine sums in another order than PyTorch, no more.
-_TIERS = {"exact": replace(TIERS["faithful"], largest_error=1e-4, recheck=(0.0, 0.0)), **TIERS}
+_TIERS = {"exact": replace(TIERS["faithful"], largest_error=1e-4), **TIERS}
+# Probabilities this near to the threshold are computed again: as far as errors reach.
+_RECHECKED = {"exact": 0.0, "faithful": TIERS["faithful"].largest_error, "fast": 0.0}
 
 
 class TensorRTBackend:
-    """Cloud probabilities by an engine; ``faithful`` computes those around the threshold again in float32."""
+    """Cloud probabilities by an engine; ``faithful`` computes those around the threshold again in float32.
+
+    One thread at a time may call it.
+    """
 
     def __init__(self, runner: EngineRunner, exact: TorchBackend, identity: Identity, fidelity: str, threshold: float):
         self.name = f"tensorrt-{identity.precision}"
@@ -53,7 +59,7 @@ class TensorRTBackend:
         """toa (n, bands) float32, finite → (n,) float32 cloud probability."""
         pixels = np.ascontiguousarray(toa, dtype=np.float32)
         probability = self.runner(pixels)
-        near = np.abs(probability - np.float32(self.threshold)) < self.tier.recheck[0]
+        near = np.abs(probability - np.float32(self.threshold)) < _RECHECKED[self.fidelity]
         if near.any():
             probability[near] = self.exact(pixels[near])
         return probability
@@ -75,8 +81,11 @@ def open_tensorrt(
     reasons = []
     for precision in PRECISIONS[fidelity] if engine is None else (_precision_of(engine),):
         graph, identity = describe(model, precision, gpu)
-        plan = load_engine(engine, identity) if engine else _cached(graph, identity, gpu)
-        backend = TensorRTBackend(EngineRunner(plan, identity.bands, gpu), exact, identity, fidelity, threshold)
+        if engine:
+            runner = EngineRunner(load_engine(engine, identity), identity.bands, gpu)
+        else:
+            runner = _cached(graph, identity, gpu)
+        backend = TensorRTBackend(runner, exact, identity, fidelity, threshold)
         broken = broken_promise(backend, probe)
         if broken is None:
             return backend
@@ -121,26 +130,31 @@ def describe(model: SpecTfEncoder, precision: Precision, gpu: devices.CudaDevice
 def make_plan(graph: bytes, identity: Identity, gpu: devices.CudaDevice) -> bytes:
     """A new engine. Raises `EngineError`."""
     logger.warning("building a TensorRT engine in %s for %s; this takes minutes", identity.precision, gpu.name)
-    folder = engines_dir()
-    folder.mkdir(parents=True, exist_ok=True)
     kind = f"{identity.tensorrt}-{identity.gpu}-{identity.compute_capability}".replace("/", "_").replace(" ", "_")
-    return build_plan(graph, identity.bands, identity.largest_batch, gpu, folder / f"{kind}.timing")
+    return build_plan(graph, identity.bands, identity.largest_batch, gpu, engines_dir() / f"{kind}.timing")
 
 
 def engines_dir() -> Path:
-    """Where engines are kept."""
-    return cache_dir() / "engines"
+    """Where engines are kept, made where possible."""
+    folder = cache_dir() / "engines"
+    with suppress(OSError):  # then nothing is kept
+        folder.mkdir(parents=True, exist_ok=True)
+    return folder
 
 
-def _cached(graph: bytes, identity: Identity, gpu: devices.CudaDevice) -> bytes:
+def _cached(graph: bytes, identity: Identity, gpu: devices.CudaDevice) -> EngineRunner:
+    """The engine of the cache, ready to run; built where there is none that can be."""
     path = engines_dir() / f"{identity.key}.engine"
     try:
-        return load_engine(path, identity)
-    except EngineError as absent:
-        logger.debug("%s", absent)
+        return EngineRunner(load_engine(path, identity), identity.bands, gpu)
+    except EngineError as reason:
+        logger.debug("%s", reason)
     plan = make_plan(graph, identity, gpu)
-    save_engine(path, plan, identity, overwrite=True)
-    return plan
+    try:
+        save_engine(path, plan, identity, overwrite=True)
+    except OutputError as error:
+        logger.warning("the engine is not kept for the next run: %s", error)
+    return EngineRunner(plan, identity.bands, gpu)
 
 
 def _precision_of(engine: Path) -> Precision:
