@@ -254,6 +254,7 @@ def test_failures_of_the_library_are_told(model, gpu, tmp_path, monkeypatch):
         patch.setattr(standin._Context, "execute_async_v3", lambda *_: False)
         with pytest.raises(EngineError, match="could not run 4 pixels"):
             runner(toa)
+        assert gpu.stream.done == len(gpu.stream.queue)  # the buffers may go now
     np.testing.assert_allclose(runner(toa), exact(model, toa), atol=2e-6)  # and it can go on
     with monkeypatch.context() as patch:
         patch.setattr(standin._Engine, "create_execution_context", lambda _: None)

@@ -12,6 +12,7 @@ import typer
 from spectf_cloud.cli.config_file import stronger
 from spectf_cloud.cli.reporting import Reporter
 from spectf_cloud.errors import UsageError
+from spectf_cloud.stopwatch import STARTED
 
 if TYPE_CHECKING:
     from spectf_cloud.deploy import DeployJob
@@ -107,7 +108,7 @@ def mask(context: typer.Context, reporter: Reporter, **more: Any) -> None:
 
     job = _job(context, **more)
     with reporter.progress("masking", "pixels") as progress:
-        report = deploy(job, progress)
+        report = deploy(job, progress, began=STARTED)
     cloud = "no data" if report.cloud_fraction is None else f"{report.cloud_fraction:.1%} cloud"
     lines = [f"{report.scene}: {cloud} above {report.threshold:g} in {report.valid_pixels:,} pixels"]
     lines += [f"  {kind:<12}{path}" for kind, path in report.outputs.items()]
