@@ -62,6 +62,15 @@ def deploy_pt(
         typer.Option(readable=False, help="PNG to look at.", envvar=f"{_ENV}QUICKLOOK", rich_help_panel=_PRODUCTS),
     ] = None,
     overwrite: Overwrite = False,
+    trust_input: Annotated[
+        bool,
+        typer.Option(
+            "--trust-input",
+            help="Mask even what cannot be right, such as another scene's geometry.",
+            envvar=f"{_ENV}TRUST_INPUT",
+            rich_help_panel=_INPUTS,
+        ),
+    ] = False,
     threshold: Annotated[
         float | None,
         typer.Option(
@@ -152,6 +161,7 @@ def deploy_pt(
         config=config,
         overwrite=overwrite,
         memory_limit=memory_limit,
+        trust_input=trust_input,
     )
     with reporter.progress("masking", "pixels") as progress:
         report = deploy(job, progress)
