@@ -22,7 +22,7 @@ from spectf_cloud.products.mask import CloudMask
 from spectf_cloud.resources import resource
 from spectf_cloud.scene import NODATA, Scene
 from spectf_cloud.sensor import PUBLISHED_DROP_NM
-from spectf_cloud.weights import BUILTIN
+from spectf_cloud.weights import BUILTIN, files_of
 
 
 @dataclass(frozen=True)
@@ -82,9 +82,9 @@ def deploy(job: DeployJob, progress: Progress | None = None) -> DeployReport:
     if len({path.resolve() for path in job.outputs.values()}) < len(job.outputs):
         raise UsageError("two outputs have the same name; give each its own")
     scene = open_scene(job.radiance, job.observation)
-    settings = [path for path in (Path(job.weights), job.irradiance, job.arch_spec, job.config) if path is not None]
+    settings = [path for path in (job.irradiance, job.arch_spec, job.config) if path is not None]
     for output in job.outputs.values():
-        check_output(output, overwrite=job.overwrite, inputs=[*scene.files, *settings])
+        check_output(output, overwrite=job.overwrite, inputs=[*scene.files, *files_of(job.weights), *settings])
     memory_limit_bytes = None if job.memory_limit is None else parse_bytes(job.memory_limit)
     block_lines(scene, memory_limit_bytes)  # before anything of the scene's size is read
     _check_georeference(scene, job)

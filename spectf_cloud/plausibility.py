@@ -25,15 +25,15 @@ FloatArray = NDArray[np.float64]
 logger = logging.getLogger(__name__)
 
 _PLACES, _LINES_AT_EACH = 6, 3
-# Near the terminator a plane-parallel reflectance says nothing about units.
-_LOWEST_SUN_DEG = 75.0
+# Lower suns light the sides of clouds, and reflectance of level ground says little about units.
+_LOWEST_SUN_DEG = 65.0
 _FEWEST_PIXELS = 20
 
 # Reflectance between 430 and 900 nm: thick cloud and snow reach 1.2, open ocean under a clear sky has 0.03 to 0.15
 # in the blue from the air alone.
 _VISIBLE_NM = (430.0, 900.0)
 _BLUE_NM = (430.0, 500.0)
-_RED_NM = (640.0, 690.0)
+_RED_NM = (620.0, 700.0)
 _IMPOSSIBLY_BRIGHT, _STRANGELY_BRIGHT = 2.0, 1.5
 _IMPOSSIBLY_DARK, _STRANGELY_DARK = 0.005, 0.015
 _BLUE_OF_CLOUD, _REDDER_THAN_AIR = 0.6, 0.5
@@ -232,7 +232,7 @@ def _shape(scene: Scene, mean: FloatArray, irradiance: FloatArray) -> Iterator[D
         yield Doubt(f"{path}: the bands run against their wavelengths; turn one of the two round", True)
     elif _roughness(as_read) < _SMOOTHER_UNDIVIDED * divided:
         yield Doubt(
-            f"{path}: the spectra (up to {np.nanmax(mean):.3g}) show no trace of sunlight's lines, as reflectance does; "
+            f"{path}: spectra up to {np.nanmax(mean):.3g} without a trace of sunlight's lines, as reflectance has; "
             "radiance in uW cm-2 sr-1 nm-1 is needed",
             True,
         )
@@ -257,14 +257,16 @@ def _brightness(
     toa = toa[np.isfinite(toa).all(axis=1)]
     if len(toa) < _FEWEST_PIXELS:
         return
-    path, brightest = scene.radiance.path, float(np.median(toa.max(axis=1)))
+    path, brightest = scene.radiance.path, float(np.percentile(toa.max(axis=1), 75))
     blue, red = (
         float(np.median(toa[:, band].mean(axis=1))) if band.any() else float("nan")
         for band in ((centre_nm >= low) & (centre_nm <= high) for low, high in (_BLUE_NM, _RED_NM))
     )
     units = "uW cm-2 sr-1 nm-1 are needed"
     if brightest > _STRANGELY_BRIGHT:
-        text = f"{path}: reflectance would be {brightest:.2g} in the median; W m-2 sr-1 um-1 are 10 times larger"
+        text = (
+            f"{path}: reflectance would be {brightest:.2g} and more in a quarter; W m-2 sr-1 um-1 are 10 times larger"
+        )
         yield Doubt(f"{text}, {units}", brightest > _IMPOSSIBLY_BRIGHT)
     elif blue > _BLUE_OF_CLOUD and red < _REDDER_THAN_AIR * blue:
         text = f"{path}: bright ({blue:.2g}) in the blue yet {red:.2g} in the red, as sea in units 10 times too large"

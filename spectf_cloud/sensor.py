@@ -106,9 +106,8 @@ class Sensor:
         factor = _nm_per_unit(units, centres, source)
         if np.nanmax(centres) * factor < _LARGEST_MICROMETRE or np.nanmin(centres) * factor > _LARGEST_NANOMETRE:
             other = "micrometers" if factor == 1.0 else "nanometers"
-            raise InputError(
-                f"{source}: centres from {centres[0]:g} to {centres[-1]:g} are no {units}; are they {other}?"
-            )
+            named = f"{centres[0]:g} to {centres[-1]:g} {units}"
+            raise InputError(f"{source}: band centres of {named} are no imager's; say that they are {other}")
         if fwhm is None:
             order = np.argsort(centres, kind="stable")
             widths = np.empty_like(centres)

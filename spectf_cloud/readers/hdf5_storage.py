@@ -35,7 +35,7 @@ def find_dataset(file: h5py.File, path: Path, key: str) -> h5py.Dataset | None:
             raise InputError(f"{path}: /{key} is reached through a link to another place, which is never followed")
         node = node[step]
     if not isinstance(node, h5py.Dataset) or node.shape is None:
-        raise InputError(f"{path}: /{key} is not what EMIT files hold there; download the granule again")
+        raise InputError(f"{path}: /{key} is no array, so not what EMIT files hold there; download it again")
     if node.external or node.is_virtual:
         raise InputError(f"{path}: /{key} keeps its data in other files, which are never followed")
     _check_filters(node, path)
