@@ -5,6 +5,7 @@ import h5py
 import numpy as np
 import pytest
 
+from evaluation.reliability.scenes import small_weights
 from spectf_cloud.__main__ import main
 from spectf_cloud.dataset import open_scene
 from spectf_cloud.errors import InputError
@@ -28,7 +29,7 @@ def found(radiance, observation=None):
 def granule(tmp_path_factory):
     """A simulated EMIT granule, RAD and OBS, of physical radiance; copied for each test."""
     folder = tmp_path_factory.mktemp("granule")
-    return simulate_granule(folder, SimulationConfig(lines=30, samples=40, seed=3))
+    return simulate_granule(folder, SimulationConfig(lines=24, samples=30, seed=3))
 
 
 @pytest.fixture
@@ -84,10 +85,11 @@ def test_what_cannot_be_right_is_refused_and_can_be_trusted(pair, tmp_path, caps
 def test_trusted_input_is_masked_with_a_warning(pair, tmp_path, capsys, case):
     REFUSED[case][0](*pair)
     out = tmp_path / "m.tif"
-    assert main(["deploy-pt", str(out), str(pair[0]), "--trust-input"]) == 0
+    weights = str(small_weights(tmp_path))
+    assert main(["deploy-pt", str(out), str(pair[0]), "--trust-input", "--weights", weights]) == 0
     assert "warning: " in capsys.readouterr().err
     with raster(out) as mask:
-        assert mask.shape == (30, 40)
+        assert mask.shape == (24, 30)
 
 
 def test_the_observation_of_another_time_is_refused(pair, tmp_path, capsys):

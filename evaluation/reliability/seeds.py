@@ -45,6 +45,11 @@ data offset values = {{0, 0, 0, 0, 0, 0}}
 band names = {{a, b, c, d, e, f}}
 """
 
+WGS84 = (
+    'GEOGCS["WGS 84",DATUM["WGS_1984",SPHEROID["WGS 84",6378137,298.257223563]],'
+    'PRIMEM["Greenwich",0],UNIT["degree",0.0174532925199433],AUTHORITY["EPSG","4326"]]'
+)
+
 YAML = (
     "architecture: {dim_output: 2, num_heads: 8, dim_proj: 64, dim_ff: 64, dropout: 0.1, agg: max}\n"
     "spectra:\n  drop_band_ranges: [[0, 405.0], [1275, 1321]]\n",
@@ -74,7 +79,7 @@ def _granule(file: h5py.File, name: str, bands: int, storage: dict[str, object])
     for key in ("glt_x", "glt_y"):
         file[f"location/{key}"] = np.ones((5, 5), "i4")
     file.attrs["geotransform"] = [10.0, 0.0005, 0.0, 50.0, 0.0, -0.0005]
-    file.attrs["spatial_ref"] = "GEOGCS"
+    file.attrs["spatial_ref"] = WGS84
 
 
 def spectra() -> Iterator[bytes]:
