@@ -23,7 +23,7 @@ from spectf_cloud.readers import emit, envi
 from files import arrays, write_emit, write_envi
 
 CASES = sorted((Path(__file__).parent / "cases").glob("*/*"))
-FEW = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+FEW = settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda path: f"{path.parent.name}-{path.name}")
@@ -112,7 +112,7 @@ SHAPES = st.one_of(
 )
 
 
-@settings(FEW, max_examples=80)
+@settings(FEW, max_examples=40)
 @given(
     name=st.sampled_from(["radiance", "obs"]),
     parts=st.dictionaries(
@@ -201,7 +201,7 @@ class watched:  # noqa: N801 - reads as a statement
 def bomb(path, unpacked, chunk):
     """A chunk that says it holds ``chunk`` numbers and unpacks to far more."""
     rad, _ = write_emit(path, arrays())
-    packer = zlib.compressobj(9)
+    packer = zlib.compressobj(1)
     packed = b"".join(packer.compress(bytes(2**20)) for _ in range(unpacked // 2**20)) + packer.flush()
     with h5py.File(rad, "r+") as file:
         del file["radiance"]
@@ -212,17 +212,17 @@ def bomb(path, unpacked, chunk):
 
 
 def test_a_chunk_that_unpacks_to_more_than_it_holds_is_refused_unread(tmp_path):
-    rad = bomb(tmp_path, 2**30, 12 * 50_000)
+    rad = bomb(tmp_path, 150 * 2**20, 12 * 50_000)
     cube = emit.open_cube(rad)
     before = limits.getrusage(limits.RUSAGE_SELF).ru_maxrss
     with pytest.raises(InputError, match="unpacks to more"):
         cube.read(0, 1)
-    assert limits.getrusage(limits.RUSAGE_SELF).ru_maxrss - before < 100_000  # kB; HDF5 itself takes 1.1 GB
+    assert limits.getrusage(limits.RUSAGE_SELF).ru_maxrss - before < 50_000  # kB; HDF5 itself would take all of it
 
 
 def test_a_small_chunk_with_too_much_in_it_is_refused_at_once(tmp_path):
     with pytest.raises(InputError, match="hold more than they should"):
-        emit.open_cube(bomb(tmp_path, 2**29, 12))
+        emit.open_cube(bomb(tmp_path, 2**20, 12))
 
 
 def test_pieces_too_large_to_be_read_in_parts_name_the_way_out(tmp_path):
@@ -297,7 +297,7 @@ def test_a_pipe_is_no_scene(tmp_path):
         open_scene(tmp_path / "rad.nc")
 
 
-@pytest.mark.parametrize("storage", [{}, {"chunks": (1, 5, 12)}])
+@pytest.mark.parametrize("storage", [{}, {"chunks": (1, 5, 11)}])
 def test_a_file_that_shrinks_while_it_is_read_is_an_error_not_a_crash(tmp_path, storage):
     rad, _ = write_emit(tmp_path, arrays(lines=400), **storage)
     cube = emit.open_cube(rad)

@@ -17,7 +17,14 @@ import time
 import traceback
 from pathlib import Path
 
-_LIMITS = ["-max_len=65536", "-timeout=60", "-rss_limit_mb=3000", "-malloc_limit_mb=2500", "-verbosity=0"]
+_LIMITS = [
+    "-max_len=65536",
+    "-timeout=600",
+    "-report_slow_units=600",
+    "-rss_limit_mb=3000",
+    "-malloc_limit_mb=2500",
+    "-verbosity=0",
+]
 _NAMES = ("envi", "emit", "spectra", "weights", "config", "irradiance")
 
 
