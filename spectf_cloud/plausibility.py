@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from spectf_cloud.errors import InputError
 from spectf_cloud.scene import NODATA, Cube, Scene
+from spectf_cloud.sensor import PUBLISHED_DROP_NM
 from spectf_cloud.toa import reflectance_per_radiance, resample_irradiance, toa_reflectance
 
 FloatArray = NDArray[np.float64]
@@ -27,7 +28,7 @@ logger = logging.getLogger(__name__)
 _PLACES, _LINES_AT_EACH = 6, 3
 # Lower suns light the sides of clouds, and reflectance of level ground says little about units.
 _LOWEST_SUN_DEG = 65.0
-_FEWEST_PIXELS = 20
+_FEWEST_PIXELS, _MOST_PIXELS = 20, 4096
 
 # Reflectance between 430 and 900 nm: thick cloud and snow reach 1.2, open ocean under a clear sky has 0.03 to 0.15
 # in the blue from the air alone.
@@ -82,7 +83,7 @@ def doubts(scene: Scene, irradiance: FloatArray) -> Iterator[Doubt]:
 
 @dataclass(frozen=True, eq=False)
 class _Sample:
-    """Pixels of a few lines: radiance (n, bands), geometry (n, obs bands), NaN where missing; all pixels with a sun.
+    """Some pixels of a few lines, all under the sun: radiance (n, bands), geometry (n, obs bands), NaN where missing.
 
     `line` and `column` (n,) say where they lie.
     """
@@ -96,23 +97,23 @@ class _Sample:
     @classmethod
     def of(cls, scene: Scene) -> _Sample:
         starts = np.unique(np.linspace(0, max(scene.lines - _LINES_AT_EACH, 0), _PLACES).astype(int))
-        blocks = [(int(start), min(int(start) + _LINES_AT_EACH, scene.lines)) for start in starts]
+        lines = np.unique(np.minimum(starts[:, None] + np.arange(_LINES_AT_EACH), scene.lines - 1))
+        columns = np.arange(0, scene.samples, -(-scene.samples * len(lines) // _MOST_PIXELS))
         radiance, geometry = (
-            np.concatenate([_values(cube, *block) for block in blocks]) for cube in (scene.radiance, scene.observation)
+            np.concatenate([_pixels(cube, int(line), columns) for line in lines])
+            for cube in (scene.radiance, scene.observation)
         )
-        line = np.concatenate([np.repeat(np.arange(*block), scene.samples) for block in blocks])
-        column = np.tile(np.arange(scene.samples), len(line) // scene.samples)
+        line, column = (axis.ravel() for axis in np.meshgrid(lines, columns, indexing="ij"))
         zenith = geometry[:, scene.sun_zenith_band]
         with np.errstate(invalid="ignore"):
             lit = (zenith >= 0) & (zenith < 90) & np.isfinite(radiance).any(axis=1)
         return cls(radiance[lit], geometry[lit], zenith[lit], line[lit], column[lit])
 
 
-def _values(cube: Cube, start: int, stop: int) -> FloatArray:
-    """Pixels (n, bands) of some lines, NaN where missing."""
-    values = cube.read(start, stop)
-    flat = np.where(cube.missing(values), np.nan, values)
-    return np.asarray(flat.reshape(-1, flat.shape[-1]), dtype=np.float64)
+def _pixels(cube: Cube, line: int, columns: NDArray[np.intp]) -> FloatArray:
+    """Some pixels (n, bands) of a line, NaN where missing."""
+    values = cube.read(line, line + 1)[0, columns]
+    return np.where(cube.missing(values), np.nan, values).astype(np.float64)
 
 
 def _time(name: str) -> datetime | None:
@@ -135,7 +136,8 @@ def _pairing(scene: Scene) -> Iterator[Doubt]:
     here, there = rad.location(), obs.location()
     if here is None or there is None:
         return
-    apart = np.maximum(np.abs(here.lon_deg - there.lon_deg) % 360, np.abs(here.lat_deg - there.lat_deg))
+    east = (here.lon_deg - there.lon_deg + 180) % 360 - 180
+    apart = np.maximum(np.abs(east), np.abs(here.lat_deg - there.lat_deg))
     known = (here.lon_deg != NODATA) & (there.lon_deg != NODATA) & np.isfinite(apart)
     if known.any() and (median := float(np.median(apart[known]))) > _SAME_PLACE_DEG:
         yield Doubt(f"{obs.path} lies {median:.3g} degrees from {rad.path.name}: another scene's geometry", True)
@@ -205,6 +207,8 @@ def _light(scene: Scene, sample: _Sample, irradiance: FloatArray) -> Iterator[Do
     if dead.all():
         yield Doubt(f"{path}: all radiance is zero, though the sun is up", True)
         return
+    for low, high_nm in PUBLISHED_DROP_NM:  # the model does not see these
+        dead &= ~((scene.sensor.wavelength_nm >= low) & (scene.sensor.wavelength_nm <= high_nm))
     if dead.any():
         first_nm = scene.sensor.wavelength_nm[dead][0]
         yield Doubt(f"{path}: {dead.sum()} of {len(dead)} bands are all zero, the first at {first_nm:.0f} nm", False)

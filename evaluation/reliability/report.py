@@ -86,7 +86,8 @@ def _supply(results: dict[str, Any]) -> str:
         "\n## What the package stands on\n",
         f"Runtime packages: {len(found['packages'])}. "
         f"Not pinned in constraints.txt: {', '.join(found['not pinned']) or 'none'}. "
-        f"Licences that need a decision: {', '.join(found['strict']) or 'none'}. pip-audit over constraints.txt: {audit}.\n",
+        f"Licences that need a decision: {', '.join(found['strict']) or 'none'}. "
+        f"pip-audit over constraints.txt: {audit}.\n",
         "| package | version | licence |\n|---|---|---|",
         *(f"| {name} | {version} | {licence} |" for name, version, licence, _ in found["packages"]),
     ]

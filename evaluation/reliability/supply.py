@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
+from packaging.requirements import Requirement
+
 _ROOT = Path(__file__).resolve().parents[2]
-# What a requirement says before its version, extras and markers.
-_NAME = re.compile(r"^[A-Za-z0-9._-]+")
 #: Of one's own, or that ask for their own source back: none of these may come in unnoticed.
 _STRICT = re.compile(r"\b(A?GPL|GNU (Affero )?General Public|proprietary|SSPL|commercial)\b", re.IGNORECASE)
 
@@ -54,9 +54,10 @@ def dependencies() -> list[Dependency]:
 
 
 def _requirements(name: str) -> Iterator[str]:
-    for requirement in distribution(name).requires or ():
-        if "extra ==" not in requirement and (found := _NAME.match(requirement)):
-            yield found[0]
+    for text in distribution(name).requires or ():
+        requirement = Requirement(text)
+        if requirement.marker is None or requirement.marker.evaluate({"extra": ""}):
+            yield requirement.name
 
 
 def _pins() -> dict[str, str]:
@@ -86,4 +87,7 @@ def audit(timeout_s: float = 300) -> dict[str, list[str]] | str:
         found = json.loads(run.stdout)["dependencies"]
     except (OSError, subprocess.TimeoutExpired, ValueError, KeyError) as error:
         return f"could not be asked here ({type(error).__name__})"
-    return {row["name"]: [item["id"] for item in row["vulns"]] for row in found if row.get("vulns")}
+    asked = [row for row in found if "skip_reason" not in row]
+    if not asked:
+        return f"could not be asked here: the package index has no such service ({len(found)} packages passed over)"
+    return {row["name"]: [item["id"] for item in row["vulns"]] for row in asked if row["vulns"]}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -37,12 +38,14 @@ class EmitCube(Cube):
     dtype: np.dtype[np.generic]
     offset: int | None
     file: h5py.File | None
+    stored_bytes: int
 
     def read(self, start: int, stop: int, bands: NDArray[np.intp] | None = None) -> NDArray[np.floating]:
         """(stop − start, samples, bands or chosen bands) in the file's units."""
         if self.file is not None:
             with _readable(self.path):
                 block = read_dataset(self.file[self.variable], self.path, start, stop)
+                self._check_whole(self.file)
         else:
             line_bytes = self.samples * self.bands * self.dtype.itemsize
             shape = (stop - start, self.samples, self.bands)
@@ -51,6 +54,11 @@ class EmitCube(Cube):
             block = block[..., bands]
         native: NDArray[np.floating] = np.asarray(block, dtype=self.dtype.newbyteorder("="))
         return native
+
+    def _check_whole(self, file: h5py.File) -> None:
+        """HDF5 reads zeros beyond the end of a file that became shorter since it was opened."""
+        if os.fstat(file.id.get_vfd_handle()).st_size < self.stored_bytes:
+            raise InputError(f"{self.path} became shorter while it was read; copy it again")
 
     def location(self) -> Location | None:
         """Longitude, latitude and elevation of the ``location`` group."""
@@ -100,6 +108,7 @@ def open_cube(path: Path) -> EmitCube:
             dtype=data.dtype,
             offset=data.id.get_offset() if contiguous else None,
             file=None if contiguous else _reopen(path, chunk_lines * samples * bands * data.dtype.itemsize),
+            stored_bytes=path.stat().st_size,
             name=path.stem,
             lines=lines,
             samples=samples,
