@@ -1,6 +1,6 @@
 """Everything that reliability.md reports, done once: writes reliability.json and reliability.md.
 
-Run: python -m evaluation.reliability [--only NAME ...] [--fuzz FOLDER] [--quick]
+Run: python -m evaluation.reliability [--only NAME ...] [--fuzz FOLDER]
 About ten minutes of one core, root for small disks; fuzzing is run apart (evaluation.reliability.fuzz) and its FOLDER
 given here.
 """
@@ -21,8 +21,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 import spectf_cloud as sc
 from evaluation.reliability import crashes, report, supply
 from evaluation.reliability.load import resident_growth
@@ -34,7 +32,7 @@ from spectf_cloud.resources import resource
 from spectf_cloud.simulation.presets import PRESETS
 
 RESULTS = Path(__file__).with_name("reliability.json")
-_SEEDS = 3
+_SEEDS = 2
 
 
 def kills(folder: Path, count: int = 200) -> dict[str, Any]:
@@ -170,26 +168,26 @@ def _new(folder: Path, name: str) -> Path:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--only", nargs="+", choices=CHECKS, default=list(CHECKS))
+    parser.add_argument("--only", nargs="*", choices=CHECKS, default=list(CHECKS))
     parser.add_argument("--fuzz", type=Path, help="folder of findings to count")
     options = parser.parse_args()
     logging.getLogger("spectf_cloud").setLevel(logging.CRITICAL)
-    results = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
     for name in options.only:
         start = time.process_time()
         with tempfile.TemporaryDirectory(prefix="spectf-reliability-") as folder:
-            results[name] = CHECKS[name](Path(folder))
-        print(f"{name}: {time.process_time() - start:.0f} s of this process: {str(results[name])[:300]}", flush=True)
-        _save(results)
+            result = CHECKS[name](Path(folder))
+        print(f"{name}: {time.process_time() - start:.0f} s of this process: {str(result)[:300]}", flush=True)
+        _save({name: result})
     if options.fuzz:
-        results["fuzz"] = fuzzing(options.fuzz)
-    results["numpy"], results["date"] = np.__version__, time.strftime("%Y-%m-%d")
-    _save(results)
+        _save({"fuzz": fuzzing(options.fuzz)})
+    _save({})
 
 
-def _save(results: dict[str, Any]) -> None:
+def _save(new: dict[str, Any]) -> None:
+    """Add to what was measured before, and write the page."""
+    results = (json.loads(RESULTS.read_text()) if RESULTS.exists() else {}) | new
     RESULTS.write_text(json.dumps(results, indent=1) + "\n")
-    RESULTS.parent.with_suffix(".md").write_text(report.render(results))
+    RESULTS.parent.with_suffix(".md").write_text(report.render(results), encoding="utf-8")
 
 
 if __name__ == "__main__":
