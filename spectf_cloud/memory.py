@@ -10,18 +10,18 @@ from spectf_cloud.scene import Scene
 
 _UNITS = {"": 1, "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "kib": 2**10, "mib": 2**20, "gib": 2**30}
 
-_BLOCK_BYTES = 64 * 2**20
+_BLOCK_BYTES = 32 * 2**20
 # A row of chunks is decompressed whole, so it is better read whole, unless it is larger than this.
 _LARGEST_BLOCK_BYTES = 256 * 2**20
-# A block is held as read, selected and converted.
-_COPIES_OF_A_BLOCK = 3
+# One is computed while the next is read and, in some formats, turned.
+_BLOCKS_HELD = 3
 _RESULT_BYTES_PER_PIXEL = 4 + 6 * 4
 # Batches of the network on each thread, HDF5's chunk cache, products being written.
 _WORKING_BYTES = 300 * 2**20
 
 
 def block_lines(scene: Scene, memory_limit_bytes: int | None = None) -> int:
-    """Lines to read at a time: about 64 MiB, whole chunks where they are not too large, less under a limit.
+    """Lines to read at a time: about 32 MiB, whole chunks where they are not too large, less under a limit.
 
     Without a limit it is the memory of the machine. Raises `UsageError` when not even one line fits.
     """
@@ -31,9 +31,9 @@ def block_lines(scene: Scene, memory_limit_bytes: int | None = None) -> int:
     limit_bytes = memory_limit_bytes or _machine_bytes()
     if limit_bytes is not None:
         fixed = _resident_bytes() + _WORKING_BYTES + scene.lines * scene.samples * _RESULT_BYTES_PER_PIXEL
-        budget = min(budget, (limit_bytes - fixed) // _COPIES_OF_A_BLOCK)
+        budget = min(budget, (limit_bytes - fixed) // _BLOCKS_HELD)
         if budget < line_bytes:
-            least_mb = -(-(fixed + line_bytes * _COPIES_OF_A_BLOCK) // 10**6)
+            least_mb = -(-(fixed + line_bytes * _BLOCKS_HELD) // 10**6)
             way_out = "raise --memory-limit" if memory_limit_bytes else f"this machine has {limit_bytes // 10**6}"
             raise UsageError(f"{scene.name} needs at least {least_mb} MB; {way_out}")
     lines = max(budget // line_bytes, 1)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
+import secrets
 import shutil
-import tempfile
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -63,20 +63,17 @@ def atomic_output(target: Path, *, overwrite: bool = False) -> Iterator[Path]:
     """
     check_output(target, overwrite=overwrite)
     resolved = target.resolve()
-    temporary = None
+    temporary = resolved.with_name(f"{PREFIX}{secrets.token_hex(8)}{resolved.suffix}")
     try:
         with writing_in(resolved.parent):
             try:
-                handle, name = tempfile.mkstemp(prefix=PREFIX, suffix=resolved.suffix, dir=resolved.parent)
-                os.close(handle)
-                temporary = Path(name)
+                # 0o666 less the umask, as for any new file; never through a link, never over a file.
+                os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
                 yield temporary
-                _as_umask_allows(temporary)
                 _flush(temporary)
                 _publish(temporary, resolved, overwrite)
             finally:
-                if temporary is not None:
-                    temporary.unlink(missing_ok=True)
+                temporary.unlink(missing_ok=True)
     except FileExistsError as error:
         raise OutputError(f"{target} appeared meanwhile; add --overwrite to replace it") from error
     except OSError as error:
@@ -145,10 +142,3 @@ def _flush(path: Path) -> None:
     """Onto the disk before the name is: a power cut must not leave an empty file of the right name."""
     with path.open("rb") as stream:
         os.fsync(stream.fileno())
-
-
-def _as_umask_allows(path: Path) -> None:
-    """mkstemp makes files private; give the mode an ordinary new file would have."""
-    umask = os.umask(0)
-    os.umask(umask)
-    path.chmod(0o666 & ~umask)

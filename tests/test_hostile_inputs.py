@@ -302,15 +302,15 @@ def test_a_file_that_shrinks_while_it_is_read_is_an_error_not_a_crash(tmp_path, 
     rad, _ = write_emit(tmp_path, arrays(lines=400), **storage)
     cube = emit.open_cube(rad)
     os.truncate(rad, rad.stat().st_size // 4)
-    with pytest.raises(InputError, match=r"became shorter|cannot be read"):
+    with pytest.raises(InputError, match=r"became shorter|are missing"):
         cube.read(0, 400)
     header = write_envi(tmp_path / "x.img", arrays().radiance)
     cube = envi.open_cube(header)
     os.truncate(tmp_path / "x.img", 100)
-    with pytest.raises(InputError, match="became shorter"):
+    with pytest.raises(InputError, match="are missing"):
         cube.read(0, 7)
     (tmp_path / "x.img").unlink()
-    with pytest.raises(InputError, match="any more"):
+    with pytest.raises(InputError, match="No such file"):
         cube.read(0, 7)
 
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from spectf_cloud.errors import InputError
 from spectf_cloud.readers.hdf5_storage import find_dataset, read_attribute, read_dataset
-from spectf_cloud.readers.raw import read_numbers
+from spectf_cloud.readers.raw import read_raw
 from spectf_cloud.scene import NODATA, Cube, Glt, Location, check_size
 from spectf_cloud.sensor import Sensor
 
@@ -31,7 +31,7 @@ _MAX_NAME_BYTES = 1000
 class EmitCube(Cube):
     """A cube over the ``radiance`` or ``obs`` variable of an EMIT L1B file.
 
-    Contiguous storage has an `offset` and is read as plain numbers; chunked storage is read through the open `file`.
+    Contiguous storage has an `offset` and is read without HDF5; chunked storage through the open `file`.
     """
 
     variable: str
@@ -49,7 +49,7 @@ class EmitCube(Cube):
         else:
             line_bytes = self.samples * self.bands * self.dtype.itemsize
             shape = (stop - start, self.samples, self.bands)
-            block = read_numbers(self.path, self.dtype, (self.offset or 0) + start * line_bytes, shape)
+            block = read_raw(self.path, self.dtype, (self.offset or 0) + start * line_bytes, shape)
         if bands is not None:
             block = block[..., bands]
         native: NDArray[np.floating] = np.asarray(block, dtype=self.dtype.newbyteorder("="))

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from spectf_cloud.errors import InputError
 from spectf_cloud.readers.envi_header import EnviHeader, read_header
-from spectf_cloud.readers.raw import read_numbers
+from spectf_cloud.readers.raw import read_raw
 from spectf_cloud.scene import NODATA, Cube, Grid, check_size
 from spectf_cloud.sensor import Sensor
 
@@ -52,13 +52,13 @@ class EnviCube(Cube):
             for position, band in enumerate(wanted):
                 first = (band * self.lines + start) * self.samples
                 place = offset + first * dtype.itemsize
-                block[..., position] = read_numbers(self.path, dtype, place, (lines, self.samples))
+                block[..., position] = read_raw(self.path, dtype, place, (lines, self.samples))
             return block
         place = offset + start * self.samples * self.bands * dtype.itemsize
         if self.header.interleave == "bip":
-            block = read_numbers(self.path, dtype, place, (lines, self.samples, self.bands))
+            block = read_raw(self.path, dtype, place, (lines, self.samples, self.bands))
         else:
-            block = read_numbers(self.path, dtype, place, (lines, self.bands, self.samples)).transpose(0, 2, 1)
+            block = read_raw(self.path, dtype, place, (lines, self.bands, self.samples)).transpose(0, 2, 1)
         return block if bands is None else block[..., bands]
 
     def grid(self) -> Grid | None:

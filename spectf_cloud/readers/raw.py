@@ -1,8 +1,7 @@
-"""Plain numbers out of a file, read rather than mapped: a file cut short meanwhile is an error, not a crash."""
+"""Numbers stored one after the other in a file."""
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 
 import numpy as np
@@ -11,13 +10,19 @@ from numpy.typing import NDArray
 from spectf_cloud.errors import InputError
 
 
-def read_numbers(path: Path, dtype: np.dtype[np.generic], offset: int, shape: tuple[int, ...]) -> NDArray[np.generic]:
-    """``shape`` numbers from byte ``offset`` on. Raises `InputError` where the file is gone or ends before."""
-    count = math.prod(shape)
+def read_raw(path: Path, dtype: np.dtype[np.generic], offset: int, shape: tuple[int, ...]) -> NDArray[np.generic]:
+    """Read ``shape`` numbers from ``offset`` on into memory. Raises `InputError`.
+
+    Not mapped: a mapped file that shrinks or cannot be read kills the process, and is read where it is used
+    instead of ahead.
+    """
+    values = np.empty(shape, dtype)
     try:
-        values: NDArray[np.generic] = np.fromfile(path, dtype, count, offset=offset)
+        with path.open("rb") as stream:
+            stream.seek(offset)
+            got = stream.readinto(values.reshape(-1).view(np.uint8).data)
     except OSError as error:
-        raise InputError(f"{path}: cannot be read any more: {error.strerror or error}") from error
-    if values.size < count:
-        raise InputError(f"{path} ends before its last line: it became shorter while it was read; copy it again")
-    return values.reshape(shape)
+        raise InputError(f"{path}: cannot be read: {error.strerror or error}") from error
+    if got < values.nbytes:
+        raise InputError(f"{path} ends at byte {offset + got:,}, {values.nbytes - got:,} are missing; copy it again")
+    return values
