@@ -97,12 +97,16 @@ class _Sample:
     @classmethod
     def of(cls, scene: Scene) -> _Sample:
         starts = np.unique(np.linspace(0, max(scene.lines - _LINES_AT_EACH, 0), _PLACES).astype(int))
-        lines = np.unique(np.minimum(starts[:, None] + np.arange(_LINES_AT_EACH), scene.lines - 1))
-        columns = np.arange(0, scene.samples, -(-scene.samples * len(lines) // _MOST_PIXELS))
+        # One place in each row of chunks: every chunk touched is decompressed whole.
+        chunk_lines = max(scene.radiance.lines_per_chunk, scene.observation.lines_per_chunk)
+        _, first = np.unique(starts // chunk_lines, return_index=True)
+        blocks = [(int(start), min(int(start) + _LINES_AT_EACH, scene.lines)) for start in starts[first]]
+        columns = np.arange(0, scene.samples, -(-scene.samples * _LINES_AT_EACH * len(blocks) // _MOST_PIXELS))
         radiance, geometry = (
-            np.concatenate([_pixels(cube, int(line), columns) for line in lines])
+            np.concatenate([_pixels(cube, *block, columns) for block in blocks])
             for cube in (scene.radiance, scene.observation)
         )
+        lines = np.concatenate([np.arange(*block) for block in blocks])
         line, column = (axis.ravel() for axis in np.meshgrid(lines, columns, indexing="ij"))
         zenith = geometry[:, scene.sun_zenith_band]
         with np.errstate(invalid="ignore"):
@@ -110,9 +114,9 @@ class _Sample:
         return cls(radiance[lit], geometry[lit], zenith[lit], line[lit], column[lit])
 
 
-def _pixels(cube: Cube, line: int, columns: NDArray[np.intp]) -> FloatArray:
-    """Some pixels (n, bands) of a line, NaN where missing."""
-    values = cube.read(line, line + 1)[0, columns]
+def _pixels(cube: Cube, start: int, stop: int, columns: NDArray[np.intp]) -> FloatArray:
+    """Some pixels (n, bands) of some lines, NaN where missing."""
+    values = cube.read(start, stop)[:, columns].reshape(-1, cube.bands)
     return np.where(cube.missing(values), np.nan, values).astype(np.float64)
 
 

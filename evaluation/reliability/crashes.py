@@ -20,6 +20,7 @@ from spectf_cloud.deploy import DeployJob, deploy
 from spectf_cloud.outputs import atomic_output
 
 _NOBODY = 65534
+_LONGEST_S = 300
 
 
 def forked(work: Callable[[], object]) -> int:
@@ -27,6 +28,7 @@ def forked(work: Callable[[], object]) -> int:
     child = os.fork()
     if child:
         return child
+    signal.alarm(_LONGEST_S)  # whatever hangs in a forked child is a failure, not a wait without end
     code = 70
     try:
         result = work()

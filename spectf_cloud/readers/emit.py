@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import h5py
@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spectf_cloud.errors import InputError
-from spectf_cloud.readers.hdf5_storage import find_dataset, read_attribute, read_dataset
+from spectf_cloud.readers.hdf5_storage import Corner, find_dataset, read_attribute, read_dataset
 from spectf_cloud.readers.raw import read_raw
 from spectf_cloud.scene import NODATA, Cube, Glt, Location, check_size
 from spectf_cloud.sensor import Sensor
@@ -39,12 +39,13 @@ class EmitCube(Cube):
     offset: int | None
     file: h5py.File | None
     stored_bytes: int
+    known: set[Corner] = field(default_factory=set, repr=False)
 
     def read(self, start: int, stop: int, bands: NDArray[np.intp] | None = None) -> NDArray[np.floating]:
         """(stop − start, samples, bands or chosen bands) in the file's units."""
         if self.file is not None:
             with _readable(self.path):
-                block = read_dataset(self.file[self.variable], self.path, start, stop)
+                block = read_dataset(self.file[self.variable], self.path, start, stop, self.known)
                 self._check_whole(self.file)
         else:
             line_bytes = self.samples * self.bands * self.dtype.itemsize

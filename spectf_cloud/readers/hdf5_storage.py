@@ -12,6 +12,9 @@ import numpy as np
 
 from spectf_cloud.errors import InputError, MissingExtraError
 
+#: Indices of the first element of a chunk.
+Corner = tuple[int, ...]
+
 # One chunk is decompressed whole, and twice over in passing: whoever packs more together cannot be read in parts.
 _MAX_CHUNK_BYTES = 256 * 2**20
 # Deflate packs at most 1032 to 1 (zlib's own figure), so a stored chunk below this cannot fill the memory.
@@ -43,10 +46,15 @@ def find_dataset(file: h5py.File, path: Path, key: str) -> h5py.Dataset | None:
     return node
 
 
-def read_dataset(data: h5py.Dataset, path: Path, start: int = 0, stop: int | None = None) -> Any:
-    """Rows ``start`` to ``stop`` of a dataset from `find_dataset`, once its chunks are known to be no bombs."""
+def read_dataset(
+    data: h5py.Dataset, path: Path, start: int = 0, stop: int | None = None, known: set[Corner] | None = None
+) -> Any:
+    """Rows ``start`` to ``stop`` of a dataset from `find_dataset`, once its chunks are known to be no bombs.
+
+    ``known`` remembers, from one call to the next, which were looked at.
+    """
     if data.chunks is not None:
-        _check_inflated(data, path, start, len(data) if stop is None else stop)
+        _check_inflated(data, path, start, len(data) if stop is None else stop, set() if known is None else known)
     return data[start:stop]
 
 
@@ -114,7 +122,7 @@ def _check_chunks(data: h5py.Dataset, path: Path) -> None:
         raise InputError(f"{path}: {data.name} has chunks that hold more than they should; download it again")
 
 
-def _check_inflated(data: h5py.Dataset, path: Path, start: int, stop: int) -> None:
+def _check_inflated(data: h5py.Dataset, path: Path, start: int, stop: int, known: set[Corner]) -> None:
     """HDF5 inflates a chunk to whatever length is in it, so suspicious ones are inflated here first, in pieces."""
     filters = _filters(data)
     if h5py.h5z.FILTER_DEFLATE not in filters:
@@ -127,6 +135,9 @@ def _check_inflated(data: h5py.Dataset, path: Path, start: int, stop: int) -> No
     rows = range(start - start % chunks[0], stop, chunks[0])
     others = (range(0, size, step) for size, step in zip(data.shape[1:], chunks[1:], strict=True))
     for corner in product(rows, *others):
+        if corner in known:
+            continue
+        known.add(corner)
         stored = data.id.get_chunk_info_by_coord(corner)
         if stored.byte_offset is None or stored.size <= _HARMLESS_CHUNK_BYTES or stored.filter_mask & masked:
             continue
