@@ -8,6 +8,7 @@ import resource
 import signal
 import subprocess
 import time
+import traceback
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -33,6 +34,8 @@ def forked(work: Callable[[], object]) -> int:
     try:
         result = work()
         code = result if isinstance(result, int) else 0
+    except Exception:
+        traceback.print_exc()
     finally:
         os._exit(code)
     return 0
