@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spectf_cloud.errors import InputError
-from spectf_cloud.scene import NODATA, Cube, Scene
+from spectf_cloud.scene import NODATA, Cube, Scene, missing
 from spectf_cloud.sensor import PUBLISHED_DROP_NM
 from spectf_cloud.toa import reflectance_per_radiance, resample_irradiance, toa_reflectance
 
@@ -117,7 +117,7 @@ class _Sample:
 def _pixels(cube: Cube, start: int, stop: int, columns: NDArray[np.intp]) -> FloatArray:
     """Some pixels (n, bands) of some lines, NaN where missing."""
     values = cube.read(start, stop)[:, columns].reshape(-1, cube.bands)
-    return np.where(cube.missing(values), np.nan, values).astype(np.float64)
+    return np.where(missing(values, cube.nodata), np.nan, values).astype(np.float64)
 
 
 def _time(name: str) -> datetime | None:
