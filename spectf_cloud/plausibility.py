@@ -287,4 +287,6 @@ def _brightness(
 def _between(scene: Scene, range_nm: tuple[float, float], irradiance: FloatArray) -> NDArray[np.bool_]:
     """Which bands (bands,) lie in a range and within the irradiance."""
     low, high = max(range_nm[0], irradiance[0, 0]), min(range_nm[1], irradiance[-1, 0])
-    return (scene.sensor.wavelength_nm >= low) & (scene.sensor.wavelength_nm <= high)
+    centre_nm = scene.sensor.wavelength_nm
+    inside: NDArray[np.bool_] = (centre_nm >= low) & (centre_nm <= high)
+    return inside
