@@ -22,6 +22,8 @@ from spectf_cloud.outputs import atomic_output
 
 _NOBODY = 65534
 _LONGEST_S = 300
+#: Exit code of a child that was interrupted before the command itself took heed of signals.
+EARLY = 71
 
 
 def forked(work: Callable[[], object]) -> int:
@@ -34,6 +36,8 @@ def forked(work: Callable[[], object]) -> int:
     try:
         result = work()
         code = result if isinstance(result, int) else 0
+    except KeyboardInterrupt:
+        code = EARLY
     except Exception:
         traceback.print_exc()
     finally:
