@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from spectf_cloud.inference.load import load_model
-from spectf_cloud.inference.predict import Backend, Fidelity, pick_backend, resolve_device
+from spectf_cloud.inference.predict import Backend, Fidelity, is_tensorrt, pick_backend, resolve_device
 from spectf_cloud.irradiance import read_irradiance
 from spectf_cloud.memory import block_lines
 from spectf_cloud.model import ModelConfig
@@ -43,6 +43,7 @@ def mask_scene(
     threads: int | None = None,
     progress: Progress | None = None,
     watch: Stopwatch | None = None,
+    engine: Path | None = None,
 ) -> CloudMask:
     """Mask a scene, a few lines in memory at a time.
 
@@ -70,6 +71,8 @@ def mask_scene(
         Called with (pixels done, pixels in all), on the calling thread.
     watch
         Learns the seconds of each stage.
+    engine
+        With device ``tensorrt``: the engine to use instead of one of the cache.
 
     Returns
     -------
@@ -78,7 +81,7 @@ def mask_scene(
 
     Raises
     ------
-    InputError, WeightsError, UsageError, MissingExtraError
+    InputError, WeightsError, UsageError, MissingExtraError, EngineError
         See the messages; nothing is written here.
     """
     if threshold is not None:
@@ -97,8 +100,15 @@ def mask_scene(
     chosen = found.threshold if threshold is None else threshold
     # Several lines side by side on one thread each: no thread waits for the others at the end of a line.
     workers = threads or torch.get_num_threads()
-    on_cpu = resolve_device(device).type == "cpu"
-    backend = pick_backend(model, device=device, fidelity=fidelity, threshold=chosen, threads=1 if on_cpu else workers)
+    on_cpu = not is_tensorrt(device) and resolve_device(device).type == "cpu"
+    backend = pick_backend(
+        model,
+        device=device,
+        fidelity=fidelity,
+        threshold=chosen,
+        threads=1 if on_cpu else workers,
+        engine=engine,
+    )
     shown = np.array([np.abs(wavelength_nm - wanted).argmin() for wanted in PREVIEW_NM])
     factors = reflectance_per_radiance(solar, scene.earth_sun_au)
     watch = watch or Stopwatch()

@@ -11,8 +11,13 @@ _FOLDER = Path(__file__).parent
 def render(results: dict[str, Any]) -> str:
     """The page; what has not been measured is left out of it."""
     rows = [row for name, write in _ROWS.items() if name in results for row in write(results[name])]
+    missing = [name for name in _ROWS if name not in results]
+    if missing:
+        note = f"\nNot run to the end yet: {', '.join(missing)}. Small versions of each run with the suite.\n"
+    else:
+        note = ""
     preface, found = ((_FOLDER / name).read_text(encoding="utf-8") for name in ("preface.md", "found.md"))
-    return preface + "".join(f"| {' | '.join(row)} |\n" for row in rows) + "\n" + found + _supply(results)
+    return preface + "".join(f"| {' | '.join(row)} |\n" for row in rows) + note + "\n" + found + _supply(results)
 
 
 def _fuzz(result: dict[str, Any]) -> list[tuple[str, ...]]:
