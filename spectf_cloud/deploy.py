@@ -104,17 +104,11 @@ def deploy(job: DeployJob, progress: Progress | None = None, began: float | None
     if len({path.resolve() for path in job.outputs.values()}) < len(job.outputs):
         raise UsageError("two outputs have the same name; give each its own")
     scene = open_scene(job.radiance, job.observation)
-<<<<<<< HEAD
-    settings = [path for path in (job.irradiance, job.arch_spec, job.config) if path is not None]
-    for output in job.outputs.values():
-        check_output(output, overwrite=job.overwrite, inputs=[*scene.files, *files_of(job.weights), *settings])
-    memory_limit_bytes = None if job.memory_limit is None else parse_bytes(job.memory_limit)
-    block_lines(scene, memory_limit_bytes)  # before anything of the scene's size is read
-=======
-    settings = [job.irradiance, job.arch_spec, job.config, job.engine, Path(job.weights)]
+    settings = [job.irradiance, job.arch_spec, job.config, job.engine, *files_of(job.weights)]
     for output in job.outputs.values():
         check_output(output, overwrite=job.overwrite, inputs=[*scene.files, *filter(None, settings)])
->>>>>>> main
+    memory_limit_bytes = None if job.memory_limit is None else parse_bytes(job.memory_limit)
+    block_lines(scene, memory_limit_bytes)  # before anything of the scene's size is read
     _check_georeference(scene, job)
     check_plausible(scene, read_irradiance(resource("irr.npy")), trust=job.trust_input)
     spec = read_arch_spec(job.arch_spec) if job.arch_spec else ArchSpec(None, PUBLISHED_DROP_NM)
