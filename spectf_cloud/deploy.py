@@ -15,16 +15,19 @@ from spectf_cloud.config import ArchSpec, read_arch_spec
 from spectf_cloud.dataset import open_cube, open_scene, role
 from spectf_cloud.errors import InputError, UsageError
 from spectf_cloud.inference.predict import Fidelity
+from spectf_cloud.irradiance import read_irradiance
 from spectf_cloud.masking import mask_scene
-from spectf_cloud.memory import parse_bytes
+from spectf_cloud.memory import block_lines, parse_bytes
 from spectf_cloud.outputs import check_output
+from spectf_cloud.plausibility import check_plausible
 from spectf_cloud.products.geotiff import Georeference, crs_of
 from spectf_cloud.products.mask import CloudMask
+from spectf_cloud.resources import resource
 from spectf_cloud.scene import NODATA, Scene
 from spectf_cloud.sensor import PUBLISHED_DROP_NM
 from spectf_cloud.stopwatch import Stopwatch
 from spectf_cloud.stream import Progress
-from spectf_cloud.weights import BUILTIN
+from spectf_cloud.weights import BUILTIN, files_of
 
 logger = logging.getLogger(__name__)
 
@@ -56,6 +59,7 @@ class DeployJob:
     config: Path | None = None
     overwrite: bool = False
     memory_limit: str | None = None
+    trust_input: bool = False
 
     @property
     def outputs(self) -> dict[str, Path]:
@@ -100,10 +104,13 @@ def deploy(job: DeployJob, progress: Progress | None = None, began: float | None
     if len({path.resolve() for path in job.outputs.values()}) < len(job.outputs):
         raise UsageError("two outputs have the same name; give each its own")
     scene = open_scene(job.radiance, job.observation)
-    settings = [job.irradiance, job.arch_spec, job.config, job.engine, Path(job.weights)]
+    settings = [job.irradiance, job.arch_spec, job.config, job.engine, *files_of(job.weights)]
     for output in job.outputs.values():
         check_output(output, overwrite=job.overwrite, inputs=[*scene.files, *filter(None, settings)])
+    memory_limit_bytes = None if job.memory_limit is None else parse_bytes(job.memory_limit)
+    block_lines(scene, memory_limit_bytes)  # before anything of the scene's size is read
     _check_georeference(scene, job)
+    check_plausible(scene, read_irradiance(resource("irr.npy")), trust=job.trust_input)
     spec = read_arch_spec(job.arch_spec) if job.arch_spec else ArchSpec(None, PUBLISHED_DROP_NM)
     mask = mask_scene(
         scene,
@@ -115,7 +122,7 @@ def deploy(job: DeployJob, progress: Progress | None = None, began: float | None
         fidelity=job.fidelity,
         drop_nm=() if job.keep_bands else spec.drop_nm,
         architecture=spec.architecture,
-        memory_limit_bytes=None if job.memory_limit is None else parse_bytes(job.memory_limit),
+        memory_limit_bytes=memory_limit_bytes,
         progress=progress,
         watch=watch,
     )

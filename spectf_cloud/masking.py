@@ -92,6 +92,8 @@ def mask_scene(
     if found.irradiance_sha256 not in (None, sha256_of(irradiance_path)):
         logger.warning("the weights %s were trained with another irradiance than %s", found.name, irradiance_path)
     kept = np.flatnonzero(scene.sensor.kept(drop_nm))
+    # In the order of wavelength, so that no result depends on the order in the file.
+    kept = kept[np.argsort(scene.sensor.wavelength_nm[kept], kind="stable")]
     wavelength_nm = scene.sensor.wavelength_nm[kept]
     solar = resample_irradiance(sunlight, wavelength_nm, scene.sensor.fwhm_nm[kept])
     model = load_model(found, wavelength_nm, architecture)

@@ -101,6 +101,16 @@ MemoryLimit = Annotated[
     str | None, typer.Option(help="Bound for resident memory, e.g. 1.5GB.", envvar=f"{ENV}MEMORY_LIMIT")
 ]
 
+TrustInput = Annotated[
+    bool,
+    typer.Option(
+        "--trust-input",
+        help="Mask even what cannot be right, such as another scene's geometry.",
+        envvar=f"{ENV}TRUST_INPUT",
+        rich_help_panel=INPUTS,
+    ),
+]
+
 
 def mask(context: typer.Context, reporter: Reporter, **more: Any) -> None:
     """Run the command that ``context`` belongs to; ``more`` are fields of its job that are not plain options."""
@@ -138,6 +148,7 @@ def _job(context: typer.Context, **more: Any) -> DeployJob:
         probability=given["proba"],
         overwrite=given["overwrite"],
         memory_limit=given["memory_limit"],
+        trust_input=given["trust_input"],
         **{name: given[name] for name in plain},
         **more,
     )

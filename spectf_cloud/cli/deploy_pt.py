@@ -24,6 +24,7 @@ def deploy_pt(
     netcdf: options.Netcdf = None,
     quicklook: options.Quicklook = None,
     overwrite: Overwrite = False,
+    trust_input: options.TrustInput = False,
     threshold: options.Threshold = None,
     weights: options.Weights = "builtin",
     irradiance: options.Irradiance = None,

@@ -25,6 +25,7 @@ def deploy_trt(
     netcdf: options.Netcdf = None,
     quicklook: options.Quicklook = None,
     overwrite: Overwrite = False,
+    trust_input: options.TrustInput = False,
     engine: Annotated[
         Path | None,
         typer.Option(
