@@ -73,6 +73,11 @@ class DeployReport:
 
 def deploy(job: DeployJob, progress: Progress | None = None) -> DeployReport:
     """Mask one scene and write its products; outputs are checked before any work. Raises `SpectfError`."""
+    return write_products(mask_for(job, progress), job)
+
+
+def mask_for(job: DeployJob, progress: Progress | None = None) -> CloudMask:
+    """The mask of a job's scene, once its outputs are known to be writable. Raises `SpectfError`."""
     for output in job.outputs.values():
         _refuse_scene_as_output(output)
     if len({path.resolve() for path in job.outputs.values()}) < len(job.outputs):
@@ -83,7 +88,7 @@ def deploy(job: DeployJob, progress: Progress | None = None) -> DeployReport:
         check_output(output, overwrite=job.overwrite, inputs=[*scene.files, *settings])
     _check_georeference(scene, job)
     spec = read_arch_spec(job.arch_spec) if job.arch_spec else ArchSpec(None, PUBLISHED_DROP_NM)
-    mask = mask_scene(
+    return mask_scene(
         scene,
         weights=job.weights,
         irradiance=job.irradiance,
@@ -95,11 +100,10 @@ def deploy(job: DeployJob, progress: Progress | None = None) -> DeployReport:
         memory_limit_bytes=None if job.memory_limit is None else parse_bytes(job.memory_limit),
         progress=progress,
     )
-    _write(mask, job)
-    return _report(scene, mask, job)
 
 
-def _write(mask: CloudMask, job: DeployJob) -> None:
+def write_products(mask: CloudMask, job: DeployJob) -> DeployReport:
+    """Write what the job asks for. Raises `OutputError`."""
     writers = {
         "mask": mask.to_geotiff,
         "probability": mask.to_probability_geotiff,
@@ -109,9 +113,7 @@ def _write(mask: CloudMask, job: DeployJob) -> None:
     }
     for kind, path in job.outputs.items():
         writers[kind](path, overwrite=job.overwrite)
-
-
-def _report(scene: Scene, mask: CloudMask, job: DeployJob) -> DeployReport:
+    scene = mask.scene
     valid = int(np.count_nonzero(mask.probability != NODATA))
     return DeployReport(
         scene=scene.name,
