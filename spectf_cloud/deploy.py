@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +12,7 @@ from spectf_cloud.config import ArchSpec, read_arch_spec
 from spectf_cloud.dataset import open_cube, open_scene, role
 from spectf_cloud.errors import InputError, UsageError
 from spectf_cloud.inference.predict import Fidelity
+from spectf_cloud.inference.warm import BackendSource, fresh_backend
 from spectf_cloud.masking import Progress, mask_scene
 from spectf_cloud.memory import parse_bytes
 from spectf_cloud.outputs import check_output
@@ -71,13 +72,17 @@ class DeployReport:
     tags: Mapping[str, str]
 
 
-def deploy(job: DeployJob, progress: Progress | None = None) -> DeployReport:
-    """Mask one scene and write its products; outputs are checked before any work. Raises `SpectfError`."""
-    return write_products(mask_for(job, progress), job)
+def deploy(
+    job: DeployJob,
+    progress: Progress | None = None,
+    *,
+    backends: BackendSource = fresh_backend,
+    also: Callable[[CloudMask], None] | None = None,
+) -> DeployReport:
+    """Mask one scene and write its products; outputs are checked before any work. Raises `SpectfError`.
 
-
-def mask_for(job: DeployJob, progress: Progress | None = None) -> CloudMask:
-    """The mask of a job's scene, once its outputs are known to be writable. Raises `SpectfError`."""
+    Many scenes in turn share a network through ``backends``. ``also`` is given the mask once its products are written.
+    """
     for output in job.outputs.values():
         _refuse_scene_as_output(output)
     if len({path.resolve() for path in job.outputs.values()}) < len(job.outputs):
@@ -88,7 +93,7 @@ def mask_for(job: DeployJob, progress: Progress | None = None) -> CloudMask:
         check_output(output, overwrite=job.overwrite, inputs=[*scene.files, *settings])
     _check_georeference(scene, job)
     spec = read_arch_spec(job.arch_spec) if job.arch_spec else ArchSpec(None, PUBLISHED_DROP_NM)
-    return mask_scene(
+    mask = mask_scene(
         scene,
         weights=job.weights,
         irradiance=job.irradiance,
@@ -99,11 +104,15 @@ def mask_for(job: DeployJob, progress: Progress | None = None) -> CloudMask:
         architecture=spec.architecture,
         memory_limit_bytes=None if job.memory_limit is None else parse_bytes(job.memory_limit),
         progress=progress,
+        backends=backends,
     )
+    _write(mask, job)
+    if also is not None:
+        also(mask)
+    return _report(scene, mask, job)
 
 
-def write_products(mask: CloudMask, job: DeployJob) -> DeployReport:
-    """Write what the job asks for. Raises `OutputError`."""
+def _write(mask: CloudMask, job: DeployJob) -> None:
     writers = {
         "mask": mask.to_geotiff,
         "probability": mask.to_probability_geotiff,
@@ -113,7 +122,9 @@ def write_products(mask: CloudMask, job: DeployJob) -> DeployReport:
     }
     for kind, path in job.outputs.items():
         writers[kind](path, overwrite=job.overwrite)
-    scene = mask.scene
+
+
+def _report(scene: Scene, mask: CloudMask, job: DeployJob) -> DeployReport:
     valid = int(np.count_nonzero(mask.probability != NODATA))
     return DeployReport(
         scene=scene.name,

@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from spectf_cloud.inference.load import load_model
-from spectf_cloud.inference.predict import Backend, Fidelity, pick_backend
+from spectf_cloud.inference.predict import Backend, Fidelity
+from spectf_cloud.inference.warm import BackendSource, Wanted, fresh_backend
 from spectf_cloud.irradiance import read_irradiance
 from spectf_cloud.memory import block_lines
 from spectf_cloud.model import ModelConfig
@@ -44,6 +44,7 @@ def mask_scene(
     memory_limit_bytes: int | None = None,
     threads: int | None = None,
     progress: Progress | None = None,
+    backends: BackendSource = fresh_backend,
 ) -> CloudMask:
     """Mask a scene, a few lines in memory at a time.
 
@@ -69,6 +70,8 @@ def mask_scene(
         CPU threads; by default PyTorch's setting.
     progress
         Called with (pixels done, pixels in all).
+    backends
+        Where the network comes from: loaded now, or kept from an earlier scene (`KeptBackend`).
 
     Returns
     -------
@@ -90,9 +93,9 @@ def mask_scene(
     kept = np.flatnonzero(scene.sensor.kept(drop_nm))
     wavelength_nm = scene.sensor.wavelength_nm[kept]
     solar = resample_irradiance(sunlight, wavelength_nm, scene.sensor.fwhm_nm[kept])
-    model = load_model(found, wavelength_nm, architecture)
     chosen = found.threshold if threshold is None else threshold
-    backend = pick_backend(model, device=device, fidelity=fidelity, threshold=chosen, threads=threads)
+    wanted = Wanted(found, wavelength_nm, architecture, device, fidelity, chosen, threads)
+    backend = backends(wanted)
     lines_per_block = block_lines(scene, memory_limit_bytes)
     logger.info("weights %s (%s), irradiance %s", found.name, found.path, irradiance_path)
     logger.info("%d of %d bands, %s on %s", len(kept), scene.sensor.bands, backend.name, device)

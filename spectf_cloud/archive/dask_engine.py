@@ -21,7 +21,9 @@ from spectf_cloud.archive.outcome import Outcome
 from spectf_cloud.archive.worker import DEATHS_ALLOWED, Task, lost, poisoned, process
 from spectf_cloud.errors import InputError, SpectfError
 
-logger = logging.getLogger(__name__)
+# Its classes carry no types.
+_LocalCluster: Any = distributed.LocalCluster
+_Client: Any = distributed.Client
 
 # Of one scene, every product included: 0.6 GB measured, and room to spare.
 BYTES_PER_WORKER = 1_200_000_000
@@ -111,7 +113,7 @@ class Dask:
     def _start_here(self) -> Any:
         # A scene that kills its worker is tried on others as often as the ledger allows.
         self._stack.enter_context(dask.config.set({"distributed.scheduler.allowed-failures": DEATHS_ALLOWED - 1}))
-        local = distributed.LocalCluster(
+        local = _LocalCluster(
             n_workers=self._cluster.workers or workers_here(),
             threads_per_worker=1,
             processes=True,
@@ -120,7 +122,7 @@ class Dask:
             silence_logs=logging.CRITICAL,
         )
         self._stack.enter_context(local)
-        return self._stack.enter_context(distributed.Client(local))
+        return self._stack.enter_context(_Client(local))
 
     def _threads(self) -> int:
         """Of all workers, as known some seconds ago: workers come and go."""
@@ -171,6 +173,6 @@ def _connect(scheduler: str) -> Any:
             raise InputError(f"{scheduler}: neither an address (tcp://host:8786) nor a scheduler file")
         where = {"scheduler_file": scheduler}
     try:
-        return distributed.Client(**where, timeout=_CONNECT_S)
+        return _Client(**where, timeout=_CONNECT_S)
     except (OSError, ValueError, TimeoutError) as error:
         raise InputError(f"{scheduler}: no dask scheduler answers there ({error})") from error

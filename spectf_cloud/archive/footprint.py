@@ -24,6 +24,7 @@ def footprint(scene: Scene, glt: Glt | None) -> dict[str, Any] | None:
     files give no place. Across the antimeridian it is a MultiPolygon, as RFC 7946 (3.1.9) has it.
     """
     place = scene.grid() or glt
+    points: Points | None
     if isinstance(place, Grid):
         points = _to_degrees(_grid_corners(place, scene.lines, scene.samples), place, scene.name)
     elif place is not None and (seen := _seen_corners(place)) is not None:

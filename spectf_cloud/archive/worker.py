@@ -21,8 +21,9 @@ from spectf_cloud.archive.recipe import Settings, recipe_of
 from spectf_cloud.archive.scratch import local_files
 from spectf_cloud.archive.thumbnail import write_thumbnail
 from spectf_cloud.dataset import open_scene
-from spectf_cloud.deploy import DeployJob, DeployReport, mask_for, write_products
+from spectf_cloud.deploy import DeployJob, deploy
 from spectf_cloud.errors import InputError, SpectfError, UsageError
+from spectf_cloud.inference.warm import KeptBackend
 from spectf_cloud.products.geotiff import crs_of
 from spectf_cloud.scene import Glt, Scene
 
@@ -31,6 +32,8 @@ logger = logging.getLogger(__name__)
 #: A scene that was begun so often and never ended, because its process died, is set aside.
 DEATHS_ALLOWED = 3
 CLAIM = ".claim"
+# One in each worker process: the network is loaded for its first scene.
+_kept_backend = KeptBackend()
 
 
 @dataclass(frozen=True)
@@ -120,17 +123,18 @@ def _masked(task: Task) -> Outcome:
     with ExitStack() as files:
         with stages("fetch"):
             radiance, observation = files.enter_context(local_files(task.granule, task.scratch))
-        with stages("mask"):
+        with stages("deploy"):
             scene = open_scene(radiance, observation)
             glt = scene.glt()
-            job = _job(task, scene, glt)
-            mask = mask_for(job)
-        with stages("write"):
-            report = write_products(mask, job)
-            write_thumbnail(mask, _output(task, "thumbnail.jpg"))
+            thumbnail = _output(task, "thumbnail.jpg")
+            report = deploy(
+                _job(task, scene, glt), backends=_kept_backend, also=lambda mask: write_thumbnail(mask, thumbnail)
+            )
         with stages("record"):
             inputs = _input_records(task.granule, scene)
-            outputs = _output_records(task, report)
+            outputs = {
+                kind: record_file(path, path.name) for kind, path in {**report.outputs, "thumbnail": thumbnail}.items()
+            }
             place, grid = footprint(scene, glt), _grid(scene, glt)
     stages.seconds["all"] = time.perf_counter() - start
     outcome = Outcome(
@@ -193,11 +197,6 @@ def _input_records(granule: Granule, scene: Scene) -> dict[str, FileRecord]:
         address = is_address(given)
         records[role] = record_file(cube.path, given if address else str(cube.path), address=address)
     return records
-
-
-def _output_records(task: Task, report: DeployReport) -> dict[str, FileRecord]:
-    files = {**report.outputs, "thumbnail": _output(task, "thumbnail.jpg")}
-    return {kind: record_file(path, path.name) for kind, path in files.items()}
 
 
 def _grid(scene: Scene, glt: Glt | None) -> dict[str, object] | None:
