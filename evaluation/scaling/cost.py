@@ -1,0 +1,186 @@
+"""What one scene costs, stage by stage, and what the engine adds: the numbers of scaling.md.
+
+    python -m evaluation.scaling.cost FOLDER -- --weights W --irradiance E
+
+Seconds of CPU are counted (user and system, of the process and its children), for the machine is shared: wall-clock
+seconds would count what others do. Writes cost.json here.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import resource
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import h5py
+import numpy as np
+
+import spectf_cloud.archive.worker as worker
+from spectf_cloud.archive.dask_engine import Cluster, Dask
+from spectf_cloud.archive.engine import Engine, Serial
+from spectf_cloud.archive.granules import Granule
+from spectf_cloud.archive.inputs import find_granules
+from spectf_cloud.archive.ledger import open_ledger
+from spectf_cloud.archive.publish import publish
+from spectf_cloud.archive.recipe import Settings, recipe_of
+from spectf_cloud.archive.search import Search
+from spectf_cloud.archive.worker import Task
+from spectf_cloud.readers.emit import EmitCube
+from spectf_cloud.simulation.config import SimulationConfig
+from spectf_cloud.simulation.granule import simulate_granule
+
+HERE = Path(__file__).parent
+_FULL = (1280, 1242)
+_EMPTY_TASKS = 200
+
+
+def cpu_s() -> float:
+    """User and system seconds of this process and of its children that have ended."""
+    return sum(
+        usage.ru_utime + usage.ru_stime
+        for usage in (resource.getrusage(resource.RUSAGE_SELF), resource.getrusage(resource.RUSAGE_CHILDREN))
+    )
+
+
+def scene_of(folder: Path, lines: int) -> Granule:
+    """A granule as wide as EMIT's, its lines those of a small simulated scene over and over."""
+    small = simulate_granule(folder / "small", SimulationConfig(lines=16, samples=_FULL[1], seed=5)).files
+    target = folder / f"{lines}"
+    target.mkdir()
+    for role in ("radiance", "observation"):
+        shutil.copy(small[role], target)
+        with h5py.File(target / small[role].name, "r+") as file:
+            name = "radiance" if role == "radiance" else "obs"
+            block, attributes = file[name][()], dict(file[name].attrs)
+            del file[name]
+            stored = file.create_dataset(name, (lines, *block.shape[1:]), "f4")
+            stored.attrs["_FillValue"] = attributes["_FillValue"]
+            for start in range(0, lines, len(block)):
+                stored[start : start + len(block)] = block[: lines - start]
+            for key in ("lon", "lat", "elev"):
+                values = file[f"location/{key}"][()]
+                del file[f"location/{key}"]
+                file[f"location/{key}"] = np.resize(values, (lines, values.shape[1]))
+    return find_granules([str(target)], Search()).granules[0]
+
+
+def measured(call: Callable[..., Any], spent: dict[str, float], name: str) -> Callable[..., Any]:
+    """The call, its CPU seconds added up under a name."""
+
+    def counted(*arguments: Any, **options: Any) -> Any:
+        start = time.process_time()
+        try:
+            return call(*arguments, **options)
+        finally:
+            spent[name] = spent.get(name, 0.0) + time.process_time() - start
+
+    return counted
+
+
+def cost_of_a_scene(granule: Granule, settings: Settings, out: Path) -> dict[str, float]:
+    """CPU seconds of one scene by stage; the network is loaded before."""
+    task = Task(granule, out / granule.id, settings, recipe_of(settings).key, out)
+    worker.process(task)
+    shutil.rmtree(task.folder)
+    spent: dict[str, float] = {}
+    with ExitStack() as stack:
+        for target, name, stage in (
+            (EmitCube, "read", "read"),
+            (sys.modules["spectf_cloud.deploy"], "_write", "write"),
+            (worker, "deploy", "deploy"),
+            (worker, "write_thumbnail", "thumbnail"),
+            (worker, "record_file", "checksums"),
+            (worker, "footprint", "footprint"),
+            (worker, "write_receipt", "receipt"),
+        ):
+            call = measured(getattr(target, name), spent, stage)
+            stack.enter_context(mock.patch.object(target, name, call))
+        start = time.process_time()
+        outcome = worker.process(task)
+        spent["all"] = time.process_time() - start
+    assert outcome.state == "done", outcome.error
+    spent["compute"] = spent.pop("deploy") - spent["read"] - spent["write"] - spent["thumbnail"]
+    return {name: round(value, 3) for name, value in spent.items()}
+
+
+def cost_of_tasks(engine: Engine, tasks: list[Task]) -> dict[str, float]:
+    """Seconds a task of the engine alone: scenes that are done already, so that nothing is left but the engine."""
+    with engine:
+        began, cpu = time.monotonic(), time.process_time()
+        waiting, ended = list(tasks), 0
+        while ended < len(tasks):
+            while waiting and engine.room > 0:
+                engine.submit(waiting.pop())
+            ended += len(engine.collect())
+        return {
+            "wall_ms": round(1000 * (time.monotonic() - began) / len(tasks), 2),
+            "client_cpu_ms": round(1000 * (time.process_time() - cpu) / len(tasks), 2),
+        }
+
+
+def cost_of_the_ledger(granules: tuple[Granule, ...], settings: Settings, folder: Path) -> dict[str, float]:
+    """CPU milliseconds a granule of planning, recording and publishing."""
+    recipe = recipe_of(settings)
+    outcomes = [worker.process(Task(g, folder / "o" / g.id, settings, recipe.key, folder)) for g in granules[:20]]
+    done = [outcome for outcome in outcomes if outcome.state == "done"]
+    spent = {}
+    with open_ledger(folder / "ledger") as ledger:
+        for name, work in (
+            ("plan", lambda: ledger.plan([g for g in granules if g.id in {o.granule for o in done}], recipe)),
+            ("record", lambda: [ledger.record(outcome) for outcome in done]),
+            ("publish", lambda: publish(ledger, folder / "ledger")),
+        ):
+            start = time.process_time()
+            work()
+            spent[f"{name}_ms"] = round(1000 * (time.process_time() - start) / len(done), 2)
+    return spent
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("granules", type=Path, help="small granules, as of evaluation.scaling.granules")
+    parser.add_argument("--lines", type=int, default=_FULL[0])
+    parser.add_argument("--weights", default="builtin")
+    parser.add_argument("--irradiance", type=Path)
+    arguments = parser.parse_args()
+    settings = Settings(arguments.weights, arguments.irradiance, ortho=True)
+    granules = find_granules([str(arguments.granules)], Search()).granules
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        found: dict[str, Any] = {
+            "measured": f"{datetime.now(UTC):%Y-%m-%d}",
+            "cores": os.cpu_count(),
+            "load": round(os.getloadavg()[0], 1),
+            "weights": recipe_of(settings).weights,
+            "lines": arguments.lines,
+            "samples": _FULL[1],
+        }
+        found["ledger"] = cost_of_the_ledger(granules, settings, folder)
+        recipe = recipe_of(settings).key
+        done = [path.parent for path in (folder / "o").rglob("receipt.json")]
+        by_id = {granule.id: granule for granule in granules}
+        tasks = [
+            Task(by_id[done[i % len(done)].name], done[i % len(done)], settings, recipe, folder)
+            for i in range(_EMPTY_TASKS)
+        ]
+        found["serial"] = cost_of_tasks(Serial(), tasks)
+        for workers in (1, 2):
+            found[f"dask_{workers}"] = cost_of_tasks(Dask(Cluster(workers=workers)), tasks)
+        found["scene_cpu_s"] = cost_of_a_scene(scene_of(folder, arguments.lines), settings, folder)
+    (HERE / "cost.json").write_text(json.dumps(found, indent=1) + "\n")
+    print(json.dumps(found, indent=1))
+
+
+if __name__ == "__main__":
+    main()
