@@ -17,6 +17,7 @@ from spectf_cloud.simulation.granule import simulate_granule
 
 _FIRST = datetime(2024, 3, 1, 9, 30, tzinfo=UTC)
 _APART = timedelta(hours=7, seconds=12)
+_EAST_DEG = 23.7
 _PRESETS = ("mixed", "scattered", "clear", "broken", "overcast", "ocean", "desert", "cirrus")
 
 
@@ -51,8 +52,13 @@ def _derive(model: dict[str, Path], folder: Path, index: int, form: str) -> None
         radiance, observation = (folder / name for name in granule_names(start))
         shutil.copy(model["radiance"], radiance)
         shutil.copy(model["observation"], observation)
-        with h5py.File(radiance, "r+") as file:
-            file["radiance"][...] *= scale
+        for path in (radiance, observation):
+            with h5py.File(path, "r+") as file:
+                # Each a little further round the Earth, so that they do not lie on one another.
+                west, *rest = file.attrs["geotransform"]
+                file.attrs["geotransform"] = [(west + _EAST_DEG * index + 180) % 360 - 180, *rest]
+                if path == radiance:
+                    file["radiance"][...] *= scale
         return
     for role in ("radiance", "radiance_header", "observation", "observation_header"):
         source = model[f"envi_{role}"]
