@@ -123,12 +123,15 @@ def test_verify_finds_and_mends_broken_outputs(again):
     folder = granule_folder(again.out, row.id)
     masks = [folder / row.outputs[kind].path for kind in ("mask", "netcdf")]
     good = masks[0].read_bytes()
-    masks[0].write_bytes(good[:-10])
+    masks[0].write_bytes(good[:-1] + bytes([good[-1] ^ 1]))
     assert run_archive(again).masked == 0  # nobody looks
     assert run_archive(replace(again, verify=True)).masked == 1
     assert masks[0].read_bytes() == good
-    masks[1].unlink()
-    assert run_archive(replace(again, verify=True)).masked == 1
+    masks[1].write_bytes(masks[1].read_bytes()[:-10])
+    assert run_archive(again).masked == 1
+    shutil.rmtree(folder)
+    assert run_archive(again).masked == 1
+    assert run_archive(replace(again, verify=True)).masked == 0
 
 
 def test_what_a_worker_finished_is_taken_up_when_nobody_was_left_to_tell(again):

@@ -31,6 +31,7 @@ from spectf_cloud.archive.engine import Engine, Serial
 from spectf_cloud.archive.granules import Granule
 from spectf_cloud.archive.inputs import find_granules
 from spectf_cloud.archive.ledger import open_ledger
+from spectf_cloud.archive.outcome import granule_folder
 from spectf_cloud.archive.publish import publish
 from spectf_cloud.archive.recipe import Settings, recipe_of
 from spectf_cloud.archive.search import Search
@@ -43,6 +44,7 @@ HERE = Path(__file__).parent
 _FULL = (1280, 1242)
 _EMPTY_TASKS = 200
 _SCENES = 8
+_FEW = 40
 
 
 def scene_of(folder: Path, lines: int) -> Granule:
@@ -151,14 +153,16 @@ def efficiency(granule: Granule, settings: Settings, folder: Path) -> dict[str, 
 def cost_of_the_ledger(granules: tuple[Granule, ...], settings: Settings, folder: Path) -> dict[str, float]:
     """CPU milliseconds a granule of planning, recording and publishing."""
     recipe = recipe_of(settings)
-    outcomes = [worker.process(Task(g, folder / "o" / g.id, settings, recipe.key, folder)) for g in granules[:20]]
+    out = folder / "ledger"
+    tasks = [Task(g, granule_folder(out, g.id), settings, recipe.key, folder) for g in granules[:_FEW]]
+    outcomes = [worker.process(task) for task in tasks]
     done = [outcome for outcome in outcomes if outcome.state == "done"]
     spent = {}
-    with open_ledger(folder / "ledger") as ledger:
+    with open_ledger(out) as ledger:
         for name, work in (
             ("plan", lambda: ledger.plan([g for g in granules if g.id in {o.granule for o in done}], recipe)),
             ("record", lambda: [ledger.record(outcome) for outcome in done]),
-            ("publish", lambda: publish(ledger, folder / "ledger")),
+            ("publish", lambda: publish(ledger, out)),
         ):
             start = time.process_time()
             work()
@@ -187,7 +191,7 @@ def main() -> None:
         }
         found["ledger"] = cost_of_the_ledger(granules, settings, folder)
         recipe = recipe_of(settings).key
-        done = [path.parent for path in (folder / "o").rglob("receipt.json")]
+        done = [path.parent for path in (folder / "ledger").rglob("receipt.json")]
         by_id = {granule.id: granule for granule in granules}
         tasks = [
             Task(by_id[done[i % len(done)].name], done[i % len(done)], settings, recipe, folder)

@@ -160,5 +160,6 @@ def _link(rel: str, href: str) -> dict[str, str]:
 def _write(path: Path, content: dict[str, Any]) -> None:
     text = json.dumps(content, indent=1) + "\n"
     if not path.is_file() or path.read_text(encoding="utf-8") != text:
+        path.parent.mkdir(parents=True, exist_ok=True)
         with atomic_output(path, overwrite=True) as temporary:
             temporary.write_text(text, encoding="utf-8")

@@ -45,7 +45,7 @@ class Cluster:
     scheduler
         Address (``tcp://…``) or scheduler file of a running cluster; None starts one on this machine.
     workers
-        Processes on this machine, one scene each; by default as many as its cores and memory allow.
+        Processes on this machine, one scene each; by default `workers_here`.
     resources
         What a task takes of a worker, such as ``{"GPU": 1}``.
     """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
 
 import h5py
@@ -10,16 +11,26 @@ import rasterio
 from PIL import Image
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
 
-from spectf_cloud.archive.outcome import Outcome
+from spectf_cloud.archive.outcome import RECEIPT, FileRecord
 from spectf_cloud.weights import sha256_of
 
 
-def broken_output(folder: Path, outcome: Outcome) -> str | None:
-    """What is wrong with the outputs in a granule's folder; None when all is well."""
-    for record in outcome.outputs.values():
+def all_there(folder: Path, outputs: Mapping[str, FileRecord]) -> bool:
+    """Whether every output is in the granule's folder, in its size, and the receipt too."""
+    try:
+        return (folder / RECEIPT).is_file() and all(
+            (folder / record.path).stat().st_size == record.bytes for record in outputs.values()
+        )
+    except OSError:
+        return False
+
+
+def broken_output(folder: Path, outputs: Mapping[str, FileRecord]) -> str | None:
+    """What is wrong with the content of outputs; None when all is well. Reads them whole."""
+    for record in outputs.values():
         path = folder / record.path
         try:
-            if path.stat().st_size != record.bytes or sha256_of(path) != record.sha256:
+            if sha256_of(path) != record.sha256:
                 return f"{path.name} was changed"
             _open(path)
         except (OSError, RasterioError) as error:

@@ -13,13 +13,15 @@ from typing import Literal
 from spectf_cloud.archive import extras
 from spectf_cloud.archive.catalogue import COLLECTION
 from spectf_cloud.archive.engine import Engine, Serial
+from spectf_cloud.archive.granules import Granule
 from spectf_cloud.archive.inputs import find_granules
+from spectf_cloud.archive.integrity import all_there
 from spectf_cloud.archive.ledger import Ledger, Row, open_ledger
-from spectf_cloud.archive.outcome import Outcome, granule_folder, read_receipt
+from spectf_cloud.archive.outcome import Outcome, granule_folder
 from spectf_cloud.archive.publish import Catalogue, publish
 from spectf_cloud.archive.recipe import Settings, recipe_of
 from spectf_cloud.archive.search import Search
-from spectf_cloud.archive.worker import Task
+from spectf_cloud.archive.worker import Task, finished_before
 
 EngineName = Literal["dask", "serial"]
 
@@ -108,25 +110,16 @@ def run_archive(job: ArchiveJob, progress: Callable[[Status], None] | None = Non
     with open_ledger(job.out) as ledger:
         ledger.plan(found.granules, recipe)
         wanted = {granule.id: granule for granule in found.granules}
-        tasks = [
-            Task(
-                wanted[row.id],
-                granule_folder(job.out.resolve(), row.id),
-                job.settings,
-                recipe.key,
-                job.scratch or Path(tempfile.gettempdir()),
-                job.verify,
-            )
-            for row in ledger.rows()
-            if row.id in wanted and _is_due(row, recipe.key, job)
-        ]
-        due = len(tasks)
-        tasks = [task for task in tasks if job.verify or not _taken_up(task, ledger)]
-        taken_up = due - len(tasks)
-        run = _Run(ledger, job.retries, len(wanted) - len(tasks), len(wanted), progress)
+        rows = [row for row in ledger.rows() if row.id in wanted]
+        due = [_task(wanted[row.id], job, recipe.key) for row in rows if _is_due(row, recipe.key, job)]
+        tasks = [task for task in due if job.verify or not _taken_up(task, ledger)]
+        aside = sum(row.state == "poison" for row in rows) if not job.retry_poison else 0
+        total = len(wanted) - aside
+        run = _Run(ledger, job.retries, total - len(tasks), total, progress)
         if tasks:
-            with _engine(job) as engine:
+            with _engine(job, len(tasks)) as engine:
                 run.work(engine, tasks)
+        taken_up = len(due) - len(tasks)
         changed = run.ended or taken_up or not (job.out / COLLECTION).is_file()
         catalogue = publish(ledger, job.out) if changed else None
         states = [row.state for row in ledger.rows() if row.id in wanted]
@@ -144,6 +137,12 @@ def run_archive(job: ArchiveJob, progress: Callable[[Status], None] | None = Non
     )
 
 
+def _task(granule: Granule, job: ArchiveJob, recipe: str) -> Task:
+    folder = granule_folder(job.out.resolve(), granule.id)
+    scratch = job.scratch or Path(tempfile.gettempdir())
+    return Task(granule, folder, job.settings, recipe, scratch, job.verify)
+
+
 def _is_due(row: Row, recipe: str, job: ArchiveJob) -> bool:
     """Whether a granule is missing, failed or stale, or shall be looked at again."""
     if row.state == "poison":
@@ -151,26 +150,27 @@ def _is_due(row: Row, recipe: str, job: ArchiveJob) -> bool:
     if row.state != "done" or job.verify:
         return True
     stale = row.recipe != recipe and not job.keep_stale
-    return stale or not all(record.is_unchanged() for record in row.inputs.values())
+    if stale or not all_there(granule_folder(job.out, row.id), row.outputs):
+        return True
+    return not all(record.is_unchanged() for record in row.inputs.values())
 
 
 def _taken_up(task: Task, ledger: Ledger) -> bool:
     """Note what a worker finished without anyone left to tell."""
-    receipt = read_receipt(task.folder)
-    if receipt is None or receipt.recipe != task.recipe:
-        return False
-    if not all(record.is_unchanged() for record in receipt.inputs.values()):
+    receipt = finished_before(task)
+    if receipt is None:
         return False
     ledger.record(receipt)
     return True
 
 
-def _engine(job: ArchiveJob) -> Engine:
+def _engine(job: ArchiveJob, tasks: int) -> Engine:
     if job.engine == "serial":
         return Serial()
-    from spectf_cloud.archive.dask_engine import Cluster, Dask
+    from spectf_cloud.archive.dask_engine import Cluster, Dask, workers_here
 
-    return Dask(Cluster(job.scheduler, job.workers, dict(job.resources)))
+    workers = None if job.scheduler else min(job.workers or workers_here(), tasks)
+    return Dask(Cluster(job.scheduler, workers, dict(job.resources)))
 
 
 class _Run:

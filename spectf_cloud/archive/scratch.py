@@ -41,7 +41,7 @@ def local_files(granule: Granule, scratch: Path) -> Iterator[tuple[Path, Path | 
         yield Path(granule.radiance), None if granule.observation is None else Path(granule.observation)
         return
     with _own_folder(scratch) as folder:
-        places = [_local(source, folder) if source else None for source in sources]
+        places = [_local(source, folder / role) if source else None for role, source in zip("ro", sources, strict=True)]
         assert places[0] is not None
         yield places[0], places[1]
 
@@ -49,6 +49,7 @@ def local_files(granule: Granule, scratch: Path) -> Iterator[tuple[Path, Path | 
 def _local(source: str, folder: Path) -> Path:
     if not is_address(source):
         return Path(source)
+    folder.mkdir()
     target = folder / file_name(source)
     fetch(source, target)
     return target

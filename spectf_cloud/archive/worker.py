@@ -15,7 +15,7 @@ from typing import IO
 from spectf_cloud.archive.claim import claim
 from spectf_cloud.archive.footprint import footprint
 from spectf_cloud.archive.granules import Granule, is_address
-from spectf_cloud.archive.integrity import broken_output
+from spectf_cloud.archive.integrity import all_there, broken_output
 from spectf_cloud.archive.outcome import RECEIPT, FileRecord, Outcome, read_receipt, record_file, write_receipt
 from spectf_cloud.archive.recipe import Settings, recipe_of
 from spectf_cloud.archive.scratch import local_files
@@ -78,14 +78,20 @@ def process(task: Task) -> Outcome:
         return _failure(task, f"{task.folder}: {error.strerror or error}", permanent=False)
 
 
+def finished_before(task: Task) -> Outcome | None:
+    """The receipt of this recipe, if its inputs have not changed and its outputs are there."""
+    receipt = read_receipt(task.folder)
+    if receipt is None or receipt.recipe != task.recipe or not all_there(task.folder, receipt.outputs):
+        return None
+    return receipt if all(record.is_unchanged() for record in receipt.inputs.values()) else None
+
+
 def _still_good(task: Task) -> Outcome | None:
     """The receipt of an earlier run or of another worker, if its outputs are what this run wants."""
-    receipt = read_receipt(task.folder)
-    if receipt is None or receipt.recipe != task.recipe:
+    receipt = finished_before(task)
+    if receipt is None:
         return None
-    if not all(record.is_unchanged() for record in receipt.inputs.values()):
-        return None
-    if task.verify and (reason := broken_output(task.folder, receipt)):
+    if task.verify and (reason := broken_output(task.folder, receipt.outputs)):
         logger.warning("%s: %s; done again", task.granule.id, reason)
         return None
     return replace(receipt, reused=True)
