@@ -118,7 +118,7 @@ class Dask:
             threads_per_worker=1,
             processes=True,
             resources=self._cluster.resources or None,
-            dashboard_address=None,
+            dashboard_address="127.0.0.1:0",
             silence_logs=logging.CRITICAL,
         )
         self._stack.enter_context(local)
