@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -110,10 +110,14 @@ def run_archive(job: ArchiveJob, progress: Callable[[Status], None] | None = Non
     with open_ledger(job.out) as ledger:
         ledger.plan(found.granules, recipe)
         wanted = {granule.id: granule for granule in found.granules}
-        rows = [row for row in ledger.rows() if row.id in wanted]
-        due = [_task(wanted[row.id], job, recipe.key) for row in rows if _is_due(row, recipe.key, job)]
+        due: list[Task] = []
+        aside = 0
+        for row in ledger.rows():
+            if row.id in wanted and _is_due(row, recipe.key, job):
+                due.append(_task(wanted[row.id], job, recipe.key))
+            elif row.id in wanted:
+                aside += row.state == "poison"
         tasks = [task for task in due if job.verify or not _taken_up(task, ledger)]
-        aside = sum(row.state == "poison" for row in rows) if not job.retry_poison else 0
         total = len(wanted) - aside
         run = _Run(ledger, job.retries, total - len(tasks), total, progress)
         if tasks:
@@ -122,14 +126,14 @@ def run_archive(job: ArchiveJob, progress: Callable[[Status], None] | None = Non
         taken_up = len(due) - len(tasks)
         changed = run.ended or taken_up or not (job.out / COLLECTION).is_file()
         catalogue = publish(ledger, job.out) if changed else None
-        states = [row.state for row in ledger.rows() if row.id in wanted]
+        states = Counter(row.state for row in ledger.rows() if row.id in wanted)
     return ArchiveReport(
         out=job.out,
         granules=len(wanted),
         masked=run.masked,
-        unchanged=states.count("done") - run.masked,
-        failed=states.count("failed"),
-        set_aside=states.count("poison"),
+        unchanged=states["done"] - run.masked,
+        failed=states["failed"],
+        set_aside=states["poison"],
         repeated=found.repeated,
         seconds=time.monotonic() - start,
         cloud_fraction=run.cloud_fraction,
