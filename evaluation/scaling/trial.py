@@ -25,7 +25,7 @@ import psutil
 
 from evaluation.scaling.granules import make_granules
 
-HERE = Path(__file__).parent
+RESULTS = Path(__file__).with_name("trial.json")
 BROKEN, TWICE = 10, 2
 _POLL_S = 0.5
 
@@ -101,7 +101,7 @@ class Trial:
         assert not again and not claims
 
 
-def on_local_cluster(trial: Trial) -> None:
+def on_local_cluster(trial: Trial, folder: Path) -> None:
     """Two workers; one is killed, then the client, with all that hangs on it."""
     print("LocalCluster", flush=True)
     start = time.monotonic()
@@ -144,8 +144,12 @@ def on_loopback(trial: Trial, folder: Path) -> None:
         scheduler.kill()
         trial.note("scheduler killed", done=trial.done())
         trial.finish(run, "the run ends with a message")
-    before |= trial.receipts()
-    with cluster(folder) as (address, scheduler, workers):
+    to_the_end(trial, folder, before | trial.receipts())
+
+
+def to_the_end(trial: Trial, folder: Path, before: dict[str, int]) -> None:
+    """What is left, on a new scheduler and new workers."""
+    with cluster(folder) as (address, _, _):
         trial.finish(trial.start("--scheduler", address), "run again on a new scheduler")
         trial.check(before, "all done")
         before = trial.receipts()
@@ -191,24 +195,27 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--count", type=int, default=300)
-    parser.add_argument("--only", choices=("local", "loopback"))
+    parser.add_argument("--only", choices=("local", "loopback", "rest"), help="rest: of an interrupted loopback")
     parser.add_argument("options", nargs="*", help="for deploy-many, after --")
     arguments = parser.parse_args()
     folder = arguments.folder.resolve()
     granules = folder / "granules"
     if not granules.is_dir():
         make_granules(granules, arguments.count, broken=BROKEN, twice=TWICE)
-    results = {}
-    for name in ("local", "loopback"):
+    results = json.loads(RESULTS.read_text()) if RESULTS.is_file() else {}
+    results["granules"] = arguments.count
+    for name, act in (("local", on_local_cluster), ("loopback", on_loopback)):
         if arguments.only in (None, name):
             shutil.rmtree(folder / name, ignore_errors=True)
             trial = Trial(granules, folder / name, arguments.options)
-            if name == "local":
-                on_local_cluster(trial)
-            else:
-                on_loopback(trial, folder)
             results[name] = trial.notes
-    (HERE / "trial.json").write_text(json.dumps({"granules": arguments.count, **results}, indent=1) + "\n")
+            act(trial, folder)
+            RESULTS.write_text(json.dumps(results, indent=1) + "\n")
+    if arguments.only == "rest":
+        trial = Trial(granules, folder / "loopback", arguments.options)
+        to_the_end(trial, folder, trial.receipts())
+        results.setdefault("loopback", []).extend(trial.notes)
+        RESULTS.write_text(json.dumps(results, indent=1) + "\n")
 
 
 if __name__ == "__main__":
