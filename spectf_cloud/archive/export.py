@@ -46,4 +46,4 @@ def export_table(ledger: Ledger, folder: Path, file: Path, overwrite: bool = Fal
 def _flat(row: Row) -> dict[str, Any]:
     values = {name: getattr(row, name) for name in _COLUMNS if hasattr(row, name)}
     mask = row.outputs.get("mask")
-    return values | {"seconds": row.seconds.get("all"), "mask": mask and mask.path}
+    return values | {"seconds": row.seconds.get("whole"), "mask": mask and mask.path}

@@ -48,7 +48,7 @@ class Outcome:
     inputs, outputs
         By role and by kind; paths of outputs count from the granule's folder.
     seconds
-        Wall-clock seconds in all and by stage.
+        Wall-clock seconds: fetch, those of `DeployReport`, record (checksums, footprint), and whole.
     cloud_fraction
         Share of cloud among the pixels with data, 0 to 1; None without any.
     footprint

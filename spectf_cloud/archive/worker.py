@@ -5,8 +5,7 @@ from __future__ import annotations
 import logging
 import socket
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -26,6 +25,7 @@ from spectf_cloud.errors import InputError, SpectfError, UsageError
 from spectf_cloud.inference.warm import KeptBackend
 from spectf_cloud.products.geotiff import crs_of
 from spectf_cloud.scene import Glt, Scene
+from spectf_cloud.stopwatch import Stopwatch
 
 logger = logging.getLogger(__name__)
 
@@ -46,21 +46,6 @@ class Task:
     recipe: str
     scratch: Path
     verify: bool = False
-
-
-class _Stages:
-    """Wall-clock seconds by stage."""
-
-    def __init__(self) -> None:
-        self.seconds: dict[str, float] = {}
-
-    @contextmanager
-    def __call__(self, name: str) -> Iterator[None]:
-        start = time.perf_counter()
-        try:
-            yield
-        finally:
-            self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - start
 
 
 def process(task: Task) -> Outcome:
@@ -124,25 +109,24 @@ def _masked(task: Task) -> Outcome:
             f"{socket.gethostname()} has other weights or code (spectf-cloud {recipe.version}, {recipe.code}) than "
             "where the run was started; install the same on all workers"
         )
-    stages = _Stages()
+    watch = Stopwatch()
     start = time.perf_counter()
     with ExitStack() as files:
-        with stages("fetch"):
+        with watch.stage("fetch"):
             radiance, observation = files.enter_context(local_files(task.granule, task.scratch))
-        with stages("deploy"):
-            scene = open_scene(radiance, observation)
-            glt = scene.glt()
-            thumbnail = _output(task, "thumbnail.jpg")
-            report = deploy(
-                _job(task, scene, glt), backends=_kept_backend, also=lambda mask: write_thumbnail(mask, thumbnail)
-            )
-        with stages("record"):
+        scene = open_scene(radiance, observation)
+        glt = scene.glt()
+        thumbnail = _output(task, "thumbnail.jpg")
+        report = deploy(
+            _job(task, scene, glt), backends=_kept_backend, also=lambda mask: write_thumbnail(mask, thumbnail)
+        )
+        with watch.stage("record"):
             inputs = _input_records(task.granule, scene)
             outputs = {
                 kind: record_file(path, path.name) for kind, path in {**report.outputs, "thumbnail": thumbnail}.items()
             }
             place, grid = footprint(scene, glt), _grid(scene, glt)
-    stages.seconds["all"] = time.perf_counter() - start
+    seconds = {**watch.seconds, **report.seconds, "whole": time.perf_counter() - start}
     outcome = Outcome(
         granule=task.granule.id,
         recipe=task.recipe,
@@ -152,7 +136,7 @@ def _masked(task: Task) -> Outcome:
         finished=_now(),
         inputs=inputs,
         outputs=outputs,
-        seconds={name: round(value, 4) for name, value in stages.seconds.items()},
+        seconds={stage: round(spent, 3) for stage, spent in seconds.items()},
         lines=report.lines,
         samples=report.samples,
         valid_pixels=report.valid_pixels,

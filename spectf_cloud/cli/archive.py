@@ -37,7 +37,7 @@ def status(folder: Folder, json: Json = False, verbose: Verbose = 0, quiet: Quie
     ]
     if counts.cloud_fraction is not None:
         lines.append(f"  {counts.cloud_fraction:.1%} cloud in {counts.valid_pixels:,} pixels")
-    lines += [f"  {stage:<8}{seconds:8.2f} s a scene" for stage, seconds in found.seconds_per_scene.items()]
+    lines += [f"  {stage:<10}{seconds:8.2f} s a scene" for stage, seconds in found.seconds_per_scene.items()]
     lines += [f"  {number:,} with {recipe}" for recipe, number in found.recipes.items()]
     reporter.done(asdict(found), *lines)
 
