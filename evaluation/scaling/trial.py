@@ -1,6 +1,6 @@
 """Hundreds of granules through ``deploy-many`` while its workers, client and scheduler are killed.
 
-    python -m evaluation.scaling.trial FOLDER [--count 300]
+    python -m evaluation.scaling.trial [--count 300] FOLDER -- --weights W …
 
 Makes the granules in FOLDER, masks them on a two-worker LocalCluster and on a scheduler with two workers over loopback
 TCP, kills processes in mid-run, and checks against what is known of the granules. Writes trial.json here.
