@@ -19,7 +19,7 @@ from spectf_cloud.products.mask import CloudMask, Preview, check_threshold
 from spectf_cloud.scene import NODATA, Scene
 from spectf_cloud.sensor import PUBLISHED_DROP_NM, BandRanges
 from spectf_cloud.stopwatch import Stopwatch
-from spectf_cloud.stream import OnProcessor, Progress, run_stream
+from spectf_cloud.stream import OnProcessor, Progress, piece_lines, run_stream
 from spectf_cloud.toa import reflectance_per_radiance, resample_irradiance
 from spectf_cloud.weights import BUILTIN, WeightsFile, find_weights, sha256_of
 
@@ -100,15 +100,15 @@ def mask_scene(
     on_cpu = resolve_device(device).type == "cpu"
     threads_of_backend = 1 if on_cpu else workers
     backend = backends(Wanted(found, wavelength_nm, architecture, device, fidelity, chosen, threads_of_backend))
-    lines_per_block = block_lines(scene, memory_limit_bytes)
+    shown = np.array([np.abs(wavelength_nm - wanted).argmin() for wanted in PREVIEW_NM])
+    factors = reflectance_per_radiance(solar, scene.earth_sun_au)
+    watch = watch or Stopwatch()
+    preparation = Preparation(kept, factors, scene.radiance.nodata, shown)
+    compute = OnProcessor(preparation, backend, workers if on_cpu else 1, watch)
+    lines_per_block = block_lines(scene, memory_limit_bytes, 2 * compute.workers * piece_lines(scene, compute))
     logger.info("weights %s (%s), irradiance %s", found.name, found.path, irradiance_path)
     logger.info("%d of %d bands, %s on %s", len(kept), scene.sensor.bands, backend.name, device)
     logger.info("%d lines at a time, Earth–Sun distance %.4f AU", lines_per_block, scene.earth_sun_au)
-    shown = np.array([np.abs(wavelength_nm - wanted).argmin() for wanted in PREVIEW_NM])
-    factors = reflectance_per_radiance(solar, scene.earth_sun_au)
-    preparation = Preparation(kept, factors, scene.radiance.nodata, shown)
-    watch = watch or Stopwatch()
-    compute = OnProcessor(preparation, backend, workers if on_cpu else 1, watch)
     rows = run_stream(scene, compute, len(shown), lines_per_block, watch, progress)
     mask = CloudMask(
         scene=scene,
