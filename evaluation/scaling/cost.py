@@ -110,13 +110,13 @@ def cost_of_a_scene(granule: Granule, settings: Settings, out: Path) -> dict[str
     return {name: round(value, 3) for name, value in spent.items()}
 
 
-def cost_of_tasks(engine: Engine, tasks: list[Task]) -> dict[str, float]:
+def cost_of_tasks(engine: Engine, warm: list[Task], tasks: list[Task]) -> dict[str, float]:
     """Milliseconds a task, wall clock and CPU of all processes; the workers are up and have their network.
 
     With tasks that are done already, nothing is left but the engine.
     """
     with engine:
-        _through(engine, tasks[:4])
+        _through(engine, warm)
         began, cpu = time.monotonic(), _cpu_of_all()
         _through(engine, tasks)
         return {
@@ -147,8 +147,11 @@ def efficiency(granule: Granule, settings: Settings, folder: Path) -> dict[str, 
     recipe = recipe_of(settings).key
     found = {}
     for workers in (1, 2):
-        tasks = [Task(granule, folder / f"e{workers}" / str(i), settings, recipe, folder) for i in range(_SCENES)]
-        found[str(workers)] = cost_of_tasks(Dask(Cluster(workers=workers)), tasks)
+        tasks = [
+            Task(granule, folder / f"e{workers}" / str(i), settings, recipe, folder)
+            for i in range(_SCENES + 2 * workers)
+        ]
+        found[str(workers)] = cost_of_tasks(Dask(Cluster(workers=workers)), tasks[_SCENES:], tasks[:_SCENES])
     return found
 
 
@@ -199,9 +202,9 @@ def main() -> None:
             Task(by_id[done[i % len(done)].name], done[i % len(done)], settings, recipe, folder)
             for i in range(_EMPTY_TASKS)
         ]
-        found["serial"] = cost_of_tasks(Serial(), tasks)
+        found["serial"] = cost_of_tasks(Serial(), tasks[:4], tasks)
         for workers in (1, 2):
-            found[f"dask_{workers}"] = cost_of_tasks(Dask(Cluster(workers=workers)), tasks)
+            found[f"dask_{workers}"] = cost_of_tasks(Dask(Cluster(workers=workers)), tasks[:4], tasks)
         scene = scene_of(folder, arguments.lines)
         found["scene_cpu_s"] = cost_of_a_scene(scene, settings, folder)
         found["efficiency"] = efficiency(scene_of(folder / "short", _SHORT), settings, folder)

@@ -102,7 +102,7 @@ def _read_list(path: Path) -> Iterator[str | Granule]:
             lines = path.read_text(encoding="utf-8-sig").splitlines()
             lines = [line for line in lines if line.strip() and not line.startswith("#")]
             rows = _csv_rows(lines) if path.suffix == ".csv" else [(line.strip(), None) for line in lines]
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, UnicodeDecodeError, IndexError) as error:
         raise InputError(f"{path}: cannot be read as a list of granules: {error}") from error
     for radiance, observation in rows:
         place = _beside(path, radiance)
