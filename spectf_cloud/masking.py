@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from spectf_cloud.inference.predict import Backend, Fidelity, resolve_device
+from spectf_cloud.inference.predict import Backend, Fidelity, is_tensorrt, resolve_device
 from spectf_cloud.inference.warm import BackendSource, Wanted, fresh_backend
 from spectf_cloud.irradiance import read_irradiance
 from spectf_cloud.memory import block_lines
@@ -43,6 +43,7 @@ def mask_scene(
     threads: int | None = None,
     progress: Progress | None = None,
     watch: Stopwatch | None = None,
+    engine: Path | None = None,
     backends: BackendSource = fresh_backend,
 ) -> CloudMask:
     """Mask a scene, a few lines in memory at a time.
@@ -71,6 +72,8 @@ def mask_scene(
         Called with (pixels done, pixels in all), on the calling thread.
     watch
         Learns the seconds of each stage.
+    engine
+        With device ``tensorrt``: the engine to use instead of one of the cache.
     backends
         Where the network comes from: loaded now, or kept from an earlier scene (`KeptBackend`).
 
@@ -81,7 +84,7 @@ def mask_scene(
 
     Raises
     ------
-    InputError, WeightsError, UsageError, MissingExtraError
+    InputError, WeightsError, UsageError, MissingExtraError, EngineError
         See the messages; nothing is written here.
     """
     if threshold is not None:
@@ -97,9 +100,18 @@ def mask_scene(
     chosen = found.threshold if threshold is None else threshold
     # Several lines side by side on one thread each: no thread waits for the others at the end of a line.
     workers = threads or torch.get_num_threads()
-    on_cpu = resolve_device(device).type == "cpu"
-    threads_of_backend = 1 if on_cpu else workers
-    backend = backends(Wanted(found, wavelength_nm, architecture, device, fidelity, chosen, threads_of_backend))
+    on_cpu = not is_tensorrt(device) and resolve_device(device).type == "cpu"
+    wanted = Wanted(
+        weights=found,
+        wavelength_nm=wavelength_nm,
+        architecture=architecture,
+        device=device,
+        fidelity=fidelity,
+        threshold=chosen,
+        threads=1 if on_cpu else workers,
+        engine=engine,
+    )
+    backend = backends(wanted)
     shown = np.array([np.abs(wavelength_nm - wanted).argmin() for wanted in PREVIEW_NM])
     factors = reflectance_per_radiance(solar, scene.earth_sun_au)
     watch = watch or Stopwatch()

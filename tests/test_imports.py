@@ -10,7 +10,7 @@ import pytest
 import spectf_cloud
 
 PACKAGE = Path(spectf_cloud.__file__).parent
-FRONT_ENDS = {"typer", "rich", "textual", "wandb", "xgboost", "tensorrt"}
+FRONT_ENDS = {"typer", "rich", "textual", "wandb", "xgboost", "tensorrt", "onnx", "onnxruntime", "openvino"}
 # Of the extra for many scenes: two modules are about these libraries, and imported where they are asked for.
 CLUSTER = {"dask", "distributed", "pystac", "pystac_client", "pyarrow"}
 ABOUT_CLUSTER = {"spectf_cloud.archive.dask_engine", "spectf_cloud.archive.stac"}
@@ -47,6 +47,9 @@ COMMANDS = [
     "archive status",
     "archive failures",
     "archive export",
+    "deploy-trt",
+    "export onnx",
+    "export engine",
     "simulate",
     "threshold",
     "weights",

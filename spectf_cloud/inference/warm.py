@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,13 +26,15 @@ class Wanted:
     fidelity: Fidelity
     threshold: float
     threads: int | None
+    engine: Path | None = None
 
     def same(self, other: Wanted) -> bool:
         """Whether one backend serves both."""
         return np.array_equal(self.wavelength_nm, other.wavelength_nm) and self._rest() == other._rest()
 
     def _rest(self) -> tuple[object, ...]:
-        return (self.weights, self.architecture, self.device, self.fidelity, self.threshold, self.threads)
+        chosen = (self.weights, self.architecture, self.device, self.fidelity, self.threshold, self.threads)
+        return (*chosen, self.engine)
 
 
 BackendSource = Callable[[Wanted], Backend]
@@ -46,6 +49,7 @@ def fresh_backend(wanted: Wanted) -> Backend:
         fidelity=wanted.fidelity,
         threshold=wanted.threshold,
         threads=wanted.threads,
+        engine=wanted.engine,
     )
 
 
