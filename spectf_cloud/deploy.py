@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +15,7 @@ from spectf_cloud.config import ArchSpec, read_arch_spec
 from spectf_cloud.dataset import open_cube, open_scene, role
 from spectf_cloud.errors import InputError, UsageError
 from spectf_cloud.inference.predict import Fidelity
+from spectf_cloud.inference.warm import BackendSource, fresh_backend
 from spectf_cloud.irradiance import read_irradiance
 from spectf_cloud.masking import mask_scene
 from spectf_cloud.memory import block_lines, parse_bytes
@@ -93,10 +94,18 @@ class DeployReport:
     seconds: Mapping[str, float]
 
 
-def deploy(job: DeployJob, progress: Progress | None = None, began: float | None = None) -> DeployReport:
+def deploy(
+    job: DeployJob,
+    progress: Progress | None = None,
+    began: float | None = None,
+    *,
+    backends: BackendSource = fresh_backend,
+    also: Callable[[CloudMask], None] | None = None,
+) -> DeployReport:
     """Mask one scene and write its products; outputs are checked before any work. Raises `SpectfError`.
 
-    ``began`` is the `time.perf_counter` from which seconds count; by default now.
+    ``began`` is the `time.perf_counter` from which seconds count; by default now. Many scenes in turn share a network
+    through ``backends``. ``also`` is given the mask once its products are written.
     """
     began, watch = time.perf_counter() if began is None else began, Stopwatch()
     for output in job.outputs.values():
@@ -125,9 +134,12 @@ def deploy(job: DeployJob, progress: Progress | None = None, began: float | None
         memory_limit_bytes=memory_limit_bytes,
         progress=progress,
         watch=watch,
+        backends=backends,
     )
     with watch.stage("write"):
         _write(mask, job)
+        if also is not None:
+            also(mask)
     seconds = _by_stage(watch.seconds, time.perf_counter() - began)
     logger.info("seconds: %s", ", ".join(f"{stage} {spent:.1f}" for stage, spent in seconds.items()))
     return _report(scene, mask, job, seconds)

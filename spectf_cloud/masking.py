@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from spectf_cloud.inference.load import load_model
-from spectf_cloud.inference.predict import Backend, Fidelity, is_tensorrt, pick_backend, resolve_device
+from spectf_cloud.inference.predict import Backend, Fidelity, is_tensorrt, resolve_device
+from spectf_cloud.inference.warm import BackendSource, Wanted, fresh_backend
 from spectf_cloud.irradiance import read_irradiance
 from spectf_cloud.memory import block_lines
 from spectf_cloud.model import ModelConfig
@@ -44,6 +44,7 @@ def mask_scene(
     progress: Progress | None = None,
     watch: Stopwatch | None = None,
     engine: Path | None = None,
+    backends: BackendSource = fresh_backend,
 ) -> CloudMask:
     """Mask a scene, a few lines in memory at a time.
 
@@ -73,6 +74,8 @@ def mask_scene(
         Learns the seconds of each stage.
     engine
         With device ``tensorrt``: the engine to use instead of one of the cache.
+    backends
+        Where the network comes from: loaded now, or kept from an earlier scene (`KeptBackend`).
 
     Returns
     -------
@@ -96,19 +99,21 @@ def mask_scene(
     kept = kept[np.argsort(scene.sensor.wavelength_nm[kept], kind="stable")]
     wavelength_nm = scene.sensor.wavelength_nm[kept]
     solar = resample_irradiance(sunlight, wavelength_nm, scene.sensor.fwhm_nm[kept])
-    model = load_model(found, wavelength_nm, architecture)
     chosen = found.threshold if threshold is None else threshold
     # Several lines side by side on one thread each: no thread waits for the others at the end of a line.
     workers = threads or torch.get_num_threads()
     on_cpu = not is_tensorrt(device) and resolve_device(device).type == "cpu"
-    backend = pick_backend(
-        model,
+    wanted = Wanted(
+        weights=found,
+        wavelength_nm=wavelength_nm,
+        architecture=architecture,
         device=device,
         fidelity=fidelity,
         threshold=chosen,
         threads=1 if on_cpu else workers,
         engine=engine,
     )
+    backend = backends(wanted)
     shown = np.array([np.abs(wavelength_nm - wanted).argmin() for wanted in PREVIEW_NM])
     factors = reflectance_per_radiance(solar, scene.earth_sun_au)
     watch = watch or Stopwatch()
