@@ -236,7 +236,9 @@ def test_usage_errors_are_events_too(capsys):
     assert captured.err.count("\n") == 1
 
 
-def test_verbose_says_what_is_used(granule, tmp_path, capsys):
+def test_verbose_says_what_is_used(granule, tmp_path, capsys, monkeypatch):
+    for name in ("SPECTF_SIMD", "SPECTF_RUNTIME"):
+        monkeypatch.setenv(name, "none")
     assert run("deploy-pt", tmp_path / "m.tif", granule[0], "-v") == 0
     assert "torch-float32" in capsys.readouterr().err
 
