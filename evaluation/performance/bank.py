@@ -28,11 +28,11 @@ SCENES = (
     *("mixed", "mixed", "broken", "scattered", "cirrus", "clear"),
     *("overcast", "ocean", "snow", "desert", "mixed", "mixed"),
 )
-PER_SCENE, REAL_SEED, PIXEL_SEED = 5000, 123, 5
+PER_SCENE, REAL_SEED, PIXEL_SEED = 8500, 123, 5
 
 
 def simulated() -> tuple[Spectra, NDArray[np.str_]]:
-    """(60000, 268) reflectance with noise, and the kind of scene of each."""
+    """(102000, 268) reflectance with noise, and the kind of scene of each."""
     rng = np.random.default_rng(PIXEL_SEED)
     kept = np.flatnonzero(Sensor.emit().kept(PUBLISHED_DROP_NM))
     parts = []
