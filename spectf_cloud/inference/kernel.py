@@ -67,6 +67,7 @@ class _Plan(ctypes.Structure):
         ("merge_variance", ctypes.c_float),
         ("redo_logit", ctypes.c_float),
         ("margin", ctypes.c_float),
+        ("float_logit", ctypes.c_float),
         ("enough_logit", ctypes.c_float * _EARLY_STAGES),
         ("all_fine", ctypes.c_int32),
     )
@@ -95,6 +96,7 @@ class Plan:
     merge_tolerance: float
     redo_logit: float
     margin: float
+    float_logit: float
     enough_logits: tuple[float, ...]
     all_fine: bool = False
 
@@ -177,7 +179,7 @@ class Kernel:
         statistics = np.zeros(4, np.float64)
         merge_variance = (plan.merge_tolerance * np.log2(np.e)) ** 2
         enough = (ctypes.c_float * _EARLY_STAGES)(*plan.enough_logits)
-        settings = _Plan(merge_variance, plan.redo_logit, plan.margin, enough, plan.all_fine)
+        settings = _Plan(merge_variance, plan.redo_logit, plan.margin, plan.float_logit, enough, plan.all_fine)
         status = self._run(
             ctypes.byref(self.tables),
             ctypes.byref(settings),

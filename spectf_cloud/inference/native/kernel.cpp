@@ -106,7 +106,7 @@ void coarse_block(const Tables &t, const Plan &plan, Scratch &s, const float *co
         project_head<kCoarseDegree>(t, t.coarse_curves, h, s.block, s.coarse_curves);
         for (int p = 0; p < used; p++) {
             const auto q = s.coarse_curves.q[p];
-            merge_keys(q, s.coarse_curves.k[p], s.coarse_curves.v[p], t.bands, t.padded, plan.merge_variance, s.levels, s.merged);
+            merge_keys(q, s.coarse_curves.k[p], s.coarse_curves.v[p], t.bands, t.stages[1], plan.merge_variance, s.levels, s.merged);
             coarse::prepare(t, h, q, s.merged, s.queries[p][h], s.keys[p][h]);
             s.keys_seen += s.merged.count;
         }
@@ -146,7 +146,7 @@ void fine_block(const Tables &t, const Plan &plan, Scratch &s, const float *cons
             const int count = redo[p].count, whole = (count + W - 1) / W * W;
             for (int r = 0; r < kLogitRank; r++)
                 for (int i = 0; i < whole; i++) s.asked[r][i] = s.fine_curves.q[p][r][redo[p].band[i < count ? i : count - 1]];
-            fine_attention(t, s, p, h, whole, plan.all_fine);
+            fine_attention(t, s, p, h, whole, std::fabs(logit[redo[p].pixel]) < plan.float_logit);
         }
     }
     for (int p = 0; p < used; p++) {

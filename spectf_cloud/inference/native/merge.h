@@ -16,11 +16,11 @@ struct Moments {
     float mean[kCoarseLogit], second[kCoarseLogit][kCoarseLogit];
 };
 
-// Over this pixel's queries, in one pass.
-INLINE Moments query_moments(const float (*q)[kMaxBands], int padded) {
+// Over the queries that ask first, in one pass: those that hold most maxima, whose keys have to be right.
+INLINE Moments query_moments(const float (*q)[kMaxBands], int queries) {
     constexpr int kSums = kCoarseLogit + kCoarseLogit * (kCoarseLogit + 1) / 2;
     vf total[kSums] = {};
-    for (int b = 0; b < padded; b += W) {
+    for (int b = 0; b < queries; b += W) {
         vf x[kCoarseLogit];
         int n = 0;
         for (int i = 0; i < kCoarseLogit; i++) x[i] = load(q[i] + b), total[n++] += x[i];
@@ -30,7 +30,7 @@ INLINE Moments query_moments(const float (*q)[kMaxBands], int padded) {
     alignas(64) float sums[(kSums + W - 1) / W * W];
     for (int n = 0; n < kSums; n += W) store(sums + n, sums_of_rows(total + n, kSums - n));
     Moments m;
-    const float scale = 1.0f / padded;
+    const float scale = 1.0f / queries;
     int n = 0;
     for (int i = 0; i < kCoarseLogit; i++) m.mean[i] = sums[n++] * scale;
     for (int i = 0; i < kCoarseLogit; i++)
@@ -134,9 +134,9 @@ INLINE int choose(const float (*k)[kMaxBands], const float (*v)[kMaxBands], cons
 }
 
 static __attribute__((noinline)) void merge_keys(const float (*q)[kMaxBands], const float (*k)[kMaxBands], const float (*v)[kMaxBands],
-                                                 int bands, int padded, float merge_variance, Groups *levels,
+                                                 int bands, int queries, float merge_variance, Groups *levels,
                                                  Keys<kCoarseLogit, kCoarseValue> &out) {
-    const Moments m = query_moments(q, padded);
+    const Moments m = query_moments(q, queries);
     pair_groups(m, k, v, nullptr, bands >> 1, levels[1]);
     for (int level = 2; level < kLevels; level++)
         pair_groups(m, levels[level - 1].k, levels[level - 1].v, &levels[level - 1], bands >> level, levels[level]);

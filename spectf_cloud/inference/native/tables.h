@@ -40,6 +40,7 @@ struct Plan {
     float merge_variance;  // keys are merged while their logits' variance (log2 units) is below this
     float redo_logit;      // |coarse logit| below this: the pixel goes through the fine pass
     float margin;          // change of p (times 4) a band may lack to the best one and still be in the fine pass
+    float float_logit;  // |coarse logit| below this: the fine pass computes in float whatever the instruction set
     float enough_logit[kStages - 1];  // |coarse logit| beyond which the bands of a stage are enough
     int32_t all_fine;  // every band of every pixel through the fine pass, in float
 };
