@@ -87,8 +87,11 @@ class Plan:
     margin
         Bands take part in the fine pass where their lack of a feature's maximum changes the probability by less
         than a quarter of this.
+    float_logit
+        Pixels whose coarse logit is nearer to zero have a fine pass in float whatever the instruction set.
     enough_logits
-        The coarse pass stops after the first 30 % of the bands, or after half, where the logit is beyond these.
+        The coarse pass stops after each of `STAGE_SHARES` but the last where the logit is beyond these by more than
+        the bands of that stage have moved it.
     all_fine
         Every band of every pixel through the fine pass, in float whatever the instruction set.
     """

@@ -29,7 +29,7 @@ INLINE void prepare(const Tables &, int, const float (*q)[kMaxBands], const Coar
 }
 
 INLINE void attention(const CoarseQueries &queries, int from, int upto, const CoarseKeys &keys, float *out) {
-    ::attention(queries.q[0] + from, kMaxBands, upto - from, keys, out + from, kMaxBands);
+    ::attention<kCoarseLogit, kCoarseValue>(queries.q[0] + from, upto - from, {keys.count, keys.k, keys.v, keys.bias}, out + from);
 }
 
 using ::coarse_tail;
@@ -60,7 +60,6 @@ struct Scratch {
     vnni::PackedQueries<kLogitRank> packed_queries;
     vnni::PackedKeys<kLogitRank, kValueRank> packed_keys;
 #endif
-    Keys<kLogitRank, kValueRank> fine_keys;
     alignas(64) float fine_mixed[kBlock][kFineIn][kMaxBands];
     alignas(64) float fine_features[kDim][kMaxBands];
     alignas(64) float asked[kLogitRank][kMaxBands];
@@ -85,9 +84,12 @@ float coarse_pixel(const Tables &t, const Plan &plan, Scratch &s, int index, Red
         for (int h = 0; h < kHeads; h++)
             coarse::attention(s.queries[index][h], from, upto, s.keys[index][h], s.mixed[h * coarse::kCoarseRows / kHeads]);
         coarse::coarse_tail(t, s.mixed[0], from, upto, s.features[0]);
+        const float before = logit;
         logit = coarse::pool_more(t, s.features[0], from, upto, best);
+        // What the last bands changed, the next ones may change again.
+        const float restless = from ? std::fabs(logit - before) : 0.0f;
         from = upto;
-        if (stage < kStages - 1 && std::fabs(logit) > plan.enough_logit[stage] && !plan.all_fine) break;
+        if (stage < kStages - 1 && std::fabs(logit) > plan.enough_logit[stage] + restless && !plan.all_fine) break;
     }
     s.bands_asked += from;
     redo.count = 0;
@@ -132,10 +134,7 @@ void fine_attention(const Tables &t, Scratch &s, int p, int head, int queries, b
 #else
     (void)plain;
 #endif
-    s.fine_keys.count = t.bands;
-    std::memcpy(s.fine_keys.k, s.fine_curves.k[p], sizeof s.fine_keys.k);
-    std::memcpy(s.fine_keys.v, s.fine_curves.v[p], sizeof s.fine_keys.v);
-    attention(s.asked[0], kMaxBands, queries, s.fine_keys, out, kMaxBands);
+    attention<kLogitRank, kValueRank>(s.asked[0], queries, {t.bands, s.fine_curves.k[p], s.fine_curves.v[p], nullptr}, out);
 }
 
 void fine_block(const Tables &t, const Plan &plan, Scratch &s, const float *const toa[kBlock], const Redo *redo, int used, float *logit) {
