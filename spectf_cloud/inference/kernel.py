@@ -90,8 +90,7 @@ class Plan:
     float_logit
         Pixels whose coarse logit is nearer to zero have a fine pass in float whatever the instruction set.
     enough_logits
-        The coarse pass stops after each of `STAGE_SHARES` but the last where the logit is beyond these by more than
-        the bands of that stage have moved it.
+        The coarse pass stops after each of `STAGE_SHARES` but the last where the logit is beyond these.
     all_fine
         Every band of every pixel through the fine pass, in float whatever the instruction set.
     """

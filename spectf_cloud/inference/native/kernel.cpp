@@ -84,12 +84,9 @@ float coarse_pixel(const Tables &t, const Plan &plan, Scratch &s, int index, Red
         for (int h = 0; h < kHeads; h++)
             coarse::attention(s.queries[index][h], from, upto, s.keys[index][h], s.mixed[h * coarse::kCoarseRows / kHeads]);
         coarse::coarse_tail(t, s.mixed[0], from, upto, s.features[0]);
-        const float before = logit;
         logit = coarse::pool_more(t, s.features[0], from, upto, best);
-        // What the last bands changed, the next ones may change again.
-        const float restless = from ? std::fabs(logit - before) : 0.0f;
         from = upto;
-        if (stage < kStages - 1 && std::fabs(logit) > plan.enough_logit[stage] + restless && !plan.all_fine) break;
+        if (stage < kStages - 1 && std::fabs(logit) > plan.enough_logit[stage] && !plan.all_fine) break;
     }
     s.bands_asked += from;
     redo.count = 0;
