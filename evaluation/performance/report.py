@@ -43,7 +43,7 @@ def ratio_of(values: list[float], original: list[float]) -> float:
 def speed(rates: dict[str, dict[str, list[float]]], weights: str) -> str:
     """A table of medians and of their ratios to the original path."""
     lines = [
-        f"Weights {weights}, 268 bands; pixels per CPU second, and the median of the rounds' ratios to the original path.",
+        f"Weights {weights}, 268 bands; pixels per CPU second, and the median ratio to the original path.",
         "",
     ]
     lines += ["| path | " + " | ".join(rates) + " |", "|---|" + "---|" * len(rates)]

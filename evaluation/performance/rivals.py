@@ -59,7 +59,12 @@ def _openvino(graph: bytes) -> Compute:
     import openvino
 
     core = openvino.Core()
-    settings = {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": 1, "NUM_STREAMS": 1, "ENABLE_CPU_PINNING": False}
+    settings = {
+        "INFERENCE_PRECISION_HINT": "f32",
+        "INFERENCE_NUM_THREADS": 1,
+        "NUM_STREAMS": 1,
+        "ENABLE_CPU_PINNING": False,
+    }
     request = core.compile_model(core.read_model(graph), "CPU", settings).create_infer_request()
     return lambda toa: request.infer([toa])[0].copy()
 
