@@ -20,11 +20,11 @@ import torch
 from numpy.typing import NDArray
 
 from evaluation.performance.original import BATCH, OriginalPath
-from evaluation.performance.rivals import rivals
 from spectf_cloud.inference.algebra import DOMAIN
 from spectf_cloud.inference.kernel import usable_levels
 from spectf_cloud.inference.load import load_model, read_state_dict
-from spectf_cloud.inference.native_backend import TIERS, NativeBackend, open_native
+from spectf_cloud.inference.native_backend import TIERS, NativeBackend, Unavailable, open_native
+from spectf_cloud.inference.runtimes import RUNTIMES, RuntimeBackend
 from spectf_cloud.inference.torch_backend import TorchBackend
 from spectf_cloud.model import SpecTfEncoder
 from spectf_cloud.weights import WeightsFile, find_weights
@@ -54,7 +54,11 @@ def paths(weights: WeightsFile, wavelength_nm: NDArray[np.float64]) -> dict[str,
         "original bf16 + jit": (OriginalPath(read_state_dict(weights), wavelength_nm), ROUNDS),
         "PyTorch SDPA float32 (exact)": (TorchBackend(model, torch.device("cpu"), 1), SHORT_ROUNDS),
     }
-    made |= {name: (run, SHORT_ROUNDS) for name, run in rivals(model).items()}
+    for runtime in RUNTIMES:
+        try:
+            made[f"{runtime} float32"] = (RuntimeBackend(runtime, model, weights.threshold, 1), SHORT_ROUNDS)
+        except Unavailable as reason:
+            print(f"{runtime} is not measured: {reason}")
     for level in usable_levels():
         for fidelity in TIERS:
             made[f"{level.name} {fidelity}"] = (forced(level.name, model, fidelity, weights.threshold), ROUNDS)
