@@ -64,7 +64,7 @@ def test_good_granules_are_masked_once_and_broken_ones_have_reasons(finished):
         assert found[name].state == "failed"
         assert message in found[name].error
         assert found[name].attempts == 1
-    assert not [*job.out.rglob(".claim"), *job.out.rglob(".part-*"), *job.out.glob(".ledger.lock")]
+    assert not [*job.out.rglob(".claim"), *job.out.rglob(".spectf-part-*"), *job.out.glob(".ledger.lock")]
 
 
 def test_masks_are_those_of_one_scene_alone(finished):
@@ -148,11 +148,11 @@ def test_what_a_killed_worker_left_half_is_masked_anew(again):
     folder = granule_folder(again.out, granule_id(1))
     (folder / "receipt.json").unlink()
     (folder / CLAIM).write_text("then here\n")
-    (folder / ".part-abc.tif").write_bytes(b"half")
+    (folder / ".spectf-part-abc.tif").write_bytes(b"half")
     (again.out / "ledger.sqlite").unlink()
     assert run_archive(again).masked == 1
     assert read_receipt(folder).granule == granule_id(1)
-    assert not [*folder.glob(".part-*"), *folder.glob(CLAIM)]
+    assert not [*folder.glob(".spectf-part-*"), *folder.glob(CLAIM)]
 
 
 def test_a_scene_that_kills_its_process_time_and_again_is_set_aside_until_asked_for(again):

@@ -91,7 +91,7 @@ class Trial:
         with sqlite3.connect(self.out / "ledger.sqlite") as ledger:
             reasons = [reason for (reason,) in ledger.execute("SELECT error FROM granule WHERE state = 'failed'")]
             attempts = dict(ledger.execute("SELECT attempts, count(*) FROM granule WHERE state = 'done' GROUP BY 1"))
-        claims = len(list(self.out.rglob(".claim")) + list(self.out.rglob(".part-*")))
+        claims = len(list(self.out.rglob(".claim")) + list(self.out.rglob(".spectf-part-*")))
         self.note(
             what, done=self.done(), receipts=len(after), failed_with_reason=len([r for r in reasons if r]),
             done_again=len(again), attempts_of_done=attempts, leftovers=claims,

@@ -23,6 +23,7 @@ from spectf_cloud.dataset import open_scene
 from spectf_cloud.deploy import DeployJob, deploy
 from spectf_cloud.errors import InputError, SpectfError, UsageError
 from spectf_cloud.inference.warm import KeptBackend
+from spectf_cloud.outputs import PREFIX
 from spectf_cloud.products.geotiff import crs_of
 from spectf_cloud.scene import Glt, Scene
 from spectf_cloud.stopwatch import Stopwatch
@@ -91,7 +92,7 @@ def _attempt(task: Task, attempts: IO[str]) -> Outcome:
     attempts.write(f"{_now()} {socket.gethostname()}\n")
     attempts.flush()
     (task.folder / RECEIPT).unlink(missing_ok=True)
-    for leftover in task.folder.glob(".part-*"):
+    for leftover in task.folder.glob(f"{PREFIX}*"):
         leftover.unlink()
     try:
         return _masked(task)
