@@ -14,7 +14,7 @@ from spectf_cloud.readers.envi_header import EnviHeader, read_header
 from spectf_cloud.scene import NODATA, Cube, Grid
 from spectf_cloud.sensor import Sensor
 
-_DATA_SUFFIXES = ("", ".img", ".bil", ".bip", ".bsq", ".dat", ".raw", ".bin")
+DATA_SUFFIXES = ("", ".img", ".bil", ".bip", ".bsq", ".dat", ".raw", ".bin")
 
 #: Where lines, samples and bands stand in the file, by interleave.
 _AXES = {"bil": (0, 2, 1), "bip": (0, 1, 2), "bsq": (1, 2, 0)}
@@ -108,7 +108,7 @@ def _headers_of(data: Path) -> tuple[Path, ...]:
 def _find_pair(path: Path) -> tuple[Path, Path]:
     if path.suffix.lower() == ".hdr":
         base = path.with_suffix("")
-        candidates = tuple(base.with_name(base.name + suffix) for suffix in _DATA_SUFFIXES)
+        candidates = tuple(base.with_name(base.name + suffix) for suffix in DATA_SUFFIXES)
         for candidate in candidates:
             if candidate.is_file():
                 return path, candidate
