@@ -156,6 +156,7 @@ class SpectfApp(App[None]):
 
     def _show_strip(self) -> None:
         self.query_one(JobStrip).show([*self.masking.jobs, *self.training.jobs])
+        self.refresh_bindings()
 
     def expected_rate(self) -> Rate | None:
         """How fast masking goes here with what the form says; None before a job has told."""
@@ -193,6 +194,10 @@ class SpectfApp(App[None]):
             self.remembered.save()
 
         self.push_screen(TourScreen(), seen)
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Cancelling is offered while there is something to cancel."""
+        return self.masking.busy or self.training.busy if action == "cancel" else True
 
     async def action_quit(self) -> None:
         """Leave; ask first while a job runs."""

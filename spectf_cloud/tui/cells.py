@@ -28,6 +28,11 @@ class View:
     lines: int
     samples: int
 
+    @property
+    def middle(self) -> tuple[int, int]:
+        """The (line, sample) there."""
+        return self.top + self.lines // 2, self.left + self.samples // 2
+
     def zoomed(self, factor: float, around: tuple[int, int], shape: tuple[int, int]) -> View:
         """Shown ``factor`` times larger, as near to centred on ``around`` (line, sample) as the scene allows."""
         lines, samples = (

@@ -15,6 +15,15 @@ _OTHER = re.compile(
 _PROBABILITY_ENDING = "_prob.tif"
 
 
+# Delivered names are long and begin alike.
+_DELIVERED = re.compile(r"^EMIT_L1B_RAD_[0-9]{3}_")
+
+
+def short_name(path: Path) -> str:
+    """What tells a granule from others of its kind."""
+    return _DELIVERED.sub("", path.name)
+
+
 def is_probability(path: Path) -> bool:
     """Whether the name is one that ``deploy-pt --proba`` gives."""
     return path.name.endswith(_PROBABILITY_ENDING)

@@ -54,7 +54,10 @@ one the cursor is on: it is asked to stop, and takes away what it had begun to w
         table.add_column("job", key="title", width=18)
         table.add_column("state", key="state", width=12)
         yield table
-        yield RichLog(max_lines=400, wrap=True, markup=False, highlight=False)
+        yield RichLog(max_lines=400, min_width=20, wrap=True, markup=False, highlight=False)
+
+    def on_mount(self) -> None:
+        self.query_one(RichLog).write("No jobs yet. What they say appears here.")
 
     @property
     def current(self) -> Job | None:

@@ -18,6 +18,7 @@ from textual.widgets import Button
 from spectf_cloud.dataset import find_observation
 from spectf_cloud.errors import InputError, OutputError
 from spectf_cloud.outputs import check_output
+from spectf_cloud.tui.granules import short_name
 from spectf_cloud.tui.job_view import JobList
 from spectf_cloud.tui.option_form import CommandLine, OptionForm
 from spectf_cloud.tui.options import Command, Problem, Values
@@ -59,6 +60,7 @@ class MaskingPage(Vertical):
 
     def choose(self, radiance: Path) -> None:
         """Fill in a scene, a mask that is not there yet, and the probability that the Result page needs."""
+        radiance = short(radiance)
         folder = radiance.parent if os.access(radiance.parent, os.W_OK) else Path()
         out = next_free(folder / f"{radiance.stem}_mask.tif", self._promised)
         self.form.fill({"rdn": str(radiance), "obs": "", "out": str(out), "proba": True})
@@ -70,7 +72,7 @@ class MaskingPage(Vertical):
             self.notify(form.problem.message, title="Not yet", severity="warning")
             return
         radiance, out = (Path(str(form.values[name])) for name in ("rdn", "out"))
-        self.post_message(self.Run(form.arguments, radiance.name))
+        self.post_message(self.Run(form.arguments, short_name(radiance)))
         self._promised.add(out)
         if not form.values.get("overwrite"):  # so that the next job is not refused
             form.fill({"out": str(next_free(out, self._promised))})
@@ -123,6 +125,14 @@ def _output_problem(values: Values, inputs: list[Path]) -> Problem | None:
             return Problem(name, f"{path} is named twice; give each output its own")
         seen.add(path.absolute())
     return None
+
+
+def short(path: Path) -> Path:
+    """Seen from the working folder where it lies in it."""
+    try:
+        return path.resolve().relative_to(Path.cwd())
+    except (ValueError, OSError):
+        return path
 
 
 def next_free(out: Path, promised: Collection[Path] = ()) -> Path:

@@ -99,7 +99,7 @@ The same options as on the command line, checked as you type. Empty means the de
 
     def _sections(self) -> list[str]:
         named = dict.fromkeys(option.section for option in self.command.options)
-        return sorted(named, key=lambda section: section == _LAST_SECTION)
+        return sorted(named, key=lambda section: section == _LAST_SECTION)  # a stable sort: all others stay
 
     @on(Input.Changed)
     @on(Checkbox.Changed)

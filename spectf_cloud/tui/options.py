@@ -108,7 +108,7 @@ def _option(parameter: Any) -> Option:
         flag=next((word for word in parameter.opts if word.startswith("--")), None),
         kind="switch" if switch else "choice" if choices and not listed else "list" if listed else "text",
         help=parameter.help or "",
-        section=parameter.rich_help_panel or "Options",
+        section=parameter.rich_help_panel or ("Options" if parameter.opts[0][0] == "-" else "Input"),
         default=_default(parameter),
         choices=choices,
         required=parameter.required,

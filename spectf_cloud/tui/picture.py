@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from rich.segment import Segment
 from textual import events
 from textual.binding import Binding, BindingType
 from textual.geometry import Size
@@ -83,7 +84,10 @@ Arrow keys move the cursor, with **shift** eight times as far; a click sets it.
         if self._picture is None:
             return
         down, across = {"up": (-1, 0), "down": (1, 0), "left": (0, -1), "right": (0, 1)}[direction]
-        line, sample = self._cursor or (self._view.top + self._view.lines // 2, self._view.left)
+        line, sample = self._cursor or (
+            self._view.top + self._view.lines // 2,
+            self._view.left + self._view.samples // 2,
+        )
         distance = self._frame(self.size).pixels_per_cell * times
         lines, samples = self._shape
         line = min(max(line + down * distance, 0), lines - 1)
@@ -129,8 +133,6 @@ Arrow keys move the cursor, with **shift** eight times as far; a click sets it.
 
     def _words(self, y: int) -> Strip:
         """What to say where there is no picture, in the middle."""
-        from rich.segment import Segment
-
         width = self.size.width
         words = self._empty.split("\n")
         at = y - (self.size.height - len(words)) // 2

@@ -82,7 +82,7 @@ class Plot(Widget):
     def _heading(self) -> Strip:
         parts = [(self._title, self._style("text", bold=True))]
         for curve in [*self._curves, *([self._bars] if self._bars else [])]:
-            if curve.label:
+            if curve.label and len(curve.x):
                 parts += [("  ● ", self._style(curve.colour)), (curve.label, self._style("text-muted"))]
         return self._line(parts)
 

@@ -33,36 +33,40 @@ def model_key(weights: str, fidelity: str, device: str) -> str:
     return f"{platform.node()} {weights} {fidelity} {device}"
 
 
+_KEPT: dict[str, type] = {"tour_seen": bool, "theme": str, "rates": dict}
+
+
 @dataclass
 class Remembered:
-    """Kept as JSON in the user's cache; a file that cannot be read or written is no error."""
+    """Kept as JSON at ``path``; a file that cannot be read or written is no error."""
 
+    path: Path
     tour_seen: bool = False
     theme: str = ""
     rates: dict[str, dict[str, float]] = field(default_factory=dict)
 
     @classmethod
-    def load(cls) -> Remembered:
-        """From the file, as far as it makes sense."""
-        found = cls()
+    def load(cls, path: Path | None = None) -> Remembered:
+        """From a file, by default one in the user's cache, as far as it makes sense."""
+        found = cls(path or _default_path())
         with suppress(OSError, ValueError):
-            content = json.loads(_path().read_text(encoding="utf-8"))
-            for name, kind in (("tour_seen", bool), ("theme", str), ("rates", dict)):
+            content = json.loads(found.path.read_text(encoding="utf-8"))
+            for name, kind in _KEPT.items():
                 if isinstance(content, dict) and isinstance(content.get(name), kind):
                     setattr(found, name, content[name])
         return found
 
     def save(self) -> None:
         """To the file, if there is a place for it."""
-        path = _path()
         with suppress(OSError, OutputError):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with atomic_output(path, overwrite=True) as temporary:
-                temporary.write_text(json.dumps(asdict(self), indent=1), encoding="utf-8")
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            with atomic_output(self.path, overwrite=True) as temporary:
+                temporary.write_text(json.dumps({name: getattr(self, name) for name in _KEPT}, indent=1))
 
     def rate(self, key: str) -> Rate | None:
         """The last job's of this key."""
-        return _rate(self.rates.get(key, {}))
+        values = self.rates.get(key)
+        return _rate(values) if isinstance(values, dict) else None
 
     def learn(self, key: str, rate: Rate) -> None:
         """Keep a finished job's rate."""
@@ -78,7 +82,7 @@ def _rate(values: Mapping[str, Any]) -> Rate | None:
     return rate if rate.pixels_per_s > 0 and rate.start_s >= 0 else None
 
 
-def _path() -> Path:
+def _default_path() -> Path:
     placed = os.environ.get("SPECTF_CACHE_DIR")
     if placed:
         return Path(placed) / "tui.json"

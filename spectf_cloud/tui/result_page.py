@@ -37,8 +37,8 @@ class ResultPage(Vertical):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("s", "save", "Save as"),
         Binding("f", "enlarge", "One picture"),
-        Binding("plus,equals_sign", "zoom(2)", "Zoom in", key_display="+"),
-        Binding("minus", "zoom(0.5)", "Zoom out", key_display="-"),
+        Binding("plus,equals_sign", "zoom(2)", "Zoom", key_display="+ -"),
+        Binding("minus", "zoom(0.5)", "Zoom out", key_display="-", show=False),
         Binding("b", "buffer(1)", "Buffer +1", show=False),
         Binding("B", "buffer(-1)", "Buffer -1", show=False),
     ]
@@ -143,8 +143,7 @@ class ResultPage(Vertical):
     def action_zoom(self, factor: float) -> None:
         """At the cursor, or the middle."""
         if self.result is not None:
-            middle = self._view.top + self._view.lines // 2, self._view.left + self._view.samples // 2
-            self._view = self._view.zoomed(factor, self._cursor or middle, self.result.shape)
+            self._view = self._view.zoomed(factor, self._cursor or self._view.middle, self.result.shape)
             self._look()
 
     def action_buffer(self, by: int) -> None:

@@ -46,8 +46,10 @@ class SceneFacts:
         ]
         if self.sun_zenith_deg:
             low, high = self.sun_zenith_deg
-            rows.append(("Geometry", f"sun {low:.0f}–{high:.0f}° from zenith{self.place}"))
-        rows.append(("OBS", self.scene.observation.path.name if self.scene else f"not found: {self.trouble}"))
+            span = f"{low:.0f}" if round(low) == round(high) else f"{low:.0f}–{high:.0f}"
+            rows.append(("Geometry", f"sun {span}° from zenith{self.place}"))
+        found = f"found: {self.scene.observation.path.name}" if self.scene else f"not found: {self.trouble}"
+        rows.append(("OBS", found))
         rows.append(("On disk", _size_text(self.bytes_on_disk)))
         return rows
 

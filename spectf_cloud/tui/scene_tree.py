@@ -11,7 +11,7 @@ from textual.widgets import DirectoryTree
 from textual.widgets.directory_tree import DirEntry
 from textual.widgets.tree import TreeNode
 
-from spectf_cloud.tui.granules import is_probability, worth_showing
+from spectf_cloud.tui.granules import is_probability, short_name, worth_showing
 
 
 class SceneTree(DirectoryTree):
@@ -35,9 +35,9 @@ The arrow keys move, **enter** opens a folder, masks a granule, or looks at a pr
         return [*folders, *worth_showing(files)]
 
     def render_label(self, node: TreeNode[DirEntry], base_style: Style, style: Style) -> Text:
-        """The name without what all names begin with, and a sign of what it is."""
-        text = Text(str(node.label), base_style + style, no_wrap=True)
+        """The name, short, and a sign of what it is."""
         if node.data is None or node.allow_expand:
-            return Text.assemble(("▾ " if node.is_expanded else "▸ ", base_style), text)
-        sign = "◐ " if is_probability(node.data.path) else "▦ "
-        return Text.assemble((sign, base_style), text)
+            sign, name = "▾ " if node.is_expanded else "▸ ", str(node.label)
+        else:
+            sign, name = "◐ " if is_probability(node.data.path) else "▦ ", short_name(node.data.path)
+        return Text.assemble((sign, base_style), (name, base_style + style), no_wrap=True)

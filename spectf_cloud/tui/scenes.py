@@ -6,7 +6,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import ClassVar
 
+from rich.console import Group
 from rich.table import Table
+from rich.text import Text
 from textual import on, work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
@@ -39,8 +41,8 @@ class ScenesPage(Horizontal):
     class Chosen(Message):
         """A granule to mask."""
 
-        def __init__(self, path: Path, facts: SceneFacts | None) -> None:
-            self.path, self.facts = path, facts
+        def __init__(self, path: Path) -> None:
+            self.path = path
             super().__init__()
 
     class Opened(Message):
@@ -54,7 +56,6 @@ class ScenesPage(Horizontal):
         super().__init__(id=id)
         self._folder = folder
         self._path: Path | None = None
-        self._facts: SceneFacts | None = None
 
     def compose(self) -> ComposeResult:
         with Vertical(id="scene-list"):
@@ -99,7 +100,7 @@ class ScenesPage(Horizontal):
         elif is_probability(self._path):
             self.post_message(self.Opened(self._path))
         else:
-            self.post_message(self.Chosen(self._path, self._facts))
+            self.post_message(self.Chosen(self._path))
 
     @on(Input.Submitted, "#folder")
     def _folder_typed(self, event: Input.Submitted) -> None:
@@ -115,7 +116,7 @@ class ScenesPage(Horizontal):
         data = getattr(event.node, "data", None)
         if data is None or event.node.allow_expand or data.path == self._path:
             return
-        self._path, self._facts = data.path, None
+        self._path = data.path
         button = self.query_one("#use", Button)
         button.label = "Look at it" if is_probability(data.path) else "Mask this scene"
         button.disabled = True
@@ -155,10 +156,9 @@ class ScenesPage(Horizontal):
             show(self._show_trouble, path, f"{path}: {error.strerror or error}")
 
     def _show_facts(self, facts: SceneFacts) -> None:
-        self._facts = facts
         rate = getattr(self.app, "expected_rate", lambda: None)()
         rows = [*facts.rows(), ("Time", _time_text(facts.pixels, rate))]
-        self._show_rows(facts.path.name, rows, warn="OBS" if facts.scene is None else "")
+        self._show_rows(facts.path.stem, rows, warn="OBS" if facts.scene is None else "")
         waiting = "reading true colour …" if facts.scene else "no picture without OBS"
         self.query_one(Picture).show(None, (facts.radiance.lines, facts.radiance.samples), empty=waiting)
         self.query_one("#use", Button).disabled = False
@@ -179,10 +179,10 @@ class ScenesPage(Horizontal):
         table = Table.grid(padding=(0, 1))
         table.add_column(style="dim", no_wrap=True)
         table.add_column(overflow="fold")
-        table.add_row("", name, style="bold")
         for what, how in rows:
-            table.add_row(what, how, style="yellow" if what == warn else "")
-        self.query_one("#facts", Static).update(table)
+            shown = Text(how, no_wrap=what == "OBS" and what != warn, overflow="ellipsis" if what == "OBS" else "fold")
+            table.add_row(what, shown, style="yellow" if what == warn else "")
+        self.query_one("#facts", Static).update(Group(Text(name, "bold", overflow="ellipsis", no_wrap=True), table))
 
 
 def _time_text(pixels: int, rate: Rate | None) -> str:
