@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from rich.console import Console
 from spectra_files import make_rows, write_hdf5, write_split
 from textual.widgets import Button, Checkbox, DataTable, Input, RichLog, Select, Static
 from tui_app import choose, driven, known_rate, make_app, quick, until
@@ -51,8 +52,11 @@ GRANULE = "EMIT_L1B_RAD_001_20240203T040506_2403404_007.nc"
 
 
 def text_of(app, selector):
-    """What a line of the screen says."""
-    return str(app.query_one(selector, Static).render())
+    """What a part of the screen says."""
+    console = Console(width=300, color_system=None, highlight=False)
+    with console.capture() as captured:
+        console.print(app.query_one(selector, Static).content, markup=False, soft_wrap=True)
+    return captured.get()
 
 
 async def test_from_choosing_a_scene_to_saving_and_reopening(folder, tmp_path):
@@ -60,11 +64,12 @@ async def test_from_choosing_a_scene_to_saving_and_reopening(folder, tmp_path):
     async with driven(app) as pilot:
         quick(app)
         await choose(pilot, GRANULE)
-        await until(pilot, lambda: app.query_one("#thumbnail", Picture)._picture is not None, "the thumbnail")
+        await until(pilot, lambda: app.query_one("#thumbnail", Picture).shows_something, "the thumbnail")
         await pilot.press("enter")
         form = app.query_one(MaskingPage).form
+        await until(pilot, lambda: form.has_focus_within, "the form")
         assert (form.values["rdn"], form.values["proba"], form.problem) == (GRANULE, True, None)
-        assert app.query_one("#deploy-command .shell", Static).render().plain.startswith("$ spectf-cloud deploy-pt")
+        assert text_of(app, "#deploy-command .shell").startswith("$ spectf-cloud deploy-pt")
         await pilot.press("ctrl+r")
         [job] = app.masking.jobs
         await until(pilot, lambda: job.over, "the end of the job")
@@ -99,8 +104,8 @@ async def test_from_choosing_a_scene_to_saving_and_reopening(folder, tmp_path):
         app.query_one("#mask-picture", Picture).focus()
         await pilot.press("up")
         view = app.query_one(PixelView)
-        await until(pilot, lambda: view._explained, "the attention")
-        [(pixel, explained)] = view._explained.items()
+        await until(pilot, lambda: view.explained, "the attention")
+        [(pixel, explained)] = view.explained.items()
         assert explained["probability"] == pytest.approx(float(result_page.result.probability[pixel]), abs=1e-4)
         assert sum(explained["attention"]) == pytest.approx(1)
         assert len(app.query_one("#spectrum", Plot)._curves[0].x) >= 10
@@ -115,6 +120,7 @@ async def test_a_cancelled_job_leaves_no_output_and_the_queue_goes_on(tmp_path, 
         await choose(pilot, "EMIT_L1B_RAD_001_20230418T211703_2310814_001.nc")
         await pilot.press("enter")
         form = app.query_one(MaskingPage).form
+        await until(pilot, lambda: form.has_focus_within, "the form")
         form.fill({"out": str(tmp_path / "m.tif")})
         await pilot.press("ctrl+r", "ctrl+r")
         first, second = app.masking.jobs
@@ -218,7 +224,7 @@ async def test_typing_is_checked_and_the_command_follows(folder, tmp_path):
         assert app.masking.jobs == []
         await pilot.press("backspace", ".", "3")
         assert page.form.problem is None
-        assert "--threshold .3" in app.query_one("#deploy-command .shell", Static).render().plain
+        assert "--threshold .3" in text_of(app, "#deploy-command .shell")
         await pilot.press("ctrl+y")
         assert app.clipboard == page.query_one("#deploy-command").command
         page.form.query_one("#option-overwrite Checkbox", Checkbox).toggle()
@@ -244,6 +250,7 @@ async def test_training_is_followed_stopped_and_resumed(tmp_path, monkeypatch):
     async with driven(app, (120, 40)) as pilot:
         page = app.query_one(TrainPage)
         await pilot.press("f5")
+        await until(pilot, lambda: page.form.has_focus_within, "the form")
         told = {"dataset": "s.h5", "train_csv": "train.csv", "test_csv": "test.csv", "outdir": "run"}
         page.form.fill({**told, "val_fraction": "0.3", "epochs": "2000", "arch_ff": "8", "arch_proj_dim": "8"})
         await pilot.press("ctrl+r")
@@ -314,7 +321,7 @@ async def test_the_mouse_is_enough(folder, tmp_path):
         await choose(pilot, GRANULE)
         await until(pilot, lambda: not app.query_one("#use", Button).disabled)
         await pilot.click("#use")
-        assert app.query_one("TabbedContent").active == "mask"
+        await until(pilot, lambda: app.query_one("TabbedContent").active == "mask", "the next page")
 
 
 def test_the_app_never_imports_torch(folder):
@@ -329,7 +336,7 @@ async def drive():
     app = make_app(Path.cwd(), Path.cwd() / "memory")
     async with driven(app) as pilot:
         await choose(pilot, sys.argv[1])
-        await until(pilot, lambda: app.query_one("#thumbnail", Picture)._picture is not None)
+        await until(pilot, lambda: app.query_one("#thumbnail", Picture).shows_something)
         await pilot.press("enter", "f4", "f5", "f2")
 asyncio.run(drive())
 assert "textual" in sys.modules and "h5py" in sys.modules

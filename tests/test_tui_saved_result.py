@@ -80,8 +80,10 @@ def test_without_its_scene_only_the_mask_can_be_saved(probability, tmp_path):
 
 
 def test_a_scene_of_another_size_is_not_taken(probability, tmp_path):
-    rad, _ = write_emit(tmp_path, arrays(5, 5), stem="EMIT_L1B_{}_001_20240203T999999_1_1")
-    assert "another size" in load_result(probability, radiance=rad).trouble
+    other = tmp_path / "other"
+    other.mkdir()
+    rad, _ = write_emit(other, arrays(5, 5))
+    assert "another size" in load_result(probability, (rad, None)).trouble
 
 
 def test_what_is_no_probability_is_refused(tmp_path):

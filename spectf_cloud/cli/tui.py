@@ -21,5 +21,6 @@ def tui(
         raise InputError(f"{folder} is no folder; name one that holds scenes")
 
     from spectf_cloud.tui.app import SpectfApp
+    from spectf_cloud.tui.sharp import sharp_image
 
-    SpectfApp(folder).run()
+    SpectfApp(folder, sharp_image=sharp_image()).run()

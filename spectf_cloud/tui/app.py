@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from textual import on, work
 from textual.app import App, ComposeResult, SystemCommand
@@ -18,6 +19,7 @@ from spectf_cloud.tui.ask_screen import ConfirmScreen
 from spectf_cloud.tui.job_view import JobList, JobStrip
 from spectf_cloud.tui.jobs import Job, JobQueue, State
 from spectf_cloud.tui.masking_page import MaskingPage
+from spectf_cloud.tui.palette import page_commands
 from spectf_cloud.tui.remembered import Rate, Remembered, model_key
 from spectf_cloud.tui.result_page import ResultPage
 from spectf_cloud.tui.scenes import ScenesPage
@@ -42,7 +44,10 @@ _PAGES = {"scenes": "Scenes", "mask": "Mask", "result": "Result", "train": "Trai
 
 
 class SpectfApp(App[None]):
-    """The terminal application. ``folder`` is where the tree of scenes begins."""
+    """The terminal application.
+
+    ``folder`` is where the tree of scenes begins, ``sharp_image`` what `spectf_cloud.tui.sharp` found.
+    """
 
     TITLE = "SpecTf Cloud"
     CSS_PATH = "app.tcss"
@@ -57,9 +62,10 @@ class SpectfApp(App[None]):
         Binding("f8", "cancel", "Cancel job", priority=True),
     ]
 
-    def __init__(self, folder: Path, remembered: Remembered | None = None) -> None:
+    def __init__(self, folder: Path, remembered: Remembered | None = None, sharp_image: Any = None) -> None:
         super().__init__()
         self._folder = folder
+        self.sharp_image = sharp_image
         self.remembered = remembered or Remembered.load()
         self.masking = JobQueue(self._mask_job_changed)
         self.training = JobQueue(self._train_job_changed)
@@ -127,9 +133,9 @@ class SpectfApp(App[None]):
         probability = (job.result.get("outputs") or {}).get("probability")
         if job.state is not State.done or probability is None:
             return False
-        arguments = list(job.arguments)
-        radiance = Path(arguments[arguments.index("--rdn") + 1])
-        self.query_one(ResultPage).open_result(Path(probability), radiance)
+        told = _told(job)
+        observation = Path(told["--obs"]) if "--obs" in told else None
+        self.query_one(ResultPage).open_result(Path(probability), (Path(told["--rdn"]), observation))
         return True
 
     def _mask_job_changed(self, job: Job) -> None:
@@ -225,34 +231,23 @@ class SpectfApp(App[None]):
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
         """Every action, for the palette."""
         yield from super().get_system_commands(screen)
+        for page, title in _PAGES.items():
+            yield SystemCommand(f"Go to {title}", f"The {title} page", partial(self.action_page, page))
         scenes, mask = self.query_one(ScenesPage), self.query_one(MaskingPage)
         result, train = self.query_one(ResultPage), self.query_one(TrainPage)
-        for page, title in _PAGES.items():
-            yield SystemCommand(f"Go to {title}", f"The {title} page", lambda page=page: self.action_page(page))
-        yield SystemCommand("Scenes: mask or open", "Take what the cursor is on further", scenes.action_use)
-        yield SystemCommand("Scenes: go to a folder", "Type where the tree begins", scenes.action_go)
-        yield SystemCommand("Scenes: folder above", "Begin the tree one higher", scenes.action_up)
-        yield SystemCommand("Scenes: reload", "Read the folder again", scenes.action_reload)
-        yield SystemCommand("Mask: run", "Queue the job of the form", mask.action_run)
-        yield SystemCommand("Mask: copy the command", "To the clipboard", mask.action_copy)
+        yield from page_commands(scenes, mask, result, train)
         yield SystemCommand("Cancel the job", "The one in hand, or the one that runs", self.action_cancel)
-        yield SystemCommand("Result: save as", "Mask, map, netCDF, picture", result.action_save)
-        yield SystemCommand("Result: one picture or three", "Enlarge the picture in hand", result.action_enlarge)
-        yield SystemCommand("Result: zoom in", "At the cursor", lambda: result.action_zoom(2))
-        yield SystemCommand("Result: zoom out", "At the cursor", lambda: result.action_zoom(0.5))
-        yield SystemCommand("Result: wider buffer", "One pixel more", lambda: result.action_buffer(1))
-        yield SystemCommand("Result: narrower buffer", "One pixel less", lambda: result.action_buffer(-1))
-        yield SystemCommand("Train: run", "Queue training or evaluation", train.action_run)
-        yield SystemCommand("Train: resume", "Go on from the checkpoint", train.action_resume)
-        yield SystemCommand("Train: open a run", "Curves or scores of an earlier one", train.action_open)
-        yield SystemCommand("Train: copy the command", "To the clipboard", train.action_copy)
         yield SystemCommand("Tour", "What there is, on one page", self.action_tour)
+
+
+def _told(job: Job) -> dict[str, str]:
+    """The options of a job that have a value."""
+    told = dict(zip(job.arguments, job.arguments[1:], strict=False))
+    joined = (part.partition("=") for part in job.arguments if part.startswith("--"))
+    return told | {option: value for option, _, value in joined if value}
 
 
 def _key_of(job: Job) -> str:
     """What its speed depends on, from what it was told."""
-    told = dict(zip(job.arguments, job.arguments[1:], strict=False))
-    device = next((part.partition("=")[2] for part in job.arguments if part.startswith("--device=")), None)
-    return model_key(
-        told.get("--weights", "builtin"), told.get("--fidelity", "faithful"), device or told.get("--device", "-1")
-    )
+    told = _told(job)
+    return model_key(told.get("--weights", "builtin"), told.get("--fidelity", "faithful"), told.get("--device", "-1"))

@@ -101,13 +101,12 @@ def fitted(picture: Rgb, step: int, view: View, size: tuple[int, int]) -> Rgb:
     return resized
 
 
-def with_crosshair(picture: Rgb, down: int, across: int) -> Rgb:
-    """A copy with four marks around a place, which itself stays to be seen."""
+def with_crosshair(picture: Rgb, down: int, across: int, scale: int = 1) -> Rgb:
+    """A copy with four marks around a place, which itself stays to be seen; marks are ``scale`` pixels wide."""
     marked = picture.copy()
-    height, width = picture.shape[:2]
     for y, x in ((down - 1, across), (down + 1, across), (down, across - 1), (down, across + 1)):
-        if 0 <= y < height and 0 <= x < width:
-            marked[y, x] = OUTLINE
+        if y >= 0 and x >= 0:
+            marked[y * scale : (y + 1) * scale, x * scale : (x + 1) * scale] = OUTLINE
     return marked
 
 

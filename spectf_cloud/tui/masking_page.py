@@ -137,8 +137,9 @@ def short(path: Path) -> Path:
 
 def next_free(out: Path, promised: Collection[Path] = ()) -> Path:
     """``out``, or with the first number behind it that makes it and its probability new."""
+    stem = re.sub(r"_[0-9]{1,2}$", "", out.stem)  # a number that was put there before
     candidate, number = out, 1
     while candidate in promised or candidate.exists() or candidate.with_name(f"{candidate.stem}_prob.tif").exists():
         number += 1
-        candidate = out.with_name(f"{re.sub(r'_mask_[0-9]+$', '_mask', out.stem)}_{number}{out.suffix}")
+        candidate = out.with_name(f"{stem}_{number}{out.suffix}")
     return candidate

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
+from PIL import Image
 from rich.segment import Segment
 from textual import events
+from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.geometry import Size
 from textual.message import Message
@@ -16,6 +18,8 @@ from spectf_cloud.products.panels import Rgb
 from spectf_cloud.tui.cells import Frame, View, fitted, half_blocks, with_crosshair
 
 _FAST = 8
+# Of a half cell where pixels can be shown; terminals fit the picture to their cells.
+_SHARP_PIXELS = 10
 
 
 class Picture(Widget, can_focus=True):
@@ -58,6 +62,13 @@ Arrow keys move the cursor, with **shift** eight times as far; a click sets it.
         self._view = View(0, 0, 1, 1)
         self._cursor: tuple[int, int] | None = None
         self._strips: list[Strip] = []
+        self._sharp: Any = None
+
+    def compose(self) -> ComposeResult:
+        sharp_image = getattr(self.app, "sharp_image", None)
+        if sharp_image is not None:
+            self._sharp = sharp_image()
+            yield self._sharp
 
     def show(self, picture: Rgb | None, shape: tuple[int, int], step: int = 1, empty: str | None = None) -> None:
         """Another picture, every ``step``-th pixel of a scene of ``shape`` (lines, samples); None for none."""
@@ -67,6 +78,11 @@ Arrow keys move the cursor, with **shift** eight times as far; a click sets it.
         self._empty = self._empty if empty is None else empty
         self._redraw()
 
+    @property
+    def shows_something(self) -> bool:
+        """Whether there is a picture rather than words."""
+        return self._picture is not None
+
     def look_at(self, view: View, cursor: tuple[int, int] | None) -> None:
         """Another part of the scene, and where the cursor is."""
         self._view, self._cursor = view, cursor
@@ -75,6 +91,8 @@ Arrow keys move the cursor, with **shift** eight times as far; a click sets it.
     def render_line(self, y: int) -> Strip:
         if self._picture is None or not self.size:
             return self._words(y)
+        if self._sharp is not None:
+            return Strip.blank(self.size.width, self.rich_style)
         if not self._strips:
             self._strips = self._render_picture(self._picture)
         return self._strips[y] if y < len(self._strips) else Strip.blank(self.size.width, self.rich_style)
@@ -118,6 +136,10 @@ Arrow keys move the cursor, with **shift** eight times as far; a click sets it.
 
     def _redraw(self) -> None:
         self._strips = []
+        if self._sharp is not None:
+            self._sharp.display = self._picture is not None
+            if self._picture is not None and self.size:
+                self._draw_sharp(self._picture)
         self.refresh()
 
     def notify_style_update(self) -> None:
@@ -126,10 +148,19 @@ Arrow keys move the cursor, with **shift** eight times as far; a click sets it.
 
     def _render_picture(self, picture: Rgb) -> list[Strip]:
         frame = self._frame(self.size)
-        shown = fitted(picture, self._step, self._view, frame.size)
-        if self._cursor is not None:
-            shown = with_crosshair(shown, *frame.half_cell_of(*self._cursor))
-        return half_blocks(shown, frame, self.background_colors[1].rgb)
+        return half_blocks(self._fitted(picture, frame, 1), frame, self.background_colors[1].rgb)
+
+    def _draw_sharp(self, picture: Rgb) -> None:
+        """The same at so many pixels per half cell, into the widget that shows pixels."""
+        frame = self._frame(self.size)
+        height, width = frame.size
+        self._sharp.styles.width, self._sharp.styles.height = width, (height + 1) // 2
+        self._sharp.image = Image.fromarray(self._fitted(picture, frame, _SHARP_PIXELS))
+
+    def _fitted(self, picture: Rgb, frame: Frame, scale: int) -> Rgb:
+        height, width = frame.size
+        shown = fitted(picture, self._step, self._view, (height * scale, width * scale))
+        return shown if self._cursor is None else with_crosshair(shown, *frame.half_cell_of(*self._cursor), scale)
 
     def _words(self, y: int) -> Strip:
         """What to say where there is no picture, in the middle."""

@@ -28,13 +28,16 @@ _SAME = 0.005
 
 
 class PixelView(Vertical):
-    """Follows the cursor. The spectrum is read at once; the attention takes a child process some seconds."""
+    """Follows the cursor. The spectrum is read at once; the attention takes a child process some seconds.
+
+    `explained` holds what ``spectf-cloud explain`` said, by (line, sample).
+    """
 
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
         self._result: SavedResult | None = None
         self._reader: PixelReader | None = None
-        self._explained: dict[tuple[int, int], Mapping[str, Any]] = {}
+        self.explained: dict[tuple[int, int], Mapping[str, Any]] = {}
 
     def compose(self) -> ComposeResult:
         yield Static("Move the cursor on a picture", id="pixel-text", markup=False)
@@ -42,7 +45,7 @@ class PixelView(Vertical):
 
     def show_result(self, result: SavedResult) -> None:
         """Pixels of another result."""
-        self._result, self._reader, self._explained = result, None, {}
+        self._result, self._reader, self.explained = result, None, {}
         self.query_one("#pixel-text", Static).update("Move the cursor on a picture to see a pixel")
         self.query_one(Plot).show((), title="Spectrum")
 
@@ -69,7 +72,7 @@ class PixelView(Vertical):
             self.query_one(Plot).show((), empty=str(error))
             return
         spectrum = _by_wavelength("TOA reflectance", wavelength_nm, toa[sample], "primary")
-        known = self._explained.get((line, sample))
+        known = self.explained.get((line, sample))
         if known is not None:
             self._show_attention(known, result, (line, sample))
             return
@@ -97,7 +100,7 @@ class PixelView(Vertical):
             self.query_one(Plot).border_subtitle = ""
             self.query_one("#pixel-text", Static).update(f"no attention: {job.error}")
             return
-        self._explained[line, sample] = job.result
+        self.explained[line, sample] = job.result
         self._show_attention(job.result, result, (line, sample))
 
     def _show_attention(self, found: Mapping[str, Any], result: SavedResult, pixel: tuple[int, int]) -> None:

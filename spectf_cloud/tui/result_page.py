@@ -23,7 +23,7 @@ from spectf_cloud.tui.histogram import ThresholdHistogram
 from spectf_cloud.tui.picture import Picture
 from spectf_cloud.tui.pixel_view import PixelView
 from spectf_cloud.tui.save_screen import SaveScreen, Wanted
-from spectf_cloud.tui.saved_result import SavedResult, load_result
+from spectf_cloud.tui.saved_result import SavedResult, SceneFiles, load_result
 from spectf_cloud.tui.stepper import Stepper
 
 _PICTURES = ("rgb", "probability", "mask")
@@ -77,11 +77,11 @@ class ResultPage(Vertical):
         return self.result.mask(self.query_one(ThresholdHistogram).value, self.query_one(Stepper).value)
 
     @work(thread=True, exclusive=True, group="result", exit_on_error=False)
-    def open_result(self, path: Path, radiance: Path | None = None, folders: Iterable[Path] = ()) -> None:
+    def open_result(self, path: Path, files: SceneFiles | None = None, folders: Iterable[Path] = ()) -> None:
         """Read a saved probability, then the true colour of its scene."""
         worker = get_current_worker()
         try:
-            result = load_result(path, radiance, folders)
+            result = load_result(path, files, folders)
             self.app.call_from_thread(self._show, result)
             if result.scene is not None and not worker.is_cancelled:
                 with_picture = result.with_picture()

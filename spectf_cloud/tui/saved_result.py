@@ -32,6 +32,9 @@ PRODUCTS = {
     "probability": ("Probability GeoTIFF", "_prob.tif"),
 }
 
+#: Radiance and its geometry; None to find it by name.
+SceneFiles = tuple[Path, Path | None]
+
 
 @dataclass(frozen=True, eq=False)
 class SavedResult:
@@ -97,8 +100,8 @@ class SavedResult:
         writers[product](path, overwrite=overwrite)
 
 
-def load_result(path: Path, radiance: Path | None = None, folders: Iterable[Path] = ()) -> SavedResult:
-    """Reopen a probability GeoTIFF; its scene is ``radiance``, or looked for beside it and in ``folders``.
+def load_result(path: Path, files: SceneFiles | None = None, folders: Iterable[Path] = ()) -> SavedResult:
+    """Reopen a probability GeoTIFF with its scene: ``files``, or those it names, beside it or in ``folders``.
 
     Raises `InputError` where the probability cannot be read; a scene that cannot is no error.
     """
@@ -108,7 +111,7 @@ def load_result(path: Path, radiance: Path | None = None, folders: Iterable[Path
     except UsageError:
         threshold = PUBLISHED_THRESHOLD
     try:
-        scene = open_scene(*_scene_files(saved, radiance, folders))
+        scene = open_scene(*(files or _noted_files(saved, [path.parent, *folders])))
         if (scene.lines, scene.samples) != saved.probability.shape:
             raise InputError(f"{scene.radiance.path.name} is of another size than {path.name}")
     except InputError as error:
@@ -128,14 +131,12 @@ def _weights(tags: Mapping[str, str]) -> str | None:
     return BUILTIN if tags.get("SPECTF_WEIGHTS_SHA256") == sha256_of(resource("weights.pt")) else None
 
 
-def _scene_files(saved: SavedProbability, radiance: Path | None, folders: Iterable[Path]) -> tuple[Path, Path | None]:
+def _noted_files(saved: SavedProbability, folders: Iterable[Path]) -> SceneFiles:
     """Radiance, and its geometry where the name noted in the file is there too. Raises `InputError`."""
     name, observation = saved.tags.get("SPECTF_RADIANCE", ""), saved.tags.get("SPECTF_OBSERVATION", "")
-    places = [radiance.parent] if radiance else []
-    places += [saved.path.parent, *folders]
-    found = radiance or next((folder / name for folder in places if name and (folder / name).is_file()), None)
-    if found is None:
+    radiance = next((folder / name for folder in folders if name and (folder / name).is_file()), None)
+    if radiance is None:
         named = f"its radiance {name}" if name else "its radiance, which it does not name,"
         raise InputError(f"{named} is not beside {saved.path.name}; open the folder that holds it first")
-    beside = found.parent / observation
-    return found, beside if observation and beside.is_file() else None
+    beside = radiance.parent / observation
+    return radiance, beside if observation and beside.is_file() else None
