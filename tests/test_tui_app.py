@@ -262,7 +262,7 @@ async def test_training_is_followed_stopped_and_resumed(tmp_path, monkeypatch):
         shown = len(page.query_one("#loss", Plot)._curves[0].x)
         assert shown == len(first.epochs) == page.query_one("#epochs", DataTable).row_count
         page.form.fill({"epochs": str(shown + 2)})
-        await pilot.press("ctrl+e")
+        await pilot.press("ctrl+g")
         second = app.training.jobs[1]
         await until(pilot, lambda: second.over, "the end")
         assert second.state is State.done, second.error
@@ -358,3 +358,11 @@ def test_without_textual_the_way_out_is_named(monkeypatch, capsys):
 def test_a_folder_that_is_none_is_refused(tmp_path, capsys):
     assert main(["tui", str(tmp_path / "none")]) == 3
     assert "no folder" in capsys.readouterr().err
+
+
+def test_without_a_terminal_it_says_so(tmp_path):
+    ended = subprocess.run(
+        [sys.executable, "-m", "spectf_cloud", "tui", str(tmp_path)], stdin=subprocess.DEVNULL, capture_output=True
+    )
+    assert (ended.returncode, ended.stdout) == (2, b"")
+    assert b"needs a terminal" in ended.stderr

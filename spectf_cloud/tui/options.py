@@ -88,8 +88,11 @@ class Command:
             with self._command.make_context(words[-1], self.arguments(values)[len(words) :]):
                 return None
         except TyperError as error:
-            parameter = getattr(error, "param", None)
-            return Problem(getattr(parameter, "name", None), " ".join(error.format_message().split()))
+            name = getattr(getattr(error, "param", None), "name", None)
+            message = str(getattr(error, "message", "")) or error.format_message()
+            if type(error).__name__ == "MissingParameter":
+                message = "is needed"
+            return Problem(name, " ".join(f"{name or self.name}: {message}".replace("_", "-", 1).split()))
         except SpectfError as error:
             return Problem("config", str(error))
 

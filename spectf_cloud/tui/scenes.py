@@ -60,7 +60,7 @@ class ScenesPage(Horizontal):
     def compose(self) -> ComposeResult:
         with Vertical(id="scene-list"):
             yield Input(str(self._folder), id="folder", compact=True, suggester=PathSuggester(), select_on_focus=False)
-            yield SceneTree(self._folder, id="tree")
+            yield SceneTree(self._folder.resolve(), id="tree")
         with Vertical(id="scene-card"):
             yield Picture(id="thumbnail", empty="Move to a granule\nto see it here", follows=False)
             yield Static(id="facts", markup=False)
@@ -79,7 +79,7 @@ class ScenesPage(Horizontal):
         """Begin the tree elsewhere."""
         self._folder = folder
         self.query_one("#folder", Input).value = str(folder)
-        self.query_one(SceneTree).path = folder
+        self.query_one(SceneTree).path = folder.resolve()
 
     def action_up(self) -> None:
         """The folder above."""

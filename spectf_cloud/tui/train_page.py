@@ -37,12 +37,12 @@ class TrainPage(Vertical):
 
     HELP = """\
 ## Train and evaluate
-Stopping a run (**F8**) keeps the checkpoint of its last whole epoch; **ctrl+e** goes on from there.
+Stopping a run (**F8**) keeps the checkpoint of its last whole epoch; **ctrl+g** goes on from there.
 **ctrl+o** shows the curves or scores of an earlier run's folder.
 """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("ctrl+r", "run", "Run"),
-        Binding("ctrl+e", "resume", "Resume"),
+        Binding("ctrl+g", "resume", "Resume"),
         Binding("ctrl+o", "open", "Open a run"),
         Binding("ctrl+y", "copy", "Copy command"),
     ]
@@ -133,7 +133,7 @@ Stopping a run (**F8**) keeps the checkpoint of its last whole epoch; **ctrl+e**
 
     def show_job(self, job: Job) -> None:
         """News of a job."""
-        words = {State.failed: f": {job.error}", State.cancelled: " (ctrl+e goes on from the last whole epoch)"}
+        words = {State.failed: f": {job.error}", State.cancelled: " (ctrl+g goes on from the last whole epoch)"}
         self.query_one("#run-title", Static).update(f"{job.title}, {job.state}{words.get(job.state, '')}")
         if job.arguments[0] == "train":
             self._show_epochs(joined(self._before, job.epochs))
