@@ -24,7 +24,8 @@ def test_granules_and_probabilities_are_shown(names, shown):
 
 
 def test_short_names_tell_granules_apart():
-    assert short_name(Path("EMIT_L1B_RAD_001_20230418T211703_2310814_001.nc")) == "20230418T211703_2310814_001.nc"
+    assert short_name(Path("EMIT_L1B_RAD_001_20230418T211703_2310814_001.nc")) == "20230418T211703_2310814_001"
+    assert short_name(Path("EMIT_L1B_RAD_001_20230418T211703_2310814_001_mask_prob.tif")).endswith("_001_mask")
 
 
 def test_what_is_learnt_is_there_the_next_time(tmp_path):

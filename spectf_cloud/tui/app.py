@@ -69,6 +69,7 @@ class SpectfApp(App[None]):
         self.remembered = remembered or Remembered.load()
         self.masking = JobQueue(self._mask_job_changed)
         self.training = JobQueue(self._train_job_changed)
+        self._offers_cancel = False
         self.register_theme(_THEME)
 
     def compose(self) -> ComposeResult:
@@ -162,7 +163,9 @@ class SpectfApp(App[None]):
 
     def _show_strip(self) -> None:
         self.query_one(JobStrip).show([*self.masking.jobs, *self.training.jobs])
-        self.refresh_bindings()
+        if self._offers_cancel != self._busy:  # the footer is built anew: not at every event
+            self._offers_cancel = self._busy
+            self.refresh_bindings()
 
     def expected_rate(self) -> Rate | None:
         """How fast masking goes here with what the form says; None before a job has told."""
@@ -203,11 +206,16 @@ class SpectfApp(App[None]):
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Cancelling is offered while there is something to cancel."""
-        return self.masking.busy or self.training.busy if action == "cancel" else True
+        return self._busy if action == "cancel" else True
+
+    @property
+    def _busy(self) -> bool:
+        """Whether any job runs or waits."""
+        return self.masking.busy or self.training.busy
 
     async def action_quit(self) -> None:
         """Leave; ask first while a job runs."""
-        if not (self.masking.busy or self.training.busy):
+        if not self._busy:
             self._leave(True)
             return
         self.push_screen(ConfirmScreen("A job is not finished.", "Cancel it and leave", "Stay"), self._leave)

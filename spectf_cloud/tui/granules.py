@@ -20,8 +20,8 @@ _DELIVERED = re.compile(r"^EMIT_L1B_RAD_[0-9]{3}_")
 
 
 def short_name(path: Path) -> str:
-    """What tells a granule from others of its kind."""
-    return _DELIVERED.sub("", path.name)
+    """What tells a granule, or what was made of it, from others of its kind."""
+    return _DELIVERED.sub("", path.name).removesuffix(_PROBABILITY_ENDING).removesuffix(".nc")
 
 
 def is_probability(path: Path) -> bool:

@@ -25,6 +25,7 @@ from spectf_cloud.tui.saved_result import SavedResult, pixel_reader
 _REST_S = 0.7
 # Farther from the saved probability than this, the explanation is of other settings.
 _SAME = 0.005
+_HINT, _TITLE = "Point at a pixel for its spectrum", "TOA reflectance"
 
 
 class PixelView(Vertical):
@@ -40,14 +41,14 @@ class PixelView(Vertical):
         self.explained: dict[tuple[int, int], Mapping[str, Any]] = {}
 
     def compose(self) -> ComposeResult:
-        yield Static("Move the cursor on a picture", id="pixel-text", markup=False)
-        yield Plot("Spectrum", id="spectrum", x_format="{:.0f}")
+        yield Static(_HINT, id="pixel-text", markup=False)
+        yield Plot(_TITLE, id="spectrum", x_format="{:.0f}")
 
     def show_result(self, result: SavedResult) -> None:
         """Pixels of another result."""
         self._result, self._reader, self.explained = result, None, {}
-        self.query_one("#pixel-text", Static).update("Move the cursor on a picture to see a pixel")
-        self.query_one(Plot).show((), title="Spectrum")
+        self.query_one("#pixel-text", Static).update(_HINT)
+        self.query_one(Plot).show((), title=_TITLE)
 
     def show_pixel(self, line: int, sample: int, threshold: float) -> None:
         """Say what is known of a pixel, and go for the rest."""
@@ -55,7 +56,7 @@ class PixelView(Vertical):
             return
         probability = float(self._result.probability[line, sample])
         kind = "no data" if not probability >= 0 else "cloud" if probability > threshold else "clear"
-        shown = "" if kind == "no data" else f", probability {probability:.3f}"
+        shown = "" if kind == "no data" else f", p {probability:.3f}"
         self.query_one("#pixel-text", Static).update(f"line {line}, sample {sample}: {kind}{shown}")
         self._follow(line, sample, threshold)
 
@@ -71,14 +72,14 @@ class PixelView(Vertical):
         except SpectfError as error:
             self.query_one(Plot).show((), empty=str(error))
             return
-        spectrum = _by_wavelength("TOA reflectance", wavelength_nm, toa[sample], "primary")
+        spectrum = _by_wavelength("", wavelength_nm, toa[sample], "primary")
         known = self.explained.get((line, sample))
         if known is not None:
             self._show_attention(known, result, (line, sample))
             return
         readable = bool(np.isfinite(toa[sample]).all()) and result.probability[line, sample] >= 0
         wait = "attention: …" if readable and result.weights else ""
-        self.query_one(Plot).show([spectrum], title=f"Spectrum  {wait}" if wait else "Spectrum", empty="no data")
+        self.query_one(Plot).show([spectrum], title=f"{_TITLE}  {wait}" if wait else _TITLE, empty="no data")
         if wait:
             await asyncio.sleep(_REST_S)
             await self._explain(result, line, sample)
@@ -97,7 +98,6 @@ class PixelView(Vertical):
             arguments += ["--pixel", f"{line},{sample}", "--out", str(Path(folder) / "pixel.png")]
             job = await run_once([*arguments, "--weights", result.weights or ""])
         if not job.result:
-            self.query_one(Plot).border_subtitle = ""
             self.query_one("#pixel-text", Static).update(f"no attention: {job.error}")
             return
         self.explained[line, sample] = job.result
@@ -107,8 +107,8 @@ class PixelView(Vertical):
         wavelength_nm, toa = np.array(found["wavelength_nm"]), np.array(found["toa"])
         attention = _by_wavelength("attention received", wavelength_nm, np.array(found["attention"]), "accent", 1)
         other = abs(found["probability"] - float(result.probability[pixel])) > _SAME
-        title = f"Spectrum (explained with p {found['probability']:.3f})" if other else "Spectrum"
-        spectrum = _by_wavelength("TOA reflectance", wavelength_nm, toa, "primary")
+        title = f"{_TITLE} (explained with p {found['probability']:.3f})" if other else _TITLE
+        spectrum = _by_wavelength("", wavelength_nm, toa, "primary")
         self.query_one(Plot).show([spectrum], attention, title=title)
 
 

@@ -60,7 +60,9 @@ class ScenesPage(Horizontal):
     def compose(self) -> ComposeResult:
         with Vertical(id="scene-list"):
             yield Input(str(self._folder), id="folder", compact=True, suggester=PathSuggester(), select_on_focus=False)
-            yield SceneTree(self._folder.resolve(), id="tree")
+            tree = SceneTree(self._folder.resolve(), id="tree")
+            tree.guide_depth = 2
+            yield tree
         with Vertical(id="scene-card"):
             yield Picture(id="thumbnail", empty="Move to a granule\nto see it here", follows=False)
             yield Static(id="facts", markup=False)
@@ -90,8 +92,10 @@ class ScenesPage(Horizontal):
         self.query_one("#folder", Input).focus()
 
     def action_reload(self) -> None:
-        """Read the folder again."""
+        """Read the folder again, and what the card is of."""
         self.query_one(SceneTree).reload()
+        if self._path is not None:
+            self._read(self._path)
 
     def action_use(self) -> None:
         """Mask the granule, or look at the probability, that the card shows."""
