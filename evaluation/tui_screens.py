@@ -115,7 +115,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as work:
         os.chdir(work)
         shutil.copytree(_SAMPLE, "granules")
-        spectf_cloud(["dataset", "simulate", "spectra.h5", "--scenes", "12", "--spectra-per-scene", "40", "-q"])
+        spectf_cloud(["dataset", "simulate", "spectra.h5", "--scenes", "10", "--spectra-per-scene", "30", "-q"])
         spectf_cloud(["dataset", "split", "spectra.h5", "--train-csv", "train.csv", "--test-csv", "test.csv", "-q"])
         asyncio.run(_drive(out, Path("granules")))
 

@@ -27,7 +27,6 @@ from spectf_cloud.weights import BUILTIN, WeightsFile, find_weights, sha256_of
 logger = logging.getLogger(__name__)
 
 
-
 def mask_scene(
     scene: Scene,
     *,

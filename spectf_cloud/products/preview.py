@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from spectf_cloud.irradiance import read_irradiance
 from spectf_cloud.products.mask import Preview
 from spectf_cloud.resources import resource
-from spectf_cloud.scene import Scene
+from spectf_cloud.scene import Scene, missing
 from spectf_cloud.sensor import PUBLISHED_DROP_NM
 from spectf_cloud.toa import reflectance_per_radiance, resample_irradiance, toa_reflectance
 
@@ -50,7 +50,7 @@ class PixelReader:
         """(samples / step, bands) float32 TOA reflectance of one line; NaN rows where there is no data."""
         radiance = self.scene.radiance.read(line, line + 1, self.bands)[0, ::step]
         sun_zenith_deg = self.scene.read_sun_zenith_deg(line, line + 1)[0, ::step]
-        valid = ~self.scene.radiance.missing(radiance).any(axis=1) & np.isfinite(sun_zenith_deg)
+        valid = ~missing(radiance, self.scene.radiance.nodata).any(axis=1) & np.isfinite(sun_zenith_deg)
         toa = np.full(radiance.shape, np.nan, np.float32)
         toa[valid] = toa_reflectance(radiance[valid], self._factors, sun_zenith_deg[valid])
         return toa
