@@ -85,7 +85,7 @@ async def _training(app: SpectfApp, pilot: Pilot[None], out: Path) -> None:
     page = app.query_one(TrainPage)
     await pilot.press("f5")
     told = {"dataset": "spectra.h5", "train_csv": "train.csv", "test_csv": "test.csv", "outdir": "run"}
-    page.form.fill({**told, "epochs": "12", "lr": "0.003", "val_fraction": "0.25"})
+    page.form.fill({**told, "epochs": "10", "batch": "32", "lr": "0.003", "val_fraction": "0.25"})
     await pilot.press("ctrl+r")
     [job] = app.training.jobs
     await _until(pilot, lambda: len(job.epochs) >= 9 or job.over)

@@ -52,16 +52,20 @@ class PixelView(Vertical):
 
     def show_pixel(self, line: int, sample: int, threshold: float) -> None:
         """Say what is known of a pixel, and go for the rest."""
+        self.describe(line, sample, threshold)
+        self._follow(line, sample)
+
+    def describe(self, line: int, sample: int, threshold: float) -> None:
+        """Only what the saved probability says."""
         if self._result is None:
             return
         probability = float(self._result.probability[line, sample])
         kind = "no data" if not probability >= 0 else "cloud" if probability > threshold else "clear"
         shown = "" if kind == "no data" else f", p {probability:.3f}"
         self.query_one("#pixel-text", Static).update(f"line {line}, sample {sample}: {kind}{shown}")
-        self._follow(line, sample, threshold)
 
     @work(exclusive=True, group="pixel", exit_on_error=False)
-    async def _follow(self, line: int, sample: int, threshold: float) -> None:
+    async def _follow(self, line: int, sample: int) -> None:
         """The spectrum, then the attention; the next pixel ends this, and its child with it."""
         result = self._result
         if result is None or result.scene is None:

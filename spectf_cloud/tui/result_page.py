@@ -121,7 +121,7 @@ class ResultPage(Vertical):
         self.query_one("#cloud", Static).update(shown)
         self._picture("mask").show(_with_nodata(result, mask_colour(mask == CLOUD)), result.shape)
         if self._cursor:
-            self.query_one(PixelView).show_pixel(*self._cursor, threshold)
+            self.query_one(PixelView).describe(*self._cursor, threshold)
 
     @on(Picture.Moved)
     def _moved(self, event: Picture.Moved) -> None:
