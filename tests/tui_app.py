@@ -11,7 +11,7 @@ from spectf_cloud.tui.masking_page import MaskingPage
 from spectf_cloud.tui.remembered import Rate, Remembered, model_key
 
 # Children share this machine with whatever else it does; only a hang takes so long.
-_PATIENCE_S = 120.0
+_PATIENCE_S = 240.0
 
 
 def make_app(folder: Path, memory: Path, **kept) -> SpectfApp:
