@@ -1,4 +1,4 @@
-"""One scene from input files to every product asked for: what ``deploy-pt`` does."""
+"""One scene from input files to every product asked for: what ``deploy-pt`` and ``deploy-trt`` do."""
 
 from __future__ import annotations
 
@@ -33,7 +33,10 @@ _SIDE_BY_SIDE = (("mask", "probability", "ortho"), ("netcdf",), ("quicklook",))
 
 @dataclass(frozen=True)
 class DeployJob:
-    """Everything ``deploy-pt`` can be told. `out` is the mask; `probability` adds ``OUT_prob.tif`` beside it."""
+    """Everything ``deploy-pt`` and ``deploy-trt`` can be told.
+
+    `out` is the mask; `probability` adds ``OUT_prob.tif`` beside it; `engine` goes with device ``tensorrt``.
+    """
 
     out: Path
     radiance: Path
@@ -43,6 +46,7 @@ class DeployJob:
     arch_spec: Path | None = None
     threshold: float | None = None
     device: str = "cpu"
+    engine: Path | None = None
     fidelity: Fidelity = "faithful"
     keep_bands: bool = False
     probability: bool = False
@@ -96,9 +100,9 @@ def deploy(job: DeployJob, progress: Progress | None = None, began: float | None
     if len({path.resolve() for path in job.outputs.values()}) < len(job.outputs):
         raise UsageError("two outputs have the same name; give each its own")
     scene = open_scene(job.radiance, job.observation)
-    settings = [path for path in (Path(job.weights), job.irradiance, job.arch_spec, job.config) if path is not None]
+    settings = [job.irradiance, job.arch_spec, job.config, job.engine, Path(job.weights)]
     for output in job.outputs.values():
-        check_output(output, overwrite=job.overwrite, inputs=[*scene.files, *settings])
+        check_output(output, overwrite=job.overwrite, inputs=[*scene.files, *filter(None, settings)])
     _check_georeference(scene, job)
     spec = read_arch_spec(job.arch_spec) if job.arch_spec else ArchSpec(None, PUBLISHED_DROP_NM)
     mask = mask_scene(
@@ -107,6 +111,7 @@ def deploy(job: DeployJob, progress: Progress | None = None, began: float | None
         irradiance=job.irradiance,
         threshold=job.threshold,
         device=job.device,
+        engine=job.engine,
         fidelity=job.fidelity,
         drop_nm=() if job.keep_bands else spec.drop_nm,
         architecture=spec.architecture,

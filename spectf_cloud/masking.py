@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from spectf_cloud.inference.load import load_model
-from spectf_cloud.inference.predict import Backend, Fidelity, pick_backend, resolve_device
+from spectf_cloud.inference.predict import Backend, Fidelity, is_tensorrt, pick_backend, resolve_device
 from spectf_cloud.irradiance import read_irradiance
 from spectf_cloud.memory import block_lines
 from spectf_cloud.model import ModelConfig
@@ -20,7 +20,7 @@ from spectf_cloud.products.preview import PREVIEW_NM
 from spectf_cloud.scene import NODATA, Scene
 from spectf_cloud.sensor import PUBLISHED_DROP_NM, BandRanges
 from spectf_cloud.stopwatch import Stopwatch
-from spectf_cloud.stream import OnProcessor, Progress, run_stream
+from spectf_cloud.stream import OnProcessor, Progress, piece_lines, run_stream
 from spectf_cloud.toa import reflectance_per_radiance, resample_irradiance
 from spectf_cloud.weights import BUILTIN, WeightsFile, find_weights, sha256_of
 
@@ -41,6 +41,7 @@ def mask_scene(
     threads: int | None = None,
     progress: Progress | None = None,
     watch: Stopwatch | None = None,
+    engine: Path | None = None,
 ) -> CloudMask:
     """Mask a scene, a few lines in memory at a time.
 
@@ -68,6 +69,8 @@ def mask_scene(
         Called with (pixels done, pixels in all), on the calling thread.
     watch
         Learns the seconds of each stage.
+    engine
+        With device ``tensorrt``: the engine to use instead of one of the cache.
 
     Returns
     -------
@@ -76,7 +79,7 @@ def mask_scene(
 
     Raises
     ------
-    InputError, WeightsError, UsageError, MissingExtraError
+    InputError, WeightsError, UsageError, MissingExtraError, EngineError
         See the messages; nothing is written here.
     """
     if threshold is not None:
@@ -93,17 +96,24 @@ def mask_scene(
     chosen = found.threshold if threshold is None else threshold
     # Several lines side by side on one thread each: no thread waits for the others at the end of a line.
     workers = threads or torch.get_num_threads()
-    on_cpu = resolve_device(device).type == "cpu"
-    backend = pick_backend(model, device=device, fidelity=fidelity, threshold=chosen, threads=1 if on_cpu else workers)
-    lines_per_block = block_lines(scene, memory_limit_bytes)
+    on_cpu = not is_tensorrt(device) and resolve_device(device).type == "cpu"
+    backend = pick_backend(
+        model,
+        device=device,
+        fidelity=fidelity,
+        threshold=chosen,
+        threads=1 if on_cpu else workers,
+        engine=engine,
+    )
+    shown = np.array([np.abs(wavelength_nm - wanted).argmin() for wanted in PREVIEW_NM])
+    factors = reflectance_per_radiance(solar, scene.earth_sun_au)
+    watch = watch or Stopwatch()
+    preparation = Preparation(kept, factors, scene.radiance.nodata, shown)
+    compute = OnProcessor(preparation, backend, workers if on_cpu else 1, watch)
+    lines_per_block = block_lines(scene, memory_limit_bytes, 2 * compute.workers * piece_lines(scene, compute))
     logger.info("weights %s (%s), irradiance %s", found.name, found.path, irradiance_path)
     logger.info("%d of %d bands, %s on %s", len(kept), scene.sensor.bands, backend.name, device)
     logger.info("%d lines at a time, Earth–Sun distance %.4f AU", lines_per_block, scene.earth_sun_au)
-    shown = np.array([np.abs(wavelength_nm - wanted).argmin() for wanted in PREVIEW_NM])
-    factors = reflectance_per_radiance(solar, scene.earth_sun_au)
-    preparation = Preparation(kept, factors, scene.radiance.nodata, shown)
-    watch = watch or Stopwatch()
-    compute = OnProcessor(preparation, backend, workers if on_cpu else 1, watch)
     rows = run_stream(scene, compute, len(shown), lines_per_block, watch, progress)
     mask = CloudMask(
         scene=scene,

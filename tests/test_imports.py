@@ -10,7 +10,7 @@ import pytest
 import spectf_cloud
 
 PACKAGE = Path(spectf_cloud.__file__).parent
-FRONT_ENDS = {"typer", "rich", "textual", "wandb", "xgboost", "tensorrt"}
+FRONT_ENDS = {"typer", "rich", "textual", "wandb", "xgboost", "tensorrt", "onnx", "onnxruntime", "openvino"}
 
 
 def modules_after(code):
@@ -37,6 +37,9 @@ def test_importing_the_package_is_light():
 COMMANDS = [
     "",
     "deploy-pt",
+    "deploy-trt",
+    "export onnx",
+    "export engine",
     "simulate",
     "threshold",
     "weights",
