@@ -53,7 +53,9 @@ async def _masking(app: SpectfApp, pilot: Pilot[None], out: Path) -> None:
     await _until(pilot, lambda: tree.root.children)
     await pilot.press("down")
     await _until(pilot, lambda: app.query_one("#thumbnail", Picture).shows_something)
-    await pilot.press("enter", "ctrl+r")
+    await pilot.press("enter")
+    await _until(pilot, lambda: app.query_one(MaskingPage).form.has_focus_within)
+    await pilot.press("ctrl+r")
     [job] = app.masking.jobs
     await _until(pilot, lambda: job.fraction > 0.4 or job.over)
     await _export(pilot, out / "mask.svg", _NARROW)
@@ -84,6 +86,7 @@ async def _looking(app: SpectfApp, pilot: Pilot[None], out: Path) -> None:
 async def _training(app: SpectfApp, pilot: Pilot[None], out: Path) -> None:
     page = app.query_one(TrainPage)
     await pilot.press("f5")
+    await _until(pilot, lambda: page.form.has_focus_within)
     told = {"dataset": "spectra.h5", "train_csv": "train.csv", "test_csv": "test.csv", "outdir": "run"}
     page.form.fill({**told, "epochs": "10", "batch": "32", "lr": "0.003", "val_fraction": "0.25"})
     await pilot.press("ctrl+r")
