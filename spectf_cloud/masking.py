@@ -16,6 +16,7 @@ from spectf_cloud.memory import block_lines
 from spectf_cloud.model import ModelConfig
 from spectf_cloud.preparation import Preparation
 from spectf_cloud.products.mask import CloudMask, Preview, check_threshold
+from spectf_cloud.products.preview import PREVIEW_NM
 from spectf_cloud.scene import NODATA, Scene
 from spectf_cloud.sensor import PUBLISHED_DROP_NM, BandRanges
 from spectf_cloud.stopwatch import Stopwatch
@@ -24,9 +25,6 @@ from spectf_cloud.toa import reflectance_per_radiance, resample_irradiance
 from spectf_cloud.weights import BUILTIN, WeightsFile, find_weights, sha256_of
 
 logger = logging.getLogger(__name__)
-
-#: Kept for the quicklook: true colour, then three water-vapour bands in which only high cloud is bright.
-PREVIEW_NM = (640.0, 550.0, 460.0, 1380.0, 1420.0, 1890.0)
 
 
 def mask_scene(

@@ -26,7 +26,7 @@ def test_the_core_imports_no_front_end():
     names = [
         ".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts)
         for path in PACKAGE.rglob("*.py")
-        if "cli" not in path.parts and path.name not in ("__main__.py", "__init__.py")
+        if not {"cli", "tui"} & set(path.relative_to(PACKAGE).parts) and path.name not in ("__main__.py", "__init__.py")
     ]
     assert len(names) > 20
     assert set(names) >= ABOUT_CLUSTER
@@ -68,6 +68,7 @@ COMMANDS = [
     "cloud-eval spectf",
     "cloud-eval l2a",
     "cloud-eval compare",
+    "tui",
 ]
 
 
@@ -77,7 +78,7 @@ def test_help_needs_no_torch(command):
 from spectf_cloud.__main__ import main
 assert main({[*command.split(), "--help"]!r}) == 0
 """
-    assert not {"torch", "numpy", "h5py", "rasterio"} & modules_after(code)
+    assert not {"torch", "numpy", "h5py", "rasterio", "textual"} & modules_after(code)
 
 
 def test_only_the_command_line_prints_and_exits():

@@ -41,6 +41,7 @@ def explain(
         "probability": found.probability,
         "threshold": found.threshold,
         "wavelength_nm": found.wavelength_nm.tolist(),
+        "toa": found.toa.tolist(),
         "attention": found.attention.tolist(),
         "wins": None if found.wins is None else found.wins.tolist(),
         "occlusion": found.occlusion.tolist(),

@@ -16,10 +16,11 @@ from spectf_cloud.cli.info import info
 from spectf_cloud.cli.simulate import simulate
 from spectf_cloud.cli.threshold import threshold
 from spectf_cloud.cli.train import train
+from spectf_cloud.cli.tui import tui
 from spectf_cloud.errors import SpectfError
 
-# Typer's base of all usage errors: its own class in new versions, click's in old ones.
-_TyperError: Any = next(base for base in typer.BadParameter.__mro__ if base.__name__ == "ClickException")
+#: Typer's base of all usage errors: its own class in new versions, click's in old ones.
+TyperError: Any = next(base for base in typer.BadParameter.__mro__ if base.__name__ == "ClickException")
 
 app = typer.Typer(
     name="spectf-cloud",
@@ -35,6 +36,7 @@ app.command("info")(info)
 app.command("simulate")(simulate)
 app.command("train")(train)
 app.command("explain")(explain)
+app.command("tui")(tui)
 app.add_typer(cloud_eval.app, name="cloud-eval")
 app.add_typer(train_comparison.app, name="train-comparison")
 app.add_typer(dataset.app, name="dataset")
@@ -67,7 +69,7 @@ def run(arguments: Sequence[str]) -> int:
         code = app(list(arguments) or ["--help"], prog_name="spectf-cloud", standalone_mode=False)
     except SpectfError as error:
         return reporting.failed(str(error), error.exit_code, arguments)
-    except _TyperError as error:
+    except TyperError as error:
         hint = f" (see spectf-cloud {arguments[0]} --help)" if arguments else ""
         return reporting.failed(" ".join(error.format_message().split()) + hint, error.exit_code, arguments)
     except Exception as error:

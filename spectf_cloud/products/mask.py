@@ -54,6 +54,8 @@ class CloudMask:
         Provenance, written into every file: ``SPECTF_VERSION``, ``SPECTF_WEIGHTS`` and so on.
     preview
         Bands for pictures, or None.
+    buffer_pixels
+        Clear pixels within so many pixels of cloud count as cloud too.
     """
 
     scene: Scene
@@ -61,6 +63,7 @@ class CloudMask:
     threshold: float
     tags: Mapping[str, str]
     preview: Preview | None = None
+    buffer_pixels: int = 0
 
     def __post_init__(self) -> None:
         check_threshold(self.threshold)
@@ -76,7 +79,9 @@ class CloudMask:
     @property
     def mask(self) -> MaskArray:
         """(lines, samples) uint8: 0 clear, 1 cloud, 255 no data."""
-        return apply_threshold(self.probability, self.threshold)
+        from spectf_cloud.products.buffer import dilate  # which builds on this module
+
+        return dilate(apply_threshold(self.probability, self.threshold), self.buffer_pixels)
 
     @property
     def cloud_fraction(self) -> float:
@@ -87,6 +92,12 @@ class CloudMask:
         """The same probabilities under another threshold (0 to 1). Raises `UsageError`."""
         tags = {**self.tags, "SPECTF_THRESHOLD": str(float(threshold))}
         return replace(self, threshold=float(threshold), tags=tags)
+
+    def with_buffer(self, pixels: int) -> CloudMask:
+        """The same with another buffer around clouds, pixels. Raises `UsageError` for a negative one."""
+        if pixels < 0:
+            raise UsageError(f"a buffer of {pixels} pixels is not possible; give 0 or more")
+        return replace(self, buffer_pixels=pixels, tags={**self.tags, "SPECTF_BUFFER_PIXELS": str(pixels)})
 
     def to_geotiff(self, path: str | Path, overwrite: bool = False) -> None:
         """Write the mask on the sensor grid: uint8, 0 clear, 1 cloud, 255 no data. Raises `OutputError`."""

@@ -145,7 +145,7 @@ class _Page:
         large = ImageFont.load_default(1.7 * self.unit)
         room = self.width - 2 * self.left
         large = ImageFont.load_default(1.7 * self.unit * min(1, room / large.getlength(scene.name)))
-        facts = [_time_text(scene.name), f"{scene.lines} lines by {scene.samples} samples", "sensor grid"]
+        facts = [time_text(scene.name), f"{scene.lines} lines by {scene.samples} samples", "sensor grid"]
         self.pen.text((self.left, self.margin), scene.name, _INK, large)
         self.pen.text((self.left, self.margin + 2.5 * self.unit), "  ·  ".join(filter(None, facts)), _FAINT, self.font)
 
@@ -206,7 +206,7 @@ def _band_text(wavelength_nm: np.ndarray) -> str:
     return " / ".join(f"{nm:.0f}" for nm in wavelength_nm) + " nm"
 
 
-def _time_text(name: str) -> str:
+def time_text(name: str) -> str:
     """Acquisition time as far as the scene's name tells it."""
     found = _TIME.search(name)
     if found is None:

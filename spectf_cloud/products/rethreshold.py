@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,6 +34,32 @@ class RethresholdReport:
     threshold: float
     buffer_pixels: int
     cloud_fraction: float | None
+
+
+@dataclass(frozen=True, eq=False)
+class SavedProbability:
+    """What a probability GeoTIFF holds: (lines, samples) float32, −9999 or NaN no data, and its provenance."""
+
+    path: Path
+    probability: FloatArray
+    georeference: Georeference
+    tags: Mapping[str, str]
+
+    def threshold(self) -> float:
+        """The threshold noted in the file. Raises `UsageError` where none is."""
+        try:
+            threshold = float(self.tags["SPECTF_THRESHOLD"])
+        except (KeyError, ValueError):
+            raise UsageError(f"{self.path} does not say which threshold it was masked with; give --threshold") from None
+        check_threshold(threshold)
+        return threshold
+
+
+def read_probability(path: Path) -> SavedProbability:
+    """Read a GeoTIFF that ``deploy-pt --proba`` wrote, whole. Raises `InputError`."""
+    with _open(path) as dataset:
+        tags = {name: value for name, value in dataset.tags().items() if name not in _NOT_PROVENANCE}
+        return SavedProbability(path, _read_probability(dataset, path), Georeference.of_dataset(dataset), tags)
 
 
 def rethreshold(
@@ -67,18 +94,16 @@ def rethreshold(
     if threshold is not None:
         check_threshold(threshold)
     check_output(out_path, overwrite=overwrite, inputs=(probability_path,))
-    with _open(probability_path) as dataset:
-        probability = _read_probability(dataset, probability_path)
-        georeference = Georeference.of_dataset(dataset)
-        tags = {name: value for name, value in dataset.tags().items() if name not in _NOT_PROVENANCE}
-    chosen = _noted_threshold(tags, probability_path) if threshold is None else float(threshold)
-    mask = dilate(apply_threshold(probability, chosen), buffer_pixels)
-    tags |= {
+    saved = read_probability(probability_path)
+    chosen = saved.threshold() if threshold is None else float(threshold)
+    mask = dilate(apply_threshold(saved.probability, chosen), buffer_pixels)
+    tags = {
+        **saved.tags,
         "SPECTF_THRESHOLD": str(chosen),
         "SPECTF_BUFFER_PIXELS": str(buffer_pixels),
         "SPECTF_PROBABILITY": probability_path.name,
     }
-    write_geotiff(out_path, mask, MASK, georeference, tags, overwrite)
+    write_geotiff(out_path, mask, MASK, saved.georeference, tags, overwrite)
     fraction = cloud_fraction(mask)
     return RethresholdReport(
         probability_path, out_path, chosen, buffer_pixels, None if math.isnan(fraction) else fraction
@@ -116,12 +141,3 @@ def _read_probability(dataset: DatasetReader, path: Path) -> FloatArray:
             "GeoTIFF that deploy-pt --proba wrote"
         )
     return probability
-
-
-def _noted_threshold(tags: dict[str, str], path: Path) -> float:
-    try:
-        threshold = float(tags["SPECTF_THRESHOLD"])
-    except (KeyError, ValueError):
-        raise UsageError(f"{path} does not say which threshold it was masked with; give --threshold") from None
-    check_threshold(threshold)
-    return threshold

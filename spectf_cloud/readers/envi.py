@@ -16,7 +16,7 @@ from spectf_cloud.readers.raw import read_raw
 from spectf_cloud.scene import NODATA, Cube, Grid, check_size
 from spectf_cloud.sensor import Sensor
 
-_DATA_SUFFIXES = ("", ".img", ".bil", ".bip", ".bsq", ".dat", ".raw", ".bin")
+DATA_SUFFIXES = ("", ".img", ".bil", ".bip", ".bsq", ".dat", ".raw", ".bin")
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -136,7 +136,7 @@ def _headers_of(data: Path) -> tuple[Path, ...]:
 def _find_pair(path: Path) -> tuple[Path, Path]:
     if path.suffix.lower() == ".hdr":
         base = path.with_suffix("")
-        candidates = tuple(base.with_name(base.name + suffix) for suffix in _DATA_SUFFIXES)
+        candidates = tuple(base.with_name(base.name + suffix) for suffix in DATA_SUFFIXES)
         for candidate in candidates:
             if candidate.is_file():
                 return path, candidate

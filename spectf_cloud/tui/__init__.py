@@ -1,0 +1,1 @@
+"""The terminal application. Textual lives here and nowhere else; PyTorch runs in child processes only."""

@@ -1,0 +1,128 @@
+"""One pixel: its probability, its spectrum, and the attention each band received, from a child process."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from textual import work
+from textual.app import ComposeResult
+from textual.containers import Vertical
+from textual.widgets import Static
+
+from spectf_cloud.errors import SpectfError
+from spectf_cloud.products.preview import PixelReader
+from spectf_cloud.tui.jobs import run_once
+from spectf_cloud.tui.plot import Curve, Plot
+from spectf_cloud.tui.saved_result import SavedResult, pixel_reader
+
+# A cursor that moves on within this time asks for nothing.
+_REST_S = 0.7
+# Farther from the saved probability than this, the explanation is of other settings.
+_SAME = 0.005
+_HINT, _TITLE = "Point at a pixel for its spectrum", "TOA reflectance"
+
+
+class PixelView(Vertical):
+    """Follows the cursor. The spectrum is read at once; the attention takes a child process some seconds.
+
+    `explained` holds what ``spectf-cloud explain`` said, by (line, sample).
+    """
+
+    def __init__(self, *, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self._result: SavedResult | None = None
+        self._reader: PixelReader | None = None
+        self.explained: dict[tuple[int, int], Mapping[str, Any]] = {}
+
+    def compose(self) -> ComposeResult:
+        yield Static(_HINT, id="pixel-text", markup=False)
+        yield Plot(_TITLE, id="spectrum", x_format="{:.0f}")
+
+    def show_result(self, result: SavedResult) -> None:
+        """Pixels of another result."""
+        self._result, self._reader, self.explained = result, None, {}
+        self.query_one("#pixel-text", Static).update(_HINT)
+        self.query_one(Plot).show((), title=_TITLE)
+
+    def show_pixel(self, line: int, sample: int, threshold: float) -> None:
+        """Say what is known of a pixel, and go for the rest."""
+        self.describe(line, sample, threshold)
+        self._follow(line, sample)
+
+    def describe(self, line: int, sample: int, threshold: float) -> None:
+        """Only what the saved probability says."""
+        if self._result is None:
+            return
+        probability = float(self._result.probability[line, sample])
+        kind = "no data" if not probability >= 0 else "cloud" if probability > threshold else "clear"
+        shown = "" if kind == "no data" else f", p {probability:.3f}"
+        self.query_one("#pixel-text", Static).update(f"line {line}, sample {sample}: {kind}{shown}")
+
+    @work(exclusive=True, group="pixel", exit_on_error=False)
+    async def _follow(self, line: int, sample: int) -> None:
+        """The spectrum, then the attention; the next pixel ends this, and its child with it."""
+        result = self._result
+        if result is None or result.scene is None:
+            self.query_one(Plot).show((), empty=result.trouble if result else "")
+            return
+        try:
+            wavelength_nm, toa = await asyncio.to_thread(self._spectrum, result, line)
+        except SpectfError as error:
+            self.query_one(Plot).show((), empty=str(error))
+            return
+        spectrum = _by_wavelength("", wavelength_nm, toa[sample], "primary")
+        known = self.explained.get((line, sample))
+        if known is not None:
+            self._show_attention(known, result, (line, sample))
+            return
+        readable = bool(np.isfinite(toa[sample]).all()) and result.probability[line, sample] >= 0
+        wait = "attention: …" if readable and result.weights else ""
+        self.query_one(Plot).show([spectrum], title=f"{_TITLE}  {wait}" if wait else _TITLE, empty="no data")
+        if wait:
+            await asyncio.sleep(_REST_S)
+            await self._explain(result, line, sample)
+
+    def _spectrum(self, result: SavedResult, line: int) -> tuple[np.ndarray, np.ndarray]:
+        assert result.scene is not None
+        if self._reader is None:
+            self._reader = pixel_reader(result.scene)
+        return self._reader.wavelength_nm, self._reader.line(line)
+
+    async def _explain(self, result: SavedResult, line: int, sample: int) -> None:
+        assert result.scene is not None
+        with tempfile.TemporaryDirectory() as folder:
+            scene = result.scene
+            arguments = ["explain", str(scene.radiance.path), "--obs", str(scene.observation.path)]
+            arguments += ["--pixel", f"{line},{sample}", "--out", str(Path(folder) / "pixel.png")]
+            job = await run_once([*arguments, "--weights", result.weights or ""])
+        if not job.result:
+            self.query_one("#pixel-text", Static).update(f"no attention: {job.error}")
+            return
+        self.explained[line, sample] = job.result
+        self._show_attention(job.result, result, (line, sample))
+
+    def _show_attention(self, found: Mapping[str, Any], result: SavedResult, pixel: tuple[int, int]) -> None:
+        wavelength_nm, toa = np.array(found["wavelength_nm"]), np.array(found["toa"])
+        attention = _by_wavelength("attention received", wavelength_nm, np.array(found["attention"]), "accent", 1)
+        other = abs(found["probability"] - float(result.probability[pixel])) > _SAME
+        title = f"{_TITLE} (explained with p {found['probability']:.3f})" if other else _TITLE
+        spectrum = _by_wavelength("", wavelength_nm, toa, "primary")
+        self.query_one(Plot).show([spectrum], attention, title=title)
+
+
+def _by_wavelength(label: str, x: np.ndarray, y: np.ndarray, colour: str, gap: float = 0.03) -> Curve:
+    """Ascending; a gap in the bands wider than ``gap`` of the centre breaks the curve."""
+    order = np.argsort(x)
+    xs, ys = [float(value) for value in x[order]], [float(value) for value in y[order]]
+    points: list[tuple[float, float]] = []
+    for at, value in zip(xs, ys, strict=True):
+        if points and at - points[-1][0] > gap * at:
+            points.append((points[-1][0], math.nan))
+        points.append((at, value))
+    return Curve(label, [x for x, _ in points], [y for _, y in points], colour)

@@ -1,0 +1,102 @@
+"""What the card of a scene says: read from the files, without their pixels."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from spectf_cloud.dataset import open_cube, open_scene, role
+from spectf_cloud.errors import InputError
+from spectf_cloud.products.panels import Rgb, true_colour
+from spectf_cloud.products.preview import read_preview
+from spectf_cloud.products.quicklook import time_text
+from spectf_cloud.scene import Cube, Scene
+
+_LINES_LOOKED_AT = 16
+
+
+@dataclass(frozen=True, eq=False)
+class SceneFacts:
+    """One granule. `scene` is None where its observation geometry was not found: `trouble` says why."""
+
+    path: Path
+    radiance: Cube
+    scene: Scene | None
+    trouble: str
+    bytes_on_disk: int
+    sun_zenith_deg: tuple[float, float] | None
+    place: str
+
+    @property
+    def pixels(self) -> int:
+        """Lines times samples."""
+        return self.radiance.lines * self.radiance.samples
+
+    def rows(self) -> list[tuple[str, str]]:
+        """(what, how it is) for the card."""
+        cube, sensor = self.radiance, self.radiance.sensor
+        assert sensor is not None  # read_facts saw to it
+        low_nm, high_nm = sensor.wavelength_nm.min(), sensor.wavelength_nm.max()
+        rows = [
+            ("Sensor", f"{sensor.name}, {cube.bands} bands, {low_nm:.0f}–{high_nm:.0f} nm"),
+            ("Size", f"{cube.lines} lines × {cube.samples} samples"),
+            ("Date", time_text(cube.name) or "not in its name"),
+        ]
+        if self.sun_zenith_deg:
+            low, high = self.sun_zenith_deg
+            span = f"{low:.0f}" if round(low) == round(high) else f"{low:.0f}–{high:.0f}"
+            rows.append(("Geometry", f"sun {span}° from zenith{self.place}"))
+        found = f"found: {self.scene.observation.path.name}" if self.scene else f"not found: {self.trouble}"
+        rows.append(("OBS", found))
+        rows.append(("On disk", _size_text(self.bytes_on_disk)))
+        return rows
+
+
+def read_facts(path: Path) -> SceneFacts:
+    """Open a granule by its netCDF or header. Raises `InputError` where there is no radiance in it."""
+    cube = open_cube(path)
+    if role(cube) != "radiance":
+        raise InputError(f"{path.name} holds no radiance with wavelengths, so there is nothing to mask in it")
+    scene, trouble = None, ""
+    try:
+        scene = open_scene(path)
+    except InputError as error:
+        trouble = str(error).removeprefix(f"{path}: ")
+    files = scene.files if scene else cube.files
+    size = sum(file.stat().st_size for file in files)
+    return SceneFacts(path, cube, scene, trouble, size, _sun(scene) if scene else None, _place(scene) if scene else "")
+
+
+def read_thumbnail(scene: Scene, longest: int = 128) -> tuple[Rgb, int]:
+    """True colour of every n-th pixel, at most ``longest`` a side, and n. Raises `InputError`."""
+    step = max(1, -(-max(scene.lines, scene.samples) // longest))
+    return true_colour(read_preview(scene, step).reflectance[..., :3]), step
+
+
+def _sun(scene: Scene) -> tuple[float, float] | None:
+    lines = np.unique(np.linspace(0, scene.lines - 1, _LINES_LOOKED_AT).round().astype(int))
+    angles = np.concatenate([scene.read_sun_zenith_deg(line, line + 1).ravel() for line in lines.tolist()])
+    known = angles[np.isfinite(angles)]
+    return (float(known.min()), float(known.max())) if known.size else None
+
+
+def _place(scene: Scene) -> str:
+    """Where its middle lies, as far as the files tell."""
+    location = scene.location()
+    if location is None:
+        return ", on a map grid" if scene.grid() else ""
+    middle = scene.lines // 2, scene.samples // 2
+    lon, lat = float(location.lon_deg[middle]), float(location.lat_deg[middle])
+    if not (abs(lon) <= 360 and abs(lat) <= 90):
+        return ""
+    return f", {abs(lat):.2f}°{'N' if lat >= 0 else 'S'} {abs(lon):.2f}°{'E' if lon >= 0 else 'W'}"
+
+
+def _size_text(size: float) -> str:
+    for unit in ("bytes", "kB", "MB"):
+        if size < 1000:
+            return f"{size:.3g} {unit}"
+        size /= 1000
+    return f"{size:.3g} GB"

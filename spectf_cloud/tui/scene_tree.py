@@ -1,0 +1,43 @@
+"""A directory tree of what can be masked or looked at."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from rich.style import Style
+from rich.text import Text
+from textual.widgets import DirectoryTree
+from textual.widgets.directory_tree import DirEntry
+from textual.widgets.tree import TreeNode
+
+from spectf_cloud.tui.granules import is_probability, short_name, worth_showing
+
+
+class SceneTree(DirectoryTree):
+    """Folders, granules and saved probabilities; everything else is left out."""
+
+    HELP = """\
+## Scenes
+Folders, granules (EMIT netCDF, ENVI headers) and saved probabilities (`…_prob.tif`).
+The arrow keys move, **enter** opens a folder, masks a granule, or looks at a probability.
+**backspace** goes up a folder, **g** to any other.
+"""
+
+    def filter_paths(self, paths: Iterable[Path]) -> Iterable[Path]:
+        """Runs in a thread: asks for each path only whether it is a folder."""
+        folders: list[Path] = []
+        files: list[Path] = []
+        for path in paths:
+            if path.name.startswith("."):
+                continue
+            (folders if self._safe_is_dir(path) else files).append(path)
+        return [*folders, *worth_showing(files)]
+
+    def render_label(self, node: TreeNode[DirEntry], base_style: Style, style: Style) -> Text:
+        """The name, short, and a sign of what it is."""
+        if node.data is None or node.allow_expand:
+            sign, name = "▾ " if node.is_expanded else "▸ ", str(node.label)
+        else:
+            sign, name = "◐ " if is_probability(node.data.path) else "▦ ", short_name(node.data.path)
+        return Text.assemble((sign, base_style), (name, base_style + style), no_wrap=True)

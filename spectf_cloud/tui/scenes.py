@@ -1,0 +1,207 @@
+"""The Scenes page: find a granule, see what it is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import ClassVar
+
+from rich.console import Group
+from rich.table import Table
+from rich.text import Text
+from textual import on, work
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal, Vertical
+from textual.message import Message
+from textual.widgets import Button, DirectoryTree, Input, Static
+from textual.worker import get_current_worker
+
+from spectf_cloud.errors import SpectfError
+from spectf_cloud.products.panels import Rgb, probability_colour
+from spectf_cloud.products.rethreshold import read_probability
+from spectf_cloud.tui.granules import is_probability
+from spectf_cloud.tui.option_form import PathSuggester
+from spectf_cloud.tui.picture import Picture
+from spectf_cloud.tui.remembered import Rate
+from spectf_cloud.tui.scene_facts import SceneFacts, read_facts, read_thumbnail
+from spectf_cloud.tui.scene_tree import SceneTree
+
+
+class ScenesPage(Horizontal):
+    """A tree on the left; on the right the picture and the card of what the cursor is on."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("m", "use", "Mask / open"),
+        Binding("backspace", "up", "Up"),
+        Binding("g", "go", "Go to"),
+        Binding("r", "reload", "Reload"),
+    ]
+
+    class Chosen(Message):
+        """A granule to mask."""
+
+        def __init__(self, path: Path) -> None:
+            self.path = path
+            super().__init__()
+
+    class Opened(Message):
+        """A saved probability to look at."""
+
+        def __init__(self, path: Path) -> None:
+            self.path = path
+            super().__init__()
+
+    def __init__(self, folder: Path, *, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self._folder = folder
+        self._path: Path | None = None
+
+    def compose(self) -> ComposeResult:
+        with Vertical(id="scene-list"):
+            yield Input(str(self._folder), id="folder", compact=True, suggester=PathSuggester(), select_on_focus=False)
+            tree = SceneTree(self._folder.resolve(), id="tree")
+            tree.guide_depth = 2
+            yield tree
+        with Vertical(id="scene-card"):
+            yield Picture(id="thumbnail", empty="Move to a granule\nto see it here", follows=False)
+            yield Static(id="facts", markup=False)
+            yield Button("Mask this scene", id="use", variant="primary", compact=True, disabled=True)
+
+    @property
+    def folder(self) -> Path:
+        """Where the tree begins."""
+        return self._folder
+
+    def focus_first(self) -> None:
+        """Where typing should go."""
+        self.query_one(SceneTree).focus()
+
+    def open_folder(self, folder: Path) -> None:
+        """Begin the tree elsewhere."""
+        self._folder = folder
+        self.query_one("#folder", Input).value = str(folder)
+        self.query_one(SceneTree).path = folder.resolve()
+
+    def action_up(self) -> None:
+        """The folder above."""
+        self.open_folder(self._folder.resolve().parent)
+
+    def action_go(self) -> None:
+        """Type a folder."""
+        self.query_one("#folder", Input).focus()
+
+    def action_reload(self) -> None:
+        """Read the folder again, and what the card is of."""
+        self.query_one(SceneTree).reload()
+        if self._path is not None:
+            self._read(self._path)
+
+    def action_use(self) -> None:
+        """Mask the granule, or look at the probability, that the card shows."""
+        if self._path is None:
+            self.notify("Move to a granule first", severity="warning")
+        elif is_probability(self._path):
+            self.post_message(self.Opened(self._path))
+        else:
+            self.post_message(self.Chosen(self._path))
+
+    @on(Input.Submitted, "#folder")
+    def _folder_typed(self, event: Input.Submitted) -> None:
+        folder = Path(event.value).expanduser()
+        if folder.is_dir():
+            self.open_folder(folder)
+            self.focus_first()
+        else:
+            self.notify(f"{folder} is no folder", severity="error")
+
+    @on(DirectoryTree.NodeHighlighted)
+    def _highlighted(self, event: DirectoryTree.NodeHighlighted[object]) -> None:
+        data = getattr(event.node, "data", None)
+        if data is None or event.node.allow_expand or data.path == self._path:
+            return
+        self._path = data.path
+        button = self.query_one("#use", Button)
+        button.label = "Look at it" if is_probability(data.path) else "Mask this scene"
+        button.disabled = True
+        self._read(data.path)
+
+    @on(DirectoryTree.FileSelected)
+    def _selected(self, event: DirectoryTree.FileSelected) -> None:
+        self._path = event.path
+        self.action_use()
+
+    @on(Button.Pressed, "#use")
+    def _pressed(self) -> None:
+        self.action_use()
+
+    @work(thread=True, exclusive=True, group="card", exit_on_error=False)
+    def _read(self, path: Path) -> None:
+        """In a thread, step by step; another choice meanwhile ends it."""
+        worker = get_current_worker()
+
+        def show(display: Callable[..., None], *arguments: object) -> None:
+            if not worker.is_cancelled:
+                self.app.call_from_thread(display, *arguments)
+
+        try:
+            if is_probability(path):
+                probability = read_probability(path).probability
+                show(self._show_probability, path, probability_colour(probability), probability.shape)
+                return
+            facts = read_facts(path)
+            show(self._show_facts, facts)
+            if facts.scene is not None and not worker.is_cancelled:
+                picture, step = read_thumbnail(facts.scene)
+                show(self._show_picture, picture, (facts.scene.lines, facts.scene.samples), step)
+        except SpectfError as error:
+            show(self._show_trouble, path, str(error))
+        except OSError as error:  # gone, or not ours to read, since it was listed
+            show(self._show_trouble, path, f"{path}: {error.strerror or error}")
+
+    def _show_facts(self, facts: SceneFacts) -> None:
+        rate = getattr(self.app, "expected_rate", lambda: None)()
+        rows = [*facts.rows(), ("Time", _time_text(facts.pixels, rate))]
+        self._show_rows(facts.path.stem, rows, warn="OBS" if facts.scene is None else "")
+        waiting = "reading true colour …" if facts.scene else "no picture without OBS"
+        self.query_one(Picture).show(None, (facts.radiance.lines, facts.radiance.samples), empty=waiting)
+        self.query_one("#use", Button).disabled = False
+
+    def _show_probability(self, path: Path, picture: Rgb, shape: tuple[int, int]) -> None:
+        self._show_picture(picture, shape, 1)
+        self._show_rows(path.name, [("Holds", "cloud probability"), ("Size", f"{shape[0]} lines × {shape[1]} samples")])
+        self.query_one("#use", Button).disabled = False
+
+    def _show_picture(self, picture: Rgb, shape: tuple[int, int], step: int) -> None:
+        self.query_one(Picture).show(picture, shape, step)
+
+    def _show_trouble(self, path: Path, message: str) -> None:
+        self.query_one(Picture).show(None, (1, 1), empty="cannot be shown")
+        self._show_rows(path.name, [("Trouble", message)], warn="Trouble")
+
+    def _show_rows(self, name: str, rows: list[tuple[str, str]], warn: str = "") -> None:
+        table = Table.grid(padding=(0, 1))
+        table.add_column(style="dim", no_wrap=True)
+        table.add_column(overflow="fold")
+        for what, how in rows:
+            shown = Text(how, no_wrap=what == "OBS" and what != warn, overflow="ellipsis" if what == "OBS" else "fold")
+            table.add_row(what, shown, style="yellow" if what == warn else "")
+        self.query_one("#facts", Static).update(Group(Text(name, "bold", overflow="ellipsis", no_wrap=True), table))
+
+
+def _time_text(pixels: int, rate: Rate | None) -> str:
+    """How long masking will take, and how that is known."""
+    if rate is None:
+        return "not known before a first job has run here"
+    return (
+        f"about {duration(rate.seconds(pixels))}, at {rate.pixels_per_s:,.0f} pixels/s as in the last job here "
+        f"({rate.pixels:,} pixels)"
+    )
+
+
+def duration(seconds: float) -> str:
+    """Such as 40 s, 5 min, 1 h 20 min."""
+    if seconds < 90:
+        return f"{max(1, round(seconds))} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"

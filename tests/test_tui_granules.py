@@ -1,0 +1,56 @@
+"""What the tree shows, and what is remembered between sessions."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from spectf_cloud.tui.granules import short_name, worth_showing
+from spectf_cloud.tui.remembered import Rate, Remembered
+
+
+@pytest.mark.parametrize(
+    ("names", "shown"),
+    [
+        (["EMIT_L1B_RAD_001_x.nc", "EMIT_L1B_OBS_001_x.nc", "EMIT_L2A_MASK_001_x.nc"], ["EMIT_L1B_RAD_001_x.nc"]),
+        (["ang1_rdn_v1", "ang1_rdn_v1.hdr", "ang1_obs_v1", "ang1_obs_v1.hdr", "ang1_loc.hdr"], ["ang1_rdn_v1.hdr"]),
+        (["scene.img", "scene.hdr", "alone.hdr"], ["scene.hdr"]),
+        (["x_prob.tif", "x.tif", "truth.tif", "notes.txt", ".hidden.nc"], ["x_prob.tif"]),
+        (["x_mask.nc", "observatory.nc"], ["observatory.nc"]),
+    ],
+)
+def test_granules_and_probabilities_are_shown(names, shown):
+    assert [path.name for path in worth_showing(map(Path, names))] == shown
+
+
+def test_short_names_tell_granules_apart():
+    assert short_name(Path("EMIT_L1B_RAD_001_20230418T211703_2310814_001.nc")) == "20230418T211703_2310814_001"
+    assert short_name(Path("EMIT_L1B_RAD_001_20230418T211703_2310814_001_mask_prob.tif")).endswith("_001_mask")
+
+
+def test_what_is_learnt_is_there_the_next_time(tmp_path):
+    path = tmp_path / "deep" / "tui.json"
+    first = Remembered.load(path)
+    assert (first.tour_seen, first.rate("k")) == (False, None)
+    first.tour_seen = True
+    first.learn("k", Rate(200.0, 2.0, 5000))
+    again = Remembered.load(path)
+    assert again.tour_seen
+    assert again.rate("k").seconds(1000) == 7.0
+
+
+@pytest.mark.parametrize(
+    "content", ["", "[]", "{", '{"rates": {"k": 3}}', '{"rates": {"k": {"pixels_per_s": 0}}}', '{"tour_seen": "no"}']
+)
+def test_a_damaged_memory_is_an_empty_one(tmp_path, content):
+    path = tmp_path / "tui.json"
+    path.write_text(content)
+    found = Remembered.load(path)
+    assert (found.tour_seen, found.rate("k")) == (False, None)
+    found.learn("k", Rate(1.0, 0.0, 1))
+    assert json.loads(path.read_text())["rates"]["k"]["pixels"] == 1
+
+
+def test_a_memory_that_cannot_be_written_is_no_error(tmp_path):
+    (tmp_path / "file").touch()
+    Remembered.load(tmp_path / "file" / "tui.json").save()
