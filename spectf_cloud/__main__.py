@@ -9,6 +9,8 @@ import threading
 from collections.abc import Sequence
 from types import FrameType
 
+import spectf_cloud.stopwatch  # noqa: F401 - time counts from here
+
 EXIT_INTERRUPTED = 130
 
 

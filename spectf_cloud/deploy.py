@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import logging
+import time
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,14 +15,20 @@ from spectf_cloud.config import ArchSpec, read_arch_spec
 from spectf_cloud.dataset import open_cube, open_scene, role
 from spectf_cloud.errors import InputError, UsageError
 from spectf_cloud.inference.predict import Fidelity
-from spectf_cloud.masking import Progress, mask_scene
+from spectf_cloud.masking import mask_scene
 from spectf_cloud.memory import parse_bytes
 from spectf_cloud.outputs import check_output
 from spectf_cloud.products.geotiff import Georeference, crs_of
 from spectf_cloud.products.mask import CloudMask
 from spectf_cloud.scene import NODATA, Scene
 from spectf_cloud.sensor import PUBLISHED_DROP_NM
+from spectf_cloud.stopwatch import Stopwatch
+from spectf_cloud.stream import Progress
 from spectf_cloud.weights import BUILTIN
+
+logger = logging.getLogger(__name__)
+
+_SIDE_BY_SIDE = (("mask", "probability", "ortho"), ("netcdf",), ("quicklook",))
 
 
 @dataclass(frozen=True)
@@ -59,7 +68,11 @@ class DeployJob:
 
 @dataclass(frozen=True)
 class DeployReport:
-    """What came of a job. `cloud_fraction` is None where no pixel has data."""
+    """What came of a job. `cloud_fraction` is None where no pixel has data.
+
+    `seconds` of wall-clock time: start-up, toa, inference, waiting (for lines to be read) and write follow each other
+    and add up to whole; read passes beside them.
+    """
 
     scene: str
     lines: int
@@ -69,10 +82,15 @@ class DeployReport:
     threshold: float
     outputs: Mapping[str, Path]
     tags: Mapping[str, str]
+    seconds: Mapping[str, float]
 
 
-def deploy(job: DeployJob, progress: Progress | None = None) -> DeployReport:
-    """Mask one scene and write its products; outputs are checked before any work. Raises `SpectfError`."""
+def deploy(job: DeployJob, progress: Progress | None = None, began: float | None = None) -> DeployReport:
+    """Mask one scene and write its products; outputs are checked before any work. Raises `SpectfError`.
+
+    ``began`` is the `time.perf_counter` from which seconds count; by default now.
+    """
+    began, watch = time.perf_counter() if began is None else began, Stopwatch()
     for output in job.outputs.values():
         _refuse_scene_as_output(output)
     if len({path.resolve() for path in job.outputs.values()}) < len(job.outputs):
@@ -94,12 +112,17 @@ def deploy(job: DeployJob, progress: Progress | None = None) -> DeployReport:
         architecture=spec.architecture,
         memory_limit_bytes=None if job.memory_limit is None else parse_bytes(job.memory_limit),
         progress=progress,
+        watch=watch,
     )
-    _write(mask, job)
-    return _report(scene, mask, job)
+    with watch.stage("write"):
+        _write(mask, job)
+    seconds = _by_stage(watch.seconds, time.perf_counter() - began)
+    logger.info("seconds: %s", ", ".join(f"{stage} {spent:.1f}" for stage, spent in seconds.items()))
+    return _report(scene, mask, job, seconds)
 
 
 def _write(mask: CloudMask, job: DeployJob) -> None:
+    """Kinds of files side by side, each kind in turn: rasters share GDAL's state and Python's warnings."""
     writers = {
         "mask": mask.to_geotiff,
         "probability": mask.to_probability_geotiff,
@@ -107,11 +130,25 @@ def _write(mask: CloudMask, job: DeployJob) -> None:
         "netcdf": mask.to_netcdf,
         "quicklook": mask.to_quicklook,
     }
-    for kind, path in job.outputs.items():
-        writers[kind](path, overwrite=job.overwrite)
+
+    def write(kinds: tuple[str, ...]) -> None:
+        for kind in kinds:
+            if kind in job.outputs:
+                writers[kind](job.outputs[kind], overwrite=job.overwrite)
+
+    with ThreadPoolExecutor(len(_SIDE_BY_SIDE), "spectf-write") as pool:
+        for _ in pool.map(write, _SIDE_BY_SIDE):
+            pass
 
 
-def _report(scene: Scene, mask: CloudMask, job: DeployJob) -> DeployReport:
+def _by_stage(measured: Mapping[str, float], whole: float) -> dict[str, float]:
+    """Start-up is all that nothing else accounts for."""
+    spent = {stage: measured.get(stage, 0.0) for stage in ("toa", "inference", "waiting", "write")}
+    start_up = whole - sum(spent.values())
+    return {"start-up": start_up, **spent, "whole": whole, "read": measured.get("read", 0.0)}
+
+
+def _report(scene: Scene, mask: CloudMask, job: DeployJob, seconds: Mapping[str, float]) -> DeployReport:
     valid = int(np.count_nonzero(mask.probability != NODATA))
     return DeployReport(
         scene=scene.name,
@@ -122,6 +159,7 @@ def _report(scene: Scene, mask: CloudMask, job: DeployJob) -> DeployReport:
         threshold=mask.threshold,
         outputs=job.outputs,
         tags=mask.tags,
+        seconds={stage: round(spent, 3) for stage, spent in seconds.items()},
     )
 
 

@@ -1,34 +1,32 @@
-"""From a scene to its cloud mask: the stream of lines through TOA and inference."""
+"""From a scene to its cloud mask: what is needed for it, then one pass over its lines."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
-from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
+import torch
 
 from spectf_cloud.inference.load import load_model
-from spectf_cloud.inference.predict import Backend, Fidelity, pick_backend
+from spectf_cloud.inference.predict import Backend, Fidelity, pick_backend, resolve_device
 from spectf_cloud.irradiance import read_irradiance
 from spectf_cloud.memory import block_lines
 from spectf_cloud.model import ModelConfig
+from spectf_cloud.preparation import Preparation
 from spectf_cloud.products.mask import CloudMask, Preview, check_threshold
 from spectf_cloud.scene import NODATA, Scene
 from spectf_cloud.sensor import PUBLISHED_DROP_NM, BandRanges
-from spectf_cloud.toa import reflectance_per_radiance, resample_irradiance, toa_reflectance
+from spectf_cloud.stopwatch import Stopwatch
+from spectf_cloud.stream import OnProcessor, Progress, run_stream
+from spectf_cloud.toa import reflectance_per_radiance, resample_irradiance
 from spectf_cloud.weights import BUILTIN, WeightsFile, find_weights, sha256_of
 
 logger = logging.getLogger(__name__)
 
 #: Kept for the quicklook: true colour, then three water-vapour bands in which only high cloud is bright.
 PREVIEW_NM = (640.0, 550.0, 460.0, 1380.0, 1420.0, 1890.0)
-
-#: Called with (pixels done, pixels in all) as lines are finished.
-Progress = Callable[[int, int], None]
 
 
 def mask_scene(
@@ -44,6 +42,7 @@ def mask_scene(
     memory_limit_bytes: int | None = None,
     threads: int | None = None,
     progress: Progress | None = None,
+    watch: Stopwatch | None = None,
 ) -> CloudMask:
     """Mask a scene, a few lines in memory at a time.
 
@@ -68,7 +67,9 @@ def mask_scene(
     threads
         CPU threads; by default PyTorch's setting.
     progress
-        Called with (pixels done, pixels in all).
+        Called with (pixels done, pixels in all), on the calling thread.
+    watch
+        Learns the seconds of each stage.
 
     Returns
     -------
@@ -92,66 +93,30 @@ def mask_scene(
     solar = resample_irradiance(sunlight, wavelength_nm, scene.sensor.fwhm_nm[kept])
     model = load_model(found, wavelength_nm, architecture)
     chosen = found.threshold if threshold is None else threshold
-    backend = pick_backend(model, device=device, fidelity=fidelity, threshold=chosen, threads=threads)
+    # Several lines side by side on one thread each: no thread waits for the others at the end of a line.
+    workers = threads or torch.get_num_threads()
+    on_cpu = resolve_device(device).type == "cpu"
+    backend = pick_backend(model, device=device, fidelity=fidelity, threshold=chosen, threads=1 if on_cpu else workers)
     lines_per_block = block_lines(scene, memory_limit_bytes)
     logger.info("weights %s (%s), irradiance %s", found.name, found.path, irradiance_path)
     logger.info("%d of %d bands, %s on %s", len(kept), scene.sensor.bands, backend.name, device)
     logger.info("%d lines at a time, Earth–Sun distance %.4f AU", lines_per_block, scene.earth_sun_au)
-    stream = _Stream(scene, kept, reflectance_per_radiance(solar, scene.earth_sun_au), backend)
-    probability, preview = stream.run(lines_per_block, progress)
+    shown = np.array([np.abs(wavelength_nm - wanted).argmin() for wanted in PREVIEW_NM])
+    factors = reflectance_per_radiance(solar, scene.earth_sun_au)
+    preparation = Preparation(kept, factors, scene.radiance.nodata, shown)
+    watch = watch or Stopwatch()
+    compute = OnProcessor(preparation, backend, workers if on_cpu else 1, watch)
+    rows = run_stream(scene, compute, len(shown), lines_per_block, watch, progress)
     mask = CloudMask(
         scene=scene,
-        probability=probability,
+        probability=rows.probability,
         threshold=chosen,
         tags=_provenance(scene, found, irradiance_path, chosen, backend),
-        preview=Preview(wavelength_nm[stream.preview_bands], preview),
+        preview=Preview(wavelength_nm[shown], rows.preview),
     )
-    if (probability == NODATA).all():
+    if (rows.probability == NODATA).all():
         logger.warning("%s: no pixel has data; the mask is all no-data", scene.name)
     return mask
-
-
-@dataclass(frozen=True, eq=False)
-class _Stream:
-    """One pass over the lines of a scene."""
-
-    scene: Scene
-    kept: NDArray[np.intp]
-    factors: NDArray[np.float64]
-    backend: Backend
-
-    @property
-    def preview_bands(self) -> NDArray[np.intp]:
-        """Which kept bands the quicklook shows."""
-        wavelength_nm = self.scene.sensor.wavelength_nm[self.kept]
-        return np.array([np.abs(wavelength_nm - wanted).argmin() for wanted in PREVIEW_NM])
-
-    def run(self, lines_per_block: int, progress: Progress | None) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Probability (lines, samples) with −9999, and preview reflectance (lines, samples, 6) with NaN."""
-        scene = self.scene
-        probability = np.full((scene.lines, scene.samples), NODATA, np.float32)
-        preview = np.full((scene.lines, scene.samples, len(PREVIEW_NM)), np.nan, np.float32)
-        preview_bands = self.preview_bands
-        for start, stop in scene.blocks(lines_per_block):
-            radiance = scene.read_radiance(start, stop)
-            sun_zenith_deg = scene.read_sun_zenith_deg(start, stop)
-            # Line by line, so that no result depends on how lines were grouped into blocks.
-            for offset, line in enumerate(range(start, stop)):
-                valid, toa = self._line_toa(radiance[offset], sun_zenith_deg[offset])
-                if valid.any():
-                    probability[line, valid] = self.backend(toa)
-                    preview[line, valid] = toa[:, preview_bands]
-                if progress:
-                    progress((line + 1) * scene.samples, scene.lines * scene.samples)
-        return probability, preview
-
-    def _line_toa(
-        self, radiance: NDArray[np.floating], sun_zenith_deg: NDArray[np.float64]
-    ) -> tuple[NDArray[np.bool_], NDArray[np.float32]]:
-        """Which samples of a line can be masked, and the TOA reflectance of just those."""
-        spectra = radiance[:, self.kept]
-        valid = ~self.scene.radiance.missing(spectra).any(axis=1) & np.isfinite(sun_zenith_deg)
-        return valid, toa_reflectance(spectra[valid], self.factors, sun_zenith_deg[valid])
 
 
 def _provenance(

@@ -10,18 +10,18 @@ from spectf_cloud.scene import Scene
 
 _UNITS = {"": 1, "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "kib": 2**10, "mib": 2**20, "gib": 2**30}
 
-_BLOCK_BYTES = 64 * 2**20
+_BLOCK_BYTES = 32 * 2**20
 # A row of chunks is decompressed whole, so it is better read whole, unless it is larger than this.
 _LARGEST_BLOCK_BYTES = 256 * 2**20
-# A block is held as read, selected and converted.
-_COPIES_OF_A_BLOCK = 3
+# One is computed while the next is read and, in some formats, turned.
+_BLOCKS_HELD = 3
 _RESULT_BYTES_PER_PIXEL = 4 + 6 * 4
 # Batches of the network on each thread, HDF5's chunk cache, products being written.
 _WORKING_BYTES = 300 * 2**20
 
 
 def block_lines(scene: Scene, memory_limit_bytes: int | None = None) -> int:
-    """Lines to read at a time: about 64 MiB, whole chunks where they are not too large, less under a limit.
+    """Lines to read at a time: about 32 MiB, whole chunks where they are not too large, less under a limit.
 
     Raises `UsageError` when not even one line fits the limit.
     """
@@ -30,9 +30,9 @@ def block_lines(scene: Scene, memory_limit_bytes: int | None = None) -> int:
     budget = max(_BLOCK_BYTES, min(chunk_lines * line_bytes, _LARGEST_BLOCK_BYTES))
     if memory_limit_bytes is not None:
         fixed = _resident_bytes() + _WORKING_BYTES + scene.lines * scene.samples * _RESULT_BYTES_PER_PIXEL
-        budget = min(budget, (memory_limit_bytes - fixed) // _COPIES_OF_A_BLOCK)
+        budget = min(budget, (memory_limit_bytes - fixed) // _BLOCKS_HELD)
         if budget < line_bytes:
-            least_mb = -(-(fixed + line_bytes * _COPIES_OF_A_BLOCK) // 10**6)
+            least_mb = -(-(fixed + line_bytes * _BLOCKS_HELD) // 10**6)
             raise UsageError(f"{scene.name} needs at least {least_mb} MB; raise --memory-limit")
     lines = max(budget // line_bytes, 1)
     return lines - lines % chunk_lines if lines >= chunk_lines else lines

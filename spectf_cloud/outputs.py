@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-import tempfile
+import secrets
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -50,23 +50,13 @@ def atomic_output(target: Path, *, overwrite: bool = False) -> Iterator[Path]:
     """
     check_output(target, overwrite=overwrite)
     resolved = target.resolve()
-    temporary = None
+    temporary = resolved.with_name(f".part-{secrets.token_hex(8)}{resolved.suffix}")
     try:
-        handle, name = tempfile.mkstemp(prefix=".part-", suffix=resolved.suffix, dir=resolved.parent)
-        os.close(handle)
-        temporary = Path(name)
+        # 0o666 less the umask, as for any new file; never through a link, never over a file.
+        os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
         yield temporary
-        _as_umask_allows(temporary)
         temporary.replace(resolved)
     except OSError as error:
         raise OutputError(f"{target}: could not be written: {error.strerror or error}") from error
     finally:
-        if temporary is not None:
-            temporary.unlink(missing_ok=True)
-
-
-def _as_umask_allows(path: Path) -> None:
-    """mkstemp makes files private; give the mode an ordinary new file would have."""
-    umask = os.umask(0)
-    os.umask(umask)
-    path.chmod(0o666 & ~umask)
+        temporary.unlink(missing_ok=True)

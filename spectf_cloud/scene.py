@@ -20,6 +20,18 @@ FloatArray = NDArray[np.float64]
 NODATA = -9999.0
 
 
+def missing(values: NDArray[np.floating], nodata: float) -> NDArray[np.bool_]:
+    """Where values (any shape) are no measurement.
+
+    −9999 is none in any scene, whatever the header declares as its own no-data value.
+    """
+    absent: NDArray[np.bool_] = ~np.isfinite(values)
+    absent |= values == NODATA
+    if nodata != NODATA:
+        absent |= values == nodata
+    return absent
+
+
 @dataclass(frozen=True, eq=False)
 class Location:
     """Where each pixel of the sensor grid lies, WGS 84.
@@ -80,14 +92,6 @@ class Cube(ABC):
     def files(self) -> tuple[Path, ...]:
         """Every file the cube is made of: none of them is ever written to."""
         return (self.path,)
-
-    def missing(self, values: NDArray[np.floating]) -> NDArray[np.bool_]:
-        """Where values of this cube (any shape) are no measurement.
-
-        −9999 is none in any scene, whatever the header declares as its own no-data value.
-        """
-        missing: NDArray[np.bool_] = (values == self.nodata) | (values == NODATA) | ~np.isfinite(values)
-        return missing
 
     @abstractmethod
     def read(self, start: int, stop: int, bands: NDArray[np.intp] | None = None) -> NDArray[np.floating]:
@@ -154,7 +158,7 @@ class Scene:
         zenith_deg = geometry[..., 0]
         with np.errstate(invalid="ignore"):
             usable = (zenith_deg >= 0) & (zenith_deg < 90)
-        usable &= ~self.observation.missing(geometry).any(axis=-1)
+        usable &= ~missing(geometry, self.observation.nodata).any(axis=-1)
         return np.where(usable, zenith_deg, np.nan)
 
     @cached_property
@@ -163,7 +167,7 @@ class Scene:
         total, count = 0.0, 0
         for start, stop in self.blocks(max(256, self.observation.lines_per_chunk)):
             distance_au = self.observation.read(start, stop, np.array([self.earth_sun_band]))[..., 0]
-            good = ~self.observation.missing(distance_au)
+            good = ~missing(distance_au, self.observation.nodata)
             total += float(distance_au[good].sum(dtype=np.float64))
             count += int(good.sum())
         mean_au = total / count if count else float("nan")

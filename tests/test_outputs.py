@@ -1,4 +1,5 @@
 import os
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -17,6 +18,21 @@ def test_an_output_appears_whole_with_an_ordinary_mode(tmp_path):
     assert target.read_text() == "whole"
     assert target.stat().st_mode == beside.stat().st_mode
     assert sorted(tmp_path.iterdir()) == [target, beside]
+
+
+def test_outputs_of_several_threads_keep_the_process_as_it_was(tmp_path):
+    before = os.umask(0o027)
+
+    def write(number):
+        with atomic_output(tmp_path / f"{number}.tif") as temporary:
+            temporary.write_text("whole")
+
+    try:
+        with ThreadPoolExecutor(8) as pool:
+            list(pool.map(write, range(64)))
+        assert {path.stat().st_mode & 0o777 for path in tmp_path.iterdir()} == {0o640}
+    finally:
+        assert os.umask(before) == 0o027
 
 
 @pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])

@@ -12,6 +12,7 @@ import typer
 from spectf_cloud.cli.config_file import ConfigFile, stronger
 from spectf_cloud.cli.reporting import Json, Overwrite, Quiet, Reporter, Verbose
 from spectf_cloud.errors import UsageError
+from spectf_cloud.stopwatch import STARTED
 
 _ENV = "SPECTF_DEPLOY_"
 _INPUTS, _PRODUCTS, _MODEL = "Inputs", "Products", "Model"
@@ -154,7 +155,7 @@ def deploy_pt(
         memory_limit=memory_limit,
     )
     with reporter.progress("masking", "pixels") as progress:
-        report = deploy(job, progress)
+        report = deploy(job, progress, began=STARTED)
     cloud = "no data" if report.cloud_fraction is None else f"{report.cloud_fraction:.1%} cloud"
     lines = [f"{report.scene}: {cloud} above {report.threshold:g} in {report.valid_pixels:,} pixels"]
     lines += [f"  {kind:<12}{path}" for kind, path in report.outputs.items()]

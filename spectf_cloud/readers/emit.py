@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spectf_cloud.errors import InputError
+from spectf_cloud.readers.raw import read_raw
 from spectf_cloud.scene import NODATA, Cube, Glt, Location
 from spectf_cloud.sensor import Sensor
 
@@ -26,7 +27,7 @@ _MAX_GLT_PIXELS = 10**8
 class EmitCube(Cube):
     """A cube over the ``radiance`` or ``obs`` variable of an EMIT L1B file.
 
-    Contiguous storage has an `offset` and is mapped; chunked storage is read through the open `file`.
+    Contiguous storage has an `offset` and is read without HDF5; chunked storage through the open `file`.
     """
 
     variable: str
@@ -40,10 +41,9 @@ class EmitCube(Cube):
             with _readable(self.path):
                 block = self.file[self.variable][start:stop]
         else:
-            # Contiguous storage: map just these lines, so that resident memory stays that of a block.
             line_bytes = self.samples * self.bands * self.dtype.itemsize
             shape = (stop - start, self.samples, self.bands)
-            block = np.memmap(self.path, self.dtype, "r", (self.offset or 0) + start * line_bytes, shape)
+            block = read_raw(self.path, self.dtype, (self.offset or 0) + start * line_bytes, shape)
         if bands is not None:
             block = block[..., bands]
         native: NDArray[np.floating] = np.asarray(block, dtype=self.dtype.newbyteorder("="))
