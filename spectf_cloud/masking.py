@@ -9,6 +9,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from spectf_cloud.device_stream import device_lines, run_on_device
+from spectf_cloud.inference.device_backend import DeviceBackend
 from spectf_cloud.inference.load import load_model
 from spectf_cloud.inference.predict import Backend, Fidelity, pick_backend, resolve_device
 from spectf_cloud.irradiance import read_irradiance
@@ -98,6 +100,8 @@ def mask_scene(
     on_cpu = resolve_device(device).type == "cpu"
     backend = pick_backend(model, device=device, fidelity=fidelity, threshold=chosen, threads=1 if on_cpu else workers)
     lines_per_block = block_lines(scene, memory_limit_bytes)
+    if isinstance(backend, DeviceBackend) and memory_limit_bytes is None:
+        lines_per_block = device_lines(scene, backend.device)
     logger.info("weights %s (%s), irradiance %s", found.name, found.path, irradiance_path)
     logger.info("%d of %d bands, %s on %s", len(kept), scene.sensor.bands, backend.name, device)
     logger.info("%d lines at a time, Earth–Sun distance %.4f AU", lines_per_block, scene.earth_sun_au)
@@ -105,8 +109,11 @@ def mask_scene(
     factors = reflectance_per_radiance(solar, scene.earth_sun_au)
     preparation = Preparation(kept, factors, scene.radiance.nodata, shown)
     watch = watch or Stopwatch()
-    compute = OnProcessor(preparation, backend, workers if on_cpu else 1, watch)
-    rows = run_stream(scene, compute, len(shown), lines_per_block, watch, progress)
+    if isinstance(backend, DeviceBackend):
+        rows = run_on_device(scene, preparation, backend, lines_per_block, watch, progress)
+    else:
+        compute = OnProcessor(preparation, backend, workers if on_cpu else 1, watch)
+        rows = run_stream(scene, compute, len(shown), lines_per_block, watch, progress)
     mask = CloudMask(
         scene=scene,
         probability=rows.probability,

@@ -71,9 +71,7 @@ class TokenCurve:
         return tuple(part.reshape(-1, HEADS, HEAD_DIM) for part in (q, k, v))  # type: ignore[return-value]
 
 
-def reduce_logits(
-    q: FloatArray, k: FloatArray, rank: int = LOGIT_RANK
-) -> tuple[FloatArray, FloatArray, FloatArray]:
+def reduce_logits(q: FloatArray, k: FloatArray, rank: int = LOGIT_RANK) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Balanced low-rank form of q·k log2(e)/√8.
 
     q, k (samples, heads, 8) → to_query, to_key (heads, rank, 8), most important direction first, and the mean

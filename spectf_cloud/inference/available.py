@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import torch
 
+from spectf_cloud.inference.device_backend import kernel_missing
 from spectf_cloud.inference.kernel import cache_dir, usable_levels
 from spectf_cloud.inference.native.build import BuildError, cpu_features, find_or_compile, levels
 
@@ -22,7 +23,7 @@ class Availability:
 def backends() -> list[Availability]:
     """All backends, those of the CPU fastest first. Compiles a kernel that was not compiled yet.
 
-    Raises `UsageError` for a SPECTF_SIMD that is not known.
+    Raises `UsageError` for a SPECTF_SIMD or SPECTF_CUDA that is not known.
     """
     found, allowed, features = [], usable_levels(), cpu_features()
     for level in levels():
@@ -44,4 +45,7 @@ def backends() -> list[Availability]:
         ("mps", torch.backends.mps.is_available(), "no Apple GPU"),
     ):
         found.append(Availability(f"torch-float32 on {device}", there, "exact" if there else missing))
+    lacking = kernel_missing(torch.device("cuda")) if torch.cuda.is_available() else "PyTorch sees no NVIDIA GPU"
+    purpose = "GPU, faithful or fast; networks of the published shape"
+    found.append(Availability("cuda-triton", lacking is None, lacking or purpose))
     return found

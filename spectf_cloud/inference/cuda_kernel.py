@@ -8,18 +8,12 @@ of a product have one type; pixel offsets are 64 bits wide; keys and values are 
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 
-import torch
 import triton
 import triton.language as tl
-from torch import Tensor
 
-from spectf_cloud.inference.algebra import DIM, DOMAIN, HEAD_DIM, HEADS, STAGE_SHARES
-from spectf_cloud.inference.cuda_tables import MASKED, SLOTS, CudaTables
-
-#: Bands that ask, or are asked, together: the rows of Hopper's warp-group product.
-TILE = 64
+from spectf_cloud.inference.algebra import DIM, DOMAIN, HEAD_DIM, HEADS
+from spectf_cloud.inference.cuda_tables import MASKED, SLOTS, TILE
 
 _DIM: tl.constexpr = tl.constexpr(DIM)
 _HEADS: tl.constexpr = tl.constexpr(HEADS)
@@ -76,7 +70,7 @@ def _store_columns(to, made, last, inside):
 @triton.jit
 def _keys_and_values(
     start, toa, keys, values, bands, from_toa, from_band, eps,
-    key, key_rest, key_shift, value, value_rest, value_shift, PADDED: tl.constexpr,
+    key, key_rest, key_shift, value, value_rest, value_shift, padded: tl.constexpr,
 ):  # fmt: skip
     """Writes keys and values of a tile of bands to the program's scratch; 1 where all lie in the domain, else 0."""
     place = start + tl.arange(0, _TILE)
@@ -90,11 +84,11 @@ def _keys_and_values(
         shift_at = group * _GROUP_COLUMNS + column
         at = tl.arange(0, _DIM)[:, None] * _DIM + shift_at[None, :]
         head = group * _GROUP + slot // _SLOTS
-        to = (head[None, :] * PADDED + place[:, None]) * _SLOTS + (slot % _SLOTS)[None, :]
+        to = (head[None, :] * padded + place[:, None]) * _SLOTS + (slot % _SLOTS)[None, :]
         made = _dot3(high, rest, tl.load(key + at), tl.load(key_rest + at)) + tl.load(key_shift + shift_at)[None, :]
-        _store_columns(keys + to, made, masked, place < PADDED)
+        _store_columns(keys + to, made, masked, place < padded)
         made = _dot3(high, rest, tl.load(value + at), tl.load(value_rest + at))
-        _store_columns(values + to, made + tl.load(value_shift + shift_at)[None, :], one, place < PADDED)
+        _store_columns(values + to, made + tl.load(value_shift + shift_at)[None, :], one, place < padded)
     # Written so that NaN is outside.
     return tl.min(((rho >= _LEAST) & (rho <= _MOST)).to(tl.int32), 0)
 
@@ -125,17 +119,17 @@ def _unite(left, right):
 
 
 @triton.jit
-def _exp2(x, QUARTERS: tl.constexpr):
+def _exp2(x, quarters: tl.constexpr):
     """2^x, this many quarters of the columns on the multiply-add units."""
-    if QUARTERS == 0:
+    if quarters == 0:
         made = tl.exp2(x)
-    elif QUARTERS == 4:
+    elif quarters == 4:
         made = _exp2_by_fma(x)
     else:
         left, right = _halve(x)
-        if QUARTERS == 1:
+        if quarters == 1:
             made = _unite(_exp2(left, 2), tl.exp2(right))
-        elif QUARTERS == 2:
+        elif quarters == 2:
             made = _unite(_exp2_by_fma(left), tl.exp2(right))
         else:
             made = _unite(_exp2_by_fma(left), _exp2(right, 2))
@@ -143,12 +137,12 @@ def _exp2(x, QUARTERS: tl.constexpr):
 
 
 @triton.jit
-def _attend(mixed, query, keys, values, start, SIZE: tl.constexpr, QUARTERS: tl.constexpr):
-    """Adds what SIZE keys contribute to each query's values and, in the last slot, to the sum of its weights."""
-    place = start + tl.arange(0, SIZE)
+def _attend(mixed, query, keys, values, start, size: tl.constexpr, quarters: tl.constexpr):
+    """Adds what size keys contribute to each query's values and, in the last slot, to the sum of its weights."""
+    place = start + tl.arange(0, size)
     slot = tl.arange(0, _SLOTS)
     logit = tl.dot(query, tl.load(keys + place[None, :] * _SLOTS + slot[:, None]))
-    weight = _exp2(logit, QUARTERS).to(tl.bfloat16)
+    weight = _exp2(logit, quarters).to(tl.bfloat16)
     value = tl.load(values + place[:, None] * _SLOTS + slot[None, :])
     if _INTERPRETED:
         return tl.dot(weight.to(tl.float32), value.to(tl.float32), mixed)
@@ -159,7 +153,7 @@ def _attend(mixed, query, keys, values, start, SIZE: tl.constexpr, QUARTERS: tl.
 def _features(
     start, toa, keys, values, bands, order, from_toa, from_band, first_eps, query, query_rest, query_shift,
     out, out_shift, hidden, hidden_shift, mixing, second_eps,
-    FULL: tl.constexpr, TAIL: tl.constexpr, QUARTERS: tl.constexpr,
+    full: tl.constexpr, tail: tl.constexpr, quarters: tl.constexpr,
 ):  # fmt: skip
     """(64,) maxima of the last layer's features over the tile of bands that asks from ``start`` on."""
     rank = start + tl.arange(0, _TILE)
@@ -172,13 +166,13 @@ def _features(
         at = head * (_DIM * _SLOTS) + feature[:, None] * _SLOTS + slot[None, :]
         asking = _dot3(high, rest, tl.load(query + at), tl.load(query_rest + at))
         asking = (asking + tl.load(query_shift + head * _SLOTS + slot)[None, :]).to(tl.float16)
-        head_at = head * ((FULL * _TILE + TAIL) * _SLOTS)
+        head_at = head * ((full * _TILE + tail) * _SLOTS)
         mixed = tl.zeros((_TILE, _SLOTS), tl.float32)
-        for tile in range(FULL):
-            mixed = _attend(mixed, asking, keys + head_at, values + head_at, tile * _TILE, _TILE, QUARTERS)
-        if TAIL > 0:
+        for tile in range(full):
+            mixed = _attend(mixed, asking, keys + head_at, values + head_at, tile * _TILE, _TILE, quarters)
+        if tail > 0:
             # Masked places are there only, and 2^−30000 is beyond the other way to 2^x.
-            mixed = _attend(mixed, asking, keys + head_at, values + head_at, FULL * _TILE, TAIL, 0)
+            mixed = _attend(mixed, asking, keys + head_at, values + head_at, full * _TILE, tail, 0)
         mixed /= tl.sum(tl.where((slot == _SLOTS - 1)[None, :], mixed, 0.0), 1)[:, None]
         to = head * (_SLOTS * _DIM) + slot[:, None] * _DIM + feature[None, :]
         layer = tl.dot(mixed.to(tl.float16), tl.load(out + to), layer)
@@ -197,22 +191,22 @@ def logits_kernel(
     query, query_rest, query_shift, key, key_rest, key_shift, value, value_rest, value_shift,
     out, out_shift, hidden, hidden_shift, mixing, difference,
     offset, first_eps, second_eps, early_logit, half_logit, early_tiles, half_tiles,
-    FULL: tl.constexpr, TAIL: tl.constexpr, QUARTERS: tl.constexpr, EARLY: tl.constexpr,
+    full: tl.constexpr, tail: tl.constexpr, quarters: tl.constexpr, early: tl.constexpr,
 ):  # fmt: skip
     """toa (pixels, bands) → logits (pixels,), NaN where a reflectance is outside the domain; see `CudaKernel`."""
-    PADDED: tl.constexpr = FULL * _TILE + TAIL
+    padded: tl.constexpr = full * _TILE + tail
     program = tl.program_id(0)
-    keys = scratch_keys + program.to(tl.int64) * (_HEADS * PADDED * _SLOTS)
-    values = scratch_values + program.to(tl.int64) * (_HEADS * PADDED * _SLOTS)
+    keys = scratch_keys + program.to(tl.int64) * (_HEADS * padded * _SLOTS)
+    values = scratch_values + program.to(tl.int64) * (_HEADS * padded * _SLOTS)
     feature = tl.arange(0, _DIM)
     towards_cloud = tl.load(difference + feature)
     for pixel in range(program, pixels, tl.num_programs(0)):
         row = toa + tl.cast(pixel, tl.int64) * bands
         good = 1
-        for start in range(0, PADDED, _TILE):
+        for start in range(0, padded, _TILE):
             good = tl.minimum(good, _keys_and_values(
                 start, row, keys, values, bands, from_toa, from_band, first_eps,
-                key, key_rest, key_shift, value, value_rest, value_shift, PADDED))  # fmt: skip
+                key, key_rest, key_shift, value, value_rest, value_shift, padded))  # fmt: skip
         tl.debug_barrier()  # other warps wrote what this one reads
         most = tl.full((_DIM,), float("-inf"), tl.float32)
         logit = tl.full((), float("nan"), tl.float32)
@@ -223,87 +217,14 @@ def logits_kernel(
                 most = tl.maximum(most, _features(
                     start, row, keys, values, bands, order, from_toa, from_band, first_eps,
                     query, query_rest, query_shift, out, out_shift, hidden, hidden_shift, mixing, second_eps,
-                    FULL, TAIL, QUARTERS))  # fmt: skip
+                    full, tail, quarters))  # fmt: skip
                 logit = tl.sum(most * towards_cloud) + offset
                 asked += 1
-                if EARLY:
+                if early:
                     size = tl.abs(logit)
-                    safe = ((asked >= early_tiles) & (size > early_logit)) | ((asked >= half_tiles) & (size > half_logit))
+                    safe = ((asked >= early_tiles) & (size > early_logit)) | (
+                        (asked >= half_tiles) & (size > half_logit)
+                    )
                     asking = tl.where(safe, 0, 1)
         tl.store(logits + pixel, logit)
         tl.debug_barrier()  # the next pixel overwrites keys and values
-
-
-@dataclass(frozen=True)
-class Variant:
-    """How the kernel goes about it: every field changes its speed, and results only within the promise.
-
-    Attributes
-    ----------
-    early
-        |logit| after a quarter and after half of the bands beyond which a pixel is done; None lets all bands ask.
-    quarters
-        Of the exponentials, how many go to the multiply-add units: 0 to 4.
-    programs
-        Programs on each multiprocessor, which share its special-function and tensor units.
-    registers
-        At most, of a thread; None leaves it to the compiler.
-    """
-
-    early: tuple[float, float] | None = (12.0, 8.0)
-    quarters: int = 1
-    programs: int = 3
-    registers: int | None = 168
-
-
-class CudaKernel:
-    """The kernel with its tables on one device. Calls must not overlap: they share the scratch."""
-
-    def __init__(self, tables: CudaTables, device: torch.device, variant: Variant | None = None) -> None:
-        self.variant, self.bands = variant or Variant(), tables.bands
-        self.full, self.tail = tiles(tables.bands)
-        on = tables.to(device)
-        self._tables = (
-            *(on.order, on.from_toa, on.from_band),
-            *(*_halves(on.query), on.query_shift, *_halves(on.key), on.key_shift, *_halves(on.value), on.value_shift),
-            *(on.out.half(), on.out_shift, on.hidden.half(), on.hidden_shift, on.mixing.half(), on.difference),
-            *(on.offset, on.first_eps, on.second_eps, *(self.variant.early or (0.0, 0.0)), *stages(tables.bands)),
-        )
-        units = torch.cuda.get_device_properties(device).multi_processor_count if device.type == "cuda" else 1
-        self.programs = units * self.variant.programs
-        # A program's own keys and values of the pixel at hand: written and read again while still in the caches.
-        shape = (self.programs, HEADS, self.full * TILE + self.tail, SLOTS)
-        self._scratch = tuple(torch.empty(shape, dtype=t, device=device) for t in (torch.float16, torch.bfloat16))
-
-    def __call__(self, toa: Tensor) -> Tensor:
-        """toa (n, bands) float32 on the device → (n,) float32 logits, NaN where a reflectance is outside `DOMAIN`."""
-        toa = toa.contiguous()
-        logits = torch.empty(len(toa), device=toa.device)
-        if not len(toa):
-            return logits
-        options = {} if self.variant.registers is None else {"maxnreg": self.variant.registers}
-        with torch.cuda.device_of(toa):
-            logits_kernel[(min(self.programs, len(toa)),)](
-                *(toa, logits, *self._scratch, len(toa), self.bands, *self._tables),
-                **{"FULL": self.full, "TAIL": self.tail, "QUARTERS": self.variant.quarters},
-                **{"EARLY": self.variant.early is not None, "num_warps": 4, "num_stages": 2},
-                **{"enable_fp_fusion": True, **options},
-            )
-        return logits
-
-
-def tiles(bands: int) -> tuple[int, int]:
-    """Full tiles of keys, and places in the last smaller one: 0, or a power of two from 16 to 64."""
-    full, rest = divmod(bands, TILE)
-    return full, max(SLOTS, 1 << (rest - 1).bit_length()) if rest else 0
-
-
-def stages(bands: int) -> tuple[int, int]:
-    """Tiles after which nearly a quarter and nearly half of the bands have asked, see `STAGE_SHARES`."""
-    early, half = (max(1, round(bands * share / TILE)) for share in STAGE_SHARES[:2])
-    return early, half
-
-
-def _halves(x: Tensor) -> tuple[Tensor, Tensor]:
-    high = x.half()
-    return high, (x - high.float()).half()

@@ -49,7 +49,8 @@ def values(tables: CudaTables, toa: Tensor, rounded: bool = False) -> Tensor:
 
 def _with_rest(made: Tensor, dtype: torch.dtype, last: float, rounded: bool) -> Tensor:
     high, rest = halves(made, dtype) if rounded else (made, torch.zeros_like(made))
-    operand = torch.stack([high, rest], dim=-1).unflatten(2, (HEADS, HEAD_DIM)).flatten(-2).transpose(1, 2)
+    pairs = torch.stack([high, rest], dim=-1)
+    operand = pairs.view(*made.shape[:2], HEADS, 2 * HEAD_DIM).transpose(1, 2).contiguous()
     operand[..., -1] = last
     return operand
 
@@ -71,7 +72,8 @@ def features(tables: CudaTables, mixed: Tensor, rounded: bool = False) -> Tensor
 
 def logits(tables: CudaTables, toa: Tensor, rounded: bool = False) -> Tensor:
     """toa (n, bands) in the tables' dtype → (n,) logit of cloud, every band asking."""
-    mixed = attention(*(part(tables, toa, rounded) for part in (queries, keys, values)), rounded)
+    query, key, value = (part(tables, toa, rounded) for part in (queries, keys, values))
+    mixed = attention(query, key, value, rounded)
     return features(tables, mixed, rounded).amax(dim=1) @ tables.difference + tables.offset
 
 

@@ -34,6 +34,8 @@ FloatArray = NDArray[np.float64]
 #: twice the query; the rounded key or value and what rounding left. The very last is 1 in queries, the mask in keys
 #: and 1 in values.
 SLOTS = 2 * HEAD_DIM
+#: Bands that ask, or are asked, together: the rows of Hopper's warp-group product.
+TILE = 64
 #: Logit, in powers of two, of a place that holds no band.
 MASKED = -30000.0
 # float16 ends at 65504.
@@ -93,7 +95,7 @@ class CudaTables:
     def to(self, device: torch.device | str, dtype: torch.dtype = torch.float32) -> CudaTables:
         """The same on a device, or in float64 for the oracle's sake."""
         values = {field.name: getattr(self, field.name) for field in fields(self)}
-        return CudaTables(**{name: _moved(value, device, dtype) for name, value in values.items()})
+        return CudaTables(**{name: _moved(value, device, dtype) for name, value in values.items()})  # type: ignore[arg-type]
 
 
 def build_cuda_tables(model: SpecTfEncoder, typical_toa: FloatArray) -> CudaTables:

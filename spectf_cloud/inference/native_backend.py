@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -61,7 +62,7 @@ _EVERYTHING = Plan(0.3, np.inf, np.inf, (np.inf, np.inf), all_fine=True)
 
 
 class Unavailable(Exception):  # noqa: N818 - not an error to anyone but pick_backend
-    """The native backend cannot serve; the message lists why, level by level."""
+    """A backend cannot serve; the message says why, for the native one level by level."""
 
 
 @dataclass(frozen=True)
@@ -71,6 +72,15 @@ class Probe:
     toa: Float32Array  # (n, bands)
     probability: Float32Array  # (n,)
     random: int
+
+
+class Checked(Protocol):
+    """A backend that promises a tier."""
+
+    tier: Tier
+    threshold: float
+
+    def __call__(self, toa: Float32Array) -> Float32Array: ...
 
 
 class NativeBackend:
@@ -154,7 +164,7 @@ def open_native(model: SpecTfEncoder, fidelity: str, threshold: float, threads: 
     raise Unavailable("; ".join(reasons))
 
 
-def broken_promise(backend: NativeBackend, probe: Probe) -> str | None:
+def broken_promise(backend: Checked, probe: Probe) -> str | None:
     """Why the backend misses its tier on the probe spectra; None where it keeps it."""
     probability = backend(probe.toa)
     error = np.abs(probability - probe.probability)
@@ -182,7 +192,7 @@ def load_tables(model: SpecTfEncoder) -> tuple[Tables, Probe]:
         return Tables.from_arrays(arrays), probe
     except Exception as error:  # a missing or damaged file, whatever NumPy makes of it: built anew
         logger.debug("no tables at %s (%s)", path, error)
-    probe = _make_probe(model)
+    probe = make_probe(model)
     tables = build_tables(model, probe.toa[: probe.random].astype(np.float64))
     arrays = tables.to_arrays()
     arrays |= {"probe_toa": probe.toa, "probe_probability": probe.probability, "probe_random": np.asarray(probe.random)}
@@ -190,7 +200,7 @@ def load_tables(model: SpecTfEncoder) -> tuple[Tables, Probe]:
     return tables, probe
 
 
-def _make_probe(model: SpecTfEncoder) -> Probe:
+def make_probe(model: SpecTfEncoder) -> Probe:
     """The bundled EMIT spectra on the network's bands (nearest beyond EMIT's range), judged in float32."""
     with np.load(PROBE) as bundled:
         wavelength_nm, spectra, random = bundled["wavelength_nm"], bundled["toa_reflectance"], int(bundled["random"])

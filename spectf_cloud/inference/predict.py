@@ -12,6 +12,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 
 from spectf_cloud.errors import MissingExtraError, UsageError
+from spectf_cloud.inference.device_backend import open_device
 from spectf_cloud.inference.load import load_model
 from spectf_cloud.inference.native_backend import Unavailable, open_native
 from spectf_cloud.inference.torch_backend import TorchBackend
@@ -109,9 +110,9 @@ def pick_backend(
 ) -> Backend:
     """The backend for this network, device and tier, by what it can do for these weights and bands.
 
-    On a CPU the compiled kernel serves ``faithful`` and ``fast`` where it proves itself; float32 PyTorch satisfies
-    every tier and serves the rest, with the reason logged. ``threshold`` is where the mask will be cut: around it,
-    ``faithful`` computes again in float32.
+    On a CPU the compiled kernel serves ``faithful`` and ``fast`` where it proves itself, on an NVIDIA GPU the CUDA one;
+    float32 PyTorch satisfies every tier and serves the rest, with the reason logged. ``threshold`` is where the mask
+    will be cut: around it, the compiled kernel's ``faithful`` computes again in float32.
 
     Raises `UsageError` for unknown names and `MissingExtraError` for a device that is not there.
     """
@@ -120,7 +121,9 @@ def pick_backend(
     if model.config.dim_output != 2:
         raise UsageError(f"a cloud network has two outputs (clear, cloud), this one has {model.config.dim_output}")
     target = resolve_device(device)
-    if fidelity == "exact" or target.type != "cpu":
+    if target.type != "cpu":
+        return open_device(model, target, fidelity, threshold)
+    if fidelity == "exact":
         return TorchBackend(model, target, threads)
     try:
         return open_native(model, fidelity, threshold, threads)

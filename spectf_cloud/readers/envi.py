@@ -17,7 +17,7 @@ from spectf_cloud.sensor import Sensor
 _DATA_SUFFIXES = ("", ".img", ".bil", ".bip", ".bsq", ".dat", ".raw", ".bin")
 
 #: Where lines, samples and bands stand in the file, by interleave.
-_AXES = {"bil": (0, 2, 1), "bip": (0, 1, 2), "bsq": (1, 2, 0)}
+AXES = {"bil": (0, 2, 1), "bip": (0, 1, 2), "bsq": (1, 2, 0)}
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -35,7 +35,7 @@ class EnviCube(Cube):
         """(stop − start, samples, bands or chosen bands); float32, or float64 where the file is that."""
         # Mapped anew for each block and copied out, so that resident memory stays that of a block.
         sizes = (self.lines, self.samples, self.bands)
-        axes = _AXES[self.header.interleave]
+        axes = AXES[self.header.interleave]
         stored_shape = tuple(sizes[axes.index(i)] for i in range(3))
         data = np.memmap(self.path, self.header.dtype, "r", self.header.offset, stored_shape).transpose(axes)
         block = data[start:stop] if bands is None else data[start:stop][..., bands]
