@@ -50,7 +50,10 @@ class Layout:
             rows = 4 * self.sizes[1]
             places = (self.offset + (band * self.sizes[0] + start) * rows for band in range(self.sizes[2]))
             extents = [(at, block[band].reshape(-1).view(np.uint8)) for band, at in enumerate(places)]
-        file = os.open(self.path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
+        try:
+            file = os.open(self.path, os.O_RDONLY)
+        except OSError as error:
+            raise InputError(f"{self.path}: cannot be read: {error.strerror or error}") from error
         try:
             # Every read has ended before the file is closed, whichever failed.
             for failed in [read.exception() for read in [pool.submit(self._read, file, *e) for e in _split(extents)]]:
