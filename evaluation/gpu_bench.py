@@ -12,6 +12,7 @@ import json
 import os
 import sys
 import tempfile
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -26,9 +27,8 @@ EMIT_NM = (381.0, 2493.0)
 def measure(weights_spec: str, device: torch.device, smoke: bool, out: Path) -> None:
     """Everything, written as it comes."""
     from evaluation.gpu import clock, contenders, floors, report, whole
-    from spectf_cloud.inference.cuda_tables import build_cuda_tables
+    from spectf_cloud.inference.cuda_cache import load_cuda_tables
     from spectf_cloud.inference.load import load_model
-    from spectf_cloud.inference.native_backend import make_probe
     from spectf_cloud.sensor import PUBLISHED_DROP_NM, Sensor
     from spectf_cloud.weights import find_weights
 
@@ -53,8 +53,7 @@ def measure(weights_spec: str, device: torch.device, smoke: bool, out: Path) -> 
 
     def prepared(centres_nm: np.ndarray):  # type: ignore[no-untyped-def]
         model = load_model(weights, centres_nm)
-        typical = make_probe(model).toa[:: 16 if smoke else 1].astype(np.float64)
-        return model, build_cuda_tables(model, typical), clock.Spectra(centres_nm, device)
+        return model, load_cuda_tables(model)[0], clock.Spectra(centres_nm, device)
 
     rates = clock.ceilings(device, smoke)
     keep(ceilings=rates, floors=floors.floors(len(wavelength_nm), rates))
@@ -101,7 +100,7 @@ def main() -> int:
         print("no NVIDIA GPU here; --smoke takes every path on the CPU", file=sys.stderr)
         return 4
     device = torch.device("cpu") if asked.smoke else torch.device("cuda", asked.device)
-    with torch.cuda.device(device) if device.type == "cuda" else torch.inference_mode():
+    with torch.cuda.device(device) if device.type == "cuda" else nullcontext():
         measure(asked.weights, device, asked.smoke, asked.out)
     return 0
 

@@ -10,7 +10,6 @@ import os
 os.environ["TRITON_INTERPRET"] = "1"  # before Triton is imported
 
 import importlib.util
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +18,7 @@ import torch
 from test_inference_native_stages import lively_model, smooth_spectra
 
 from spectf_cloud.errors import UsageError
+from spectf_cloud.inference import cuda_cache
 from spectf_cloud.inference import cuda_reference as stages
 from spectf_cloud.inference.algebra import DIM, HEAD_DIM, HEADS
 from spectf_cloud.inference.cuda_tables import SLOTS, TILE, CudaTables, build_cuda_tables
@@ -171,12 +171,13 @@ def test_a_pixels_answer_is_its_own() -> None:
 
 
 @interpreted
-def test_the_backend_keeps_its_promise_and_sends_the_rest_to_float32() -> None:
-    model, _, toa = made(20)
+def test_the_backend_keeps_its_promise_and_sends_the_rest_to_float32(monkeypatch: pytest.MonkeyPatch) -> None:
+    model, tables, toa = made(20)
     toa = toa.numpy()
     exact = DeviceTorch(model, CPU)
     probe = Probe(toa[:4], exact(toa[:4]), 4)
-    backend = open_kernel(model, exact, "faithful", 0.51, probe)
+    monkeypatch.setattr(cuda_cache, "load_cuda_tables", lambda _: (tables, probe))
+    backend = open_kernel(model, exact, "faithful", 0.51)
     assert (backend.name, backend.fidelity) == ("cuda-triton", "faithful")
     wild = toa[:4].copy()
     wild[1, 3], wild[2, 0] = 9.0, np.nan
@@ -184,8 +185,9 @@ def test_the_backend_keeps_its_promise_and_sends_the_rest_to_float32() -> None:
     assert answers[1] == exact(wild)[1]
     assert np.isnan(answers[2])
     assert np.abs(answers - exact(wild))[[0, 3]].max() < 0.02
+    probe.probability[:] = 1 - probe.probability
     with pytest.raises(Unavailable, match=r"differ from float32 by up to 0\.\d+, 0\.02 is allowed"):
-        open_kernel(model, exact, "faithful", 0.51, replace(probe, probability=1 - probe.probability))
+        open_kernel(model, exact, "faithful", 0.51)
 
 
 def test_the_float32_network_in_blocks_is_the_network_whatever_their_size() -> None:
@@ -209,3 +211,15 @@ def test_why_the_kernel_does_not_serve(monkeypatch: pytest.MonkeyPatch, caplog: 
     with caplog.at_level("INFO", "spectf_cloud"):
         assert open_device(model, CPU, "faithful", 0.51).name == "torch-float32"
     assert "not cpu" in caplog.text
+
+
+def test_tables_are_kept_for_the_next_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SPECTF_CACHE_DIR", str(tmp_path))
+    model = lively_model(np.linspace(400, 2450, 9))
+    tables, probe = cuda_cache.load_cuda_tables(model)
+    monkeypatch.setattr(cuda_cache, "make_probe", None)  # nothing is built again
+    again, probe_again = cuda_cache.load_cuda_tables(model)
+    for before, after in ((tables, again), (probe, probe_again)):
+        for name, value in vars(before).items():
+            np.testing.assert_array_equal(np.asarray(value), np.asarray(getattr(after, name)), err_msg=name)
+            assert type(value) is type(getattr(after, name)), name

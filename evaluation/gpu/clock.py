@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -60,7 +61,7 @@ def median_rates(
     for _ in range(rounds):
         toa = spectra.draw(pixels)
         for name, run in paths.items():
-            found[name].append(pixels / seconds(lambda run=run: run(toa), device))  # type: ignore[misc]
+            found[name].append(pixels / seconds(partial(run, toa), device))
     return found
 
 

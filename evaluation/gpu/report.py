@@ -21,7 +21,8 @@ def markdown(found: Mapping[str, Any]) -> str:
         f"# Inference on a GPU: {found['device']}",
         f"PyTorch {found['torch']}, weights {found['weights']}, {found['bands']} bands. Medians of {found['rounds']} "
         f"rounds of {found['pixels']:,} fresh spectra, all paths in turn on the same ones; the spread is from the "
-        "slowest to the fastest round. A scene is 1280 × 1242 pixels. Fidelity is against float32 on the same GPU.",
+        "slowest to the fastest round. A scene is 1280 × 1242 pixels. Fidelity, of the "
+        "probability, is against float32 on the same GPU.",
         "## Inference alone, reflectance already on the device",
         _table(
             (
@@ -48,7 +49,7 @@ def markdown(found: Mapping[str, Any]) -> str:
         "Ceilings: " + ", ".join(f"{name} {value:.4g}" for name, value in found["ceilings"].items()) + ".",
         "## Each idea",
         _table(
-            ("variant", "pixels/s", "spread", "scene, s", "× kernel", "mask differs", "largest error of p"),
+            ("variant", "pixels/s", "spread", "scene, s", "× kernel", "mask differs", "largest error"),
             (
                 _speed(name, values, float(np.median(found["ablation"]["kernel"])))
                 + _distance(found["ablation_fidelity"][name])

@@ -185,7 +185,8 @@ def _features(
     return tl.max(tl.where((rank < bands)[:, None], made, float("-inf")), 0)
 
 
-@triton.jit
+# Not compiled anew for a number of pixels that 16 divides.
+@triton.jit(do_not_specialize=["pixels"])
 def logits_kernel(
     toa, logits, scratch_keys, scratch_values, pixels, bands, order, from_toa, from_band,
     query, query_rest, query_shift, key, key_rest, key_shift, value, value_rest, value_shift,

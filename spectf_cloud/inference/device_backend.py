@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from spectf_cloud.errors import UsageError
-from spectf_cloud.inference.native_backend import TIERS, Probe, Unavailable, broken_promise, make_probe
+from spectf_cloud.inference.native_backend import TIERS, Unavailable, broken_promise
 from spectf_cloud.inference.tables import UnsupportedModelError
 from spectf_cloud.model import SpecTfEncoder
 
@@ -118,17 +118,13 @@ def open_device(model: SpecTfEncoder, device: torch.device, fidelity: str, thres
         return exact
 
 
-def open_kernel(
-    model: SpecTfEncoder, exact: DeviceTorch, fidelity: str, threshold: float, probe: Probe | None = None
-) -> DeviceKernel:
+def open_kernel(model: SpecTfEncoder, exact: DeviceTorch, fidelity: str, threshold: float) -> DeviceKernel:
     """The kernel for these weights and bands, checked on probe spectra. Raises `Unavailable`."""
+    from spectf_cloud.inference.cuda_cache import load_cuda_tables
     from spectf_cloud.inference.cuda_launch import CudaKernel
-    from spectf_cloud.inference.cuda_tables import build_cuda_tables
 
-    reference = copy.deepcopy(model).to("cpu")  # the original stays where it is
-    probe = probe or make_probe(reference)
     try:
-        tables = build_cuda_tables(reference, probe.toa[: probe.random].astype(np.float64))
+        tables, probe = load_cuda_tables(copy.deepcopy(model).to("cpu"))  # the original stays where it is
         backend = DeviceKernel(CudaKernel(tables, exact.device), exact, fidelity, threshold)
         reason = broken_promise(backend, probe)
     except UnsupportedModelError as error:
