@@ -44,9 +44,8 @@ def load_cuda_tables(model: SpecTfEncoder) -> tuple[CudaTables, Probe]:
 def _unpack(arrays: dict[str, Any]) -> tuple[CudaTables, Probe]:
     values = {name: value.item() if value.ndim == 0 else value for name, value in arrays.items()}
     probe = Probe(**{field.name: values.pop(f"probe_{field.name}") for field in fields(Probe)})
-    return CudaTables(
-        **{name: torch.from_numpy(value) if isinstance(value, np.ndarray) else value for name, value in values.items()}
-    ), probe
+    on_cpu: dict[str, Any] = {k: torch.from_numpy(v) if isinstance(v, np.ndarray) else v for k, v in values.items()}
+    return CudaTables(**on_cpu), probe
 
 
 def _fingerprint(model: SpecTfEncoder) -> str:

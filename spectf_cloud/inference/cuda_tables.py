@@ -7,6 +7,7 @@ tensor-core operand carry 8 numbers almost in float32; docs/gpu.md explains it.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, fields
 
 import numpy as np
@@ -127,7 +128,7 @@ def build_cuda_tables(model: SpecTfEncoder, typical_toa: FloatArray) -> CudaTabl
     first, second = (weights[f"layers.0.ff.linear{i}.weight"] for i in (1, 2))
     difference = weights["head.weight"][1] - weights["head.weight"][0]
     offset = difference @ weights["layers.0.ff.linear2.bias"] + weights["head.bias"][1] - weights["head.bias"][0]
-    exponent = 2 * np.log2(np.e)
+    exponent = 2 / math.log(2)
     return CudaTables(
         from_toa=_float32(curve.from_toa * exponent),
         from_band=_float32(curve.from_band * exponent),
