@@ -17,6 +17,7 @@ import numpy as np
 import torch
 
 from spectf_cloud.inference.device_backend import DeviceBackend
+from spectf_cloud.memory import block_lines
 from spectf_cloud.preparation import Preparation
 from spectf_cloud.readers.layout import layout_of
 from spectf_cloud.scene import NODATA, Scene
@@ -28,13 +29,18 @@ _SLOTS = 2
 _READERS = 4
 
 
-def device_lines(scene: Scene, device: torch.device) -> int:
-    """Lines of a block: about 128 MiB of radiance, less on a small device; whole chunks of the file where possible."""
+def device_lines(scene: Scene, device: torch.device, memory_limit_bytes: int | None = None) -> int:
+    """Lines of a block: about 128 MiB of radiance, less on a small device; whole chunks of the file where possible.
+
+    Raises `UsageError` when not even one line fits the limit of main memory.
+    """
     budget = _BLOCK_BYTES
     if device.type == "cuda":
         # Two blocks as read, and one as selected, tested and scaled.
         budget = min(budget, torch.cuda.mem_get_info(device)[0] // 16)
     lines = min(scene.lines, max(1, budget // (4 * scene.samples * scene.radiance.bands)))
+    if memory_limit_bytes is not None:
+        lines = min(lines, block_lines(scene, memory_limit_bytes))
     chunk = scene.radiance.lines_per_chunk
     return lines - lines % chunk if lines >= chunk else lines
 

@@ -21,7 +21,7 @@ from spectf_cloud.products.mask import CloudMask, Preview, check_threshold
 from spectf_cloud.scene import NODATA, Scene
 from spectf_cloud.sensor import PUBLISHED_DROP_NM, BandRanges
 from spectf_cloud.stopwatch import Stopwatch
-from spectf_cloud.stream import OnProcessor, Progress, run_stream
+from spectf_cloud.stream import OnProcessor, Progress, piece_lines, run_stream
 from spectf_cloud.toa import reflectance_per_radiance, resample_irradiance
 from spectf_cloud.weights import BUILTIN, WeightsFile, find_weights, sha256_of
 
@@ -99,20 +99,21 @@ def mask_scene(
     workers = threads or torch.get_num_threads()
     on_cpu = resolve_device(device).type == "cpu"
     backend = pick_backend(model, device=device, fidelity=fidelity, threshold=chosen, threads=1 if on_cpu else workers)
-    lines_per_block = block_lines(scene, memory_limit_bytes)
-    if isinstance(backend, DeviceBackend) and memory_limit_bytes is None:
-        lines_per_block = device_lines(scene, backend.device)
+    shown = np.array([np.abs(wavelength_nm - wanted).argmin() for wanted in PREVIEW_NM])
+    factors = reflectance_per_radiance(solar, scene.earth_sun_au)
+    watch = watch or Stopwatch()
+    preparation = Preparation(kept, factors, scene.radiance.nodata, shown)
+    if isinstance(backend, DeviceBackend):
+        lines_per_block = device_lines(scene, backend.device, memory_limit_bytes)
+    else:
+        compute = OnProcessor(preparation, backend, workers if on_cpu else 1, watch)
+        lines_per_block = block_lines(scene, memory_limit_bytes, 2 * compute.workers * piece_lines(scene, compute))
     logger.info("weights %s (%s), irradiance %s", found.name, found.path, irradiance_path)
     logger.info("%d of %d bands, %s on %s", len(kept), scene.sensor.bands, backend.name, device)
     logger.info("%d lines at a time, Earth–Sun distance %.4f AU", lines_per_block, scene.earth_sun_au)
-    shown = np.array([np.abs(wavelength_nm - wanted).argmin() for wanted in PREVIEW_NM])
-    factors = reflectance_per_radiance(solar, scene.earth_sun_au)
-    preparation = Preparation(kept, factors, scene.radiance.nodata, shown)
-    watch = watch or Stopwatch()
     if isinstance(backend, DeviceBackend):
         rows = run_on_device(scene, preparation, backend, lines_per_block, watch, progress)
     else:
-        compute = OnProcessor(preparation, backend, workers if on_cpu else 1, watch)
         rows = run_stream(scene, compute, len(shown), lines_per_block, watch, progress)
     mask = CloudMask(
         scene=scene,

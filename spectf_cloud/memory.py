@@ -20,14 +20,16 @@ _RESULT_BYTES_PER_PIXEL = 4 + 6 * 4
 _WORKING_BYTES = 300 * 2**20
 
 
-def block_lines(scene: Scene, memory_limit_bytes: int | None = None) -> int:
+def block_lines(scene: Scene, memory_limit_bytes: int | None = None, busy_lines: int = 1) -> int:
     """Lines to read at a time: about 32 MiB, whole chunks where they are not too large, less under a limit.
+
+    ``busy_lines`` keep every thread busy while the next are read: not fewer where they are not too large.
 
     Raises `UsageError` when not even one line fits the limit.
     """
     line_bytes = scene.samples * (scene.radiance.bands * 4 + scene.observation.bands * 8)
     chunk_lines = max(scene.radiance.lines_per_chunk, scene.observation.lines_per_chunk)
-    budget = max(_BLOCK_BYTES, min(chunk_lines * line_bytes, _LARGEST_BLOCK_BYTES))
+    budget = max(_BLOCK_BYTES, min(max(chunk_lines, busy_lines) * line_bytes, _LARGEST_BLOCK_BYTES))
     if memory_limit_bytes is not None:
         fixed = _resident_bytes() + _WORKING_BYTES + scene.lines * scene.samples * _RESULT_BYTES_PER_PIXEL
         budget = min(budget, (memory_limit_bytes - fixed) // _BLOCKS_HELD)

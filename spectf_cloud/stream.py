@@ -87,6 +87,11 @@ class OnProcessor:
         return rows
 
 
+def piece_lines(scene: Scene, compute: LineComputer) -> int:
+    """How many lines are given to a worker at once."""
+    return max(1, compute.pixels // scene.samples)
+
+
 def run_stream(
     scene: Scene,
     compute: LineComputer,
@@ -102,7 +107,7 @@ def run_stream(
     """
     began, busy = time.perf_counter(), Stopwatch()
     whole = Rows.empty(scene.lines, scene.samples, preview_bands)
-    lines = min(max(1, compute.pixels // scene.samples), lines_per_block)
+    lines = min(piece_lines(scene, compute), lines_per_block)
     lines_per_block -= lines_per_block % lines
     under_way: deque[tuple[int, Future[Rows]]] = deque()
 

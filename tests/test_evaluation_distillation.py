@@ -10,9 +10,11 @@ import torch
 
 from evaluation.distillation import pooled
 from evaluation.distillation.data import Sources, emit_bands
-from evaluation.distillation.lesson import Units
+from evaluation.distillation.lesson import Batch, Units
+from evaluation.distillation.natural import Natural
+from evaluation.distillation.rows import features_and_rows, parameters_of
 from evaluation.distillation.soap import Soap
-from evaluation.distillation.train import Run, Validation, train
+from evaluation.distillation.train import Run, Validation, fit_head, train
 from evaluation.irradiance.make_irradiance import make_irradiance
 from spectf_cloud.model import ModelConfig
 from spectf_cloud.resources import resource
@@ -29,9 +31,10 @@ TINY_RUN = {
     "warm_up": 2,
     "betas": [0.95, 0.98],
     "every": 2,
-    "average": 0.9,
+    "slowness": 0.1,
+    "bound": 3.0,
     "stages": [
-        {"tokens": 4, "batch": 16, "steps": 6, "rate": [1e-2, 1e-2], "invented": 0.1},
+        {"tokens": 4, "batch": 16, "steps": 6, "rate": [0.1, 0.1], "rows": 4, "invented": 0.1},
         {"tokens": 268, "batch": 8, "steps": 6, "rate": [1e-2, 1e-3], "jitter": 0.2, "passes": 2, "keep_sure": 0.5},
     ],
 }
@@ -74,6 +77,69 @@ def test_winning_queries_alone_give_the_value_and_gradient_of_all(bands: int) ->
     used = [parameter for name, parameter in model.named_parameters() if not name.startswith("head")]
     for one, other in zip(torch.autograd.grad(plain, used, pull), torch.autograd.grad(quick, used, pull), strict=True):
         torch.testing.assert_close(other, one, atol=2e-5 * float(one.abs().max()), rtol=1e-3)
+
+
+def test_rows_are_those_of_autograd() -> None:
+    torch.manual_seed(2)
+    model = ModelConfig().build(np.linspace(400, 2400, 5))
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(0.05 * torch.randn_like(parameter))
+    toa, wavelength = torch.rand(3, 12), torch.randn(3, 12)
+    feature = torch.stack([torch.randperm(64)[:5] for _ in range(3)])
+    weight = torch.rand(3, 5) + 0.5
+    parameters = parameters_of(model)
+    features, rows = features_and_rows(parameters, toa, wavelength, feature, weight)
+    truth = pooled.features(model, toa, wavelength, winners_only=False)
+    torch.testing.assert_close(features, truth.detach(), atol=1e-5, rtol=1e-5)
+
+    asked = (truth.gather(1, feature) * weight).flatten()
+    named = [(name, value) for name, value in model.named_parameters() if not name.startswith("head")]
+    written = torch.stack(
+        [
+            torch.cat([part.flatten() for part in torch.autograd.grad(one, [p for _, p in named], retain_graph=True)])
+            for one in asked
+        ]
+    )
+    torch.testing.assert_close(rows.gram(1.0), written @ written.T, rtol=1e-4, atol=1e-4)
+
+    def flat(step: dict[str, torch.Tensor]) -> torch.Tensor:
+        """In the order of the model's own parameters; the keys' bias, which cancels, stays zero."""
+        other = ModelConfig().build(np.linspace(400, 2400, 5))
+        for parameter in other.parameters():
+            parameter.data.zero_()
+        for name, view in parameters_of(other).items():
+            view.copy_(step[name])
+        return torch.cat([p.detach().flatten() for name, p in other.named_parameters() if not name.startswith("head")])
+
+    share = torch.randn(len(asked))
+    step = rows.combine(share, 1.0)
+    torch.testing.assert_close(flat(step), share @ written, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(rows.times(step), written @ flat(step), rtol=1e-4, atol=1e-3)
+
+
+def test_a_full_natural_step_answers_a_small_batch() -> None:
+    torch.manual_seed(3)
+    model = ModelConfig().build(np.linspace(400, 2400, 5))
+    natural = Natural(parameters_of(model), slowness=1.0, bound=1e9)
+    toa, wavelength = torch.rand(2, 6), torch.randn(2, 6)
+    feature, weight = torch.arange(8).repeat(2, 1), torch.ones(2, 8)
+    before, rows = features_and_rows(natural.parameters, toa, wavelength, feature, weight)
+    wanted = 1e-4 * torch.randn(16)
+    natural.step(rows, wanted, rate=1.0, damping=1e-6, memory=0.0)
+    after, _ = features_and_rows(natural.parameters, toa, wavelength, feature, weight)
+    torch.testing.assert_close((after - before).gather(1, feature).flatten(), wanted, atol=5e-6, rtol=0)
+
+
+def test_the_head_is_the_least_squares_one() -> None:
+    torch.manual_seed(4)
+    model = ModelConfig().build(np.linspace(400, 2400, 5))
+    toa, wavelength = torch.rand(300, 6), torch.randn(300, 6)
+    features = pooled.features(model, toa, wavelength).detach()
+    batch = Batch(toa, wavelength, features, model.head(features).detach())
+    model.head.weight.data.zero_()
+    fit_head(model, batch)
+    torch.testing.assert_close(model.head(features), batch.logits, atol=0.02, rtol=0)
 
 
 def test_the_committed_irradiance_is_what_its_script_makes() -> None:

@@ -54,14 +54,15 @@ def test_equals_the_formulas_on_whole_arrays(tmp_path):
     np.testing.assert_array_equal(mask.mask[~missing], expected[~missing] > mask.threshold)
 
 
-def test_format_storage_and_threads_change_no_bit(tmp_path):
+@pytest.mark.parametrize("weights", ["builtin", "official:v0.1.0"])
+def test_format_storage_and_threads_change_no_bit(tmp_path, official, weights):
     data = holes(arrays(lines=40, samples=23))
-    first = sc.mask_scene(sc.open_scene(*write_emit(tmp_path, data)), threads=1)
+    first = sc.mask_scene(sc.open_scene(*write_emit(tmp_path, data)), weights=weights, threads=1)
     others = [write_envi_scene(tmp_path, data)]
     (tmp_path / "c").mkdir()
     others.append(write_emit(tmp_path / "c", data, chunks=(16, 23, 4), compression="gzip"))
     for pair in others:
-        again = sc.mask_scene(sc.open_scene(*pair), threads=2)
+        again = sc.mask_scene(sc.open_scene(*pair), weights=weights, threads=2)
         np.testing.assert_array_equal(again.probability, first.probability)
 
 
@@ -69,7 +70,7 @@ def test_block_size_changes_no_bit(tmp_path, monkeypatch):
     scene = sc.open_scene(*write_emit(tmp_path, holes(arrays(lines=20))))
     whole = sc.mask_scene(scene)
     for lines in (1, 3):
-        monkeypatch.setattr("spectf_cloud.masking.block_lines", lambda scene, limit, lines=lines: lines)
+        monkeypatch.setattr("spectf_cloud.masking.block_lines", lambda *_, read=lines: read)
         np.testing.assert_array_equal(sc.mask_scene(scene).probability, whole.probability)
 
 
@@ -150,6 +151,8 @@ def test_memory_limits_make_blocks_smaller_or_are_refused(tmp_path):
     scene = sc.open_scene(*write_emit(tmp_path, arrays()))
     assert block_lines(scene) >= 7
     assert block_lines(scene, parse_bytes("64GB")) == block_lines(scene)
+    assert block_lines(scene, None, busy_lines=100_000) == 100_000
+    assert 100_000 < block_lines(scene, None, busy_lines=10**9) < 2**28 / (5 * 12 * 4)
     with pytest.raises(UsageError, match="raise --memory-limit"):
         block_lines(scene, parse_bytes("10MB"))
     (tmp_path / "c").mkdir()

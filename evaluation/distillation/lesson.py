@@ -37,6 +37,10 @@ class Stage:
     passes: int = 1
     keep_sure: float = 1.0
     doubtful: bool = False
+    average: float = 0.999
+    rows: int = 0
+    damping: float = 0.003
+    memory: float = 0.95
 
     @classmethod
     def from_mapping(cls, values: dict[str, Any]) -> Stage:

@@ -25,6 +25,8 @@ from torch.nn import functional as F
 from evaluation.distillation import pooled
 from evaluation.distillation.data import bounded, reference_folder
 from evaluation.distillation.lesson import Batch, Lesson, Stage, answers
+from evaluation.distillation.natural import Natural
+from evaluation.distillation.rows import features_and_rows, parameters_of
 from evaluation.distillation.soap import Soap
 from spectf_cloud.model import ModelConfig, SpecTfEncoder
 
@@ -34,22 +36,20 @@ COLUMNS = ("step", "stage", "cpu_s", "samples", "rate", "loss", "source", "mask_
 
 
 def random_start(model: SpecTfEncoder, seed: int) -> None:
-    """Xavier everywhere but the embedding: 64 tanh ridges over the (reflectance, wavelength) plane."""
+    """Xavier weights; biases zero but for the embedding's, drawn within 0.03.
+
+    LayerNorm right after an embedding without biases would be singular where reflectance and normalised wavelength
+    are both zero; with small ones the tokens turn quickly there, as the teacher's do.
+    """
     random = torch.Generator().manual_seed(seed)
-    uniform = lambda *shape: torch.rand(*shape, generator=random)  # noqa: E731
     with torch.no_grad():
         for name, parameter in model.named_parameters():
             if parameter.ndim == 2:
                 bound = math.sqrt(6 / sum(parameter.shape))
-                parameter.copy_((uniform(*parameter.shape) * 2 - 1) * bound)
+                parameter.uniform_(-bound, bound, generator=random)
             elif "norm" not in name:
                 parameter.zero_()
-        linear = model.spectral_embed.linear
-        slope = 3 * torch.exp(0.6 * torch.randn(len(linear.bias), generator=random))
-        angle = 2 * math.pi * uniform(len(slope))
-        linear.weight.copy_(torch.stack([2.5 * slope * angle.cos(), slope * angle.sin()], 1))
-        knot = torch.stack([0.8 * uniform(len(slope)), 1.7 * (2 * uniform(len(slope)) - 1)], 1)
-        linear.bias.copy_(-(linear.weight * knot).sum(1))
+        model.spectral_embed.linear.bias.uniform_(-0.03, 0.03, generator=random)
 
 
 class FeatureScale:
@@ -67,12 +67,29 @@ class FeatureScale:
         self.factor = (importance / importance.mean() + floor) / (1 + floor) / spread
 
 
+def doubt_of(batch: Batch) -> Tensor:
+    """How much a spectrum counts (b,): less where the teacher is sure."""
+    return 1 / (1 + ((batch.logits[:, 1] - batch.logits[:, 0]) / 8) ** 2)
+
+
+@torch.no_grad()
+def fit_head(model: SpecTfEncoder, batch: Batch) -> None:
+    """Set the head to the least-squares one for the teacher's logits, given the features as they are now."""
+    parts = zip(batch.toa.split(256), batch.wavelength.split(256), strict=True)
+    features = torch.cat([pooled.features(model, *part) for part in parts])
+    design = torch.cat([features, torch.ones(len(features), 1)], 1).double()
+    weighted = design.T * doubt_of(batch)
+    ridge = 1e-7 * len(design) * torch.eye(design.shape[1], dtype=torch.float64)
+    solution = torch.linalg.solve(weighted @ design + ridge, weighted @ batch.logits.double())
+    model.head.weight.copy_(solution[:-1].T)
+    model.head.bias.copy_(solution[-1])
+
+
 def loss_of(model: SpecTfEncoder, batch: Batch, scale: FeatureScale, stage: Stage) -> Tensor:
     """Scaled squared error of the features, and Huber of the logit difference, less where the teacher is sure."""
     features = pooled.features(model, batch.toa, batch.wavelength)
     error = model.head(features) - batch.logits
-    truth = batch.logits[:, 1] - batch.logits[:, 0]
-    doubt = 1 / (1 + (truth / 8) ** 2)
+    doubt = doubt_of(batch)
     difference = error[:, 1] - error[:, 0]
     on_logits = (doubt * F.huber_loss(difference, torch.zeros_like(difference), reduction="none", delta=4.0)).mean()
     on_sum = F.smooth_l1_loss(error.sum(1), torch.zeros_like(difference))
@@ -124,7 +141,10 @@ class Run:
         random_start(self.model, config["seed"])
         self.average = ModelConfig().build(self.lesson.sources.wavelength_nm)
         self.average.load_state_dict(self.model.state_dict())
-        self.optimiser = Soap(self.model.parameters(), betas=tuple(config["betas"]), every=config["every"])
+        embedding = list(self.model.spectral_embed.parameters())
+        groups = [{"params": list(self.model.parameters())[len(embedding) :]}, {"params": embedding}]
+        self.optimiser = Soap(groups, betas=tuple(config["betas"]), every=config["every"])
+        self.natural = Natural(parameters_of(self.model), config["slowness"], config["bound"])
         self.step, self.samples, self.cpu_s, self.best = 0, 0, 0.0, math.inf
         self.scale: FeatureScale | None = None
         if (run / "checkpoint.pt").is_file():
@@ -145,20 +165,44 @@ class Run:
         number, rate = self.where(self.step)
         stage = self.stages[number]
         if self.scale is None or self.step == sum(earlier.steps for earlier in self.stages[:number]):
-            self.scale = FeatureScale(self._calibration(stage), stage.floor)
+            calibration = self._calibration(stage)
+            self.scale = FeatureScale(calibration, stage.floor)
+            if number and self.stages[number - 1].rows:  # the rows know nothing of the head
+                fit_head(self.model, calibration)
+                fit_head(self.average, calibration)
         batch = self.lesson.batch(stage)
-        loss = loss_of(self.model, batch, self.scale, stage)
-        self.model.zero_grad()
-        loss.backward()
-        for group in self.optimiser.param_groups:
-            group["lr"] = rate
-        self.optimiser.step()
-        share = max(1 - self.config["average"], 1 / (self.step + 1))
+        loss = self._answer_rows(batch, stage, rate) if stage.rows else self._descend(batch, stage, rate)
+        share = max(1 - stage.average, 1 / (self.step + 1))
         with torch.no_grad():
             for mean, value in zip(self.average.parameters(), self.model.parameters(), strict=True):
                 mean.lerp_(value, share)
         self.step += 1
         self.samples += stage.batch
+        return loss
+
+    def _answer_rows(self, batch: Batch, stage: Stage, rate: float) -> float:
+        """One step of `Natural` on some random features of each set; mean square of their scaled errors."""
+        assert self.scale is not None
+        n = len(batch.toa)
+        feature = torch.rand(n, len(self.scale.factor), generator=self.lesson.random).topk(stage.rows, 1).indices
+        weight = self.scale.factor[feature]
+        if stage.doubtful:
+            doubt = 0.25 + doubt_of(batch)
+            weight = weight * (doubt / doubt.mean()).sqrt()[:, None]
+        features, rows = features_and_rows(self.natural.parameters, batch.toa, batch.wavelength, feature, weight)
+        error = ((batch.features - features).gather(1, feature) * weight).flatten()
+        self.natural.step(rows, error, rate, stage.damping, stage.memory)
+        return float(error.square().mean())
+
+    def _descend(self, batch: Batch, stage: Stage, rate: float) -> float:
+        """One step of `Soap` on features and logits; its loss."""
+        assert self.scale is not None
+        loss = loss_of(self.model, batch, self.scale, stage)
+        self.model.zero_grad()
+        loss.backward()
+        for group, share in zip(self.optimiser.param_groups, (1.0, self.config["slowness"]), strict=True):
+            group["lr"] = rate * share
+        self.optimiser.step()
         return float(loss.detach())
 
     def _calibration(self, stage: Stage) -> Batch:
@@ -179,6 +223,7 @@ class Run:
             "model": self.model.state_dict(),
             "average": self.average.state_dict(),
             "optimiser": self.optimiser.state_dict(),
+            "natural": self.natural.state_dict(),
             "lesson": self.lesson.state(),
             "step": self.step,
             "samples": self.samples,
@@ -193,6 +238,7 @@ class Run:
         self.model.load_state_dict(state["model"])
         self.average.load_state_dict(state["average"])
         self.optimiser.load_state_dict(state["optimiser"])
+        self.natural.load_state_dict(state["natural"])
         self.step, self.samples, self.cpu_s, self.best = (state[k] for k in ("step", "samples", "cpu_s", "best"))
         number = self.where(self.step - 1)[0]
         if self.step and number < len(self.stages):
@@ -202,6 +248,8 @@ class Run:
     def examine(self, validation: Validation, loss: float) -> None:
         """Score the averaged weights, log them, and keep them if they are the best yet."""
         number, rate = self.where(self.step - 1)
+        if self.stages[number].rows:
+            fit_head(self.average, self._calibration(self.stages[number]))
         scores = validation.score(self.average)
         with (self.run / "log.csv").open("a", newline="") as file:
             writer = csv.writer(file)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import logging
-import tempfile
 from dataclasses import fields
 from functools import cache
 from pathlib import Path
@@ -17,9 +15,8 @@ from spectf_cloud.inference import algebra, cuda_tables
 from spectf_cloud.inference.cuda_tables import CudaTables, build_cuda_tables
 from spectf_cloud.inference.kernel import cache_dir
 from spectf_cloud.inference.native_backend import PROBE, Probe, make_probe
+from spectf_cloud.inference.table_cache import Arrays, keep_arrays, read_arrays
 from spectf_cloud.model import SpecTfEncoder
-
-logger = logging.getLogger(__name__)
 
 
 def load_cuda_tables(model: SpecTfEncoder) -> tuple[CudaTables, Probe]:
@@ -27,22 +24,20 @@ def load_cuda_tables(model: SpecTfEncoder) -> tuple[CudaTables, Probe]:
 
     Raises `UnsupportedModelError`.
     """
-    path = cache_dir() / "tables" / f"cuda-{_fingerprint(model)}.npz"
-    try:
-        with np.load(path, allow_pickle=False) as stored:
-            return _unpack(dict(stored))
-    except Exception as error:  # a missing or damaged file, whatever NumPy makes of it: built anew
-        logger.debug("no tables at %s (%s)", path, error)
+    path = cache_dir() / "tables" / f"cuda-{_fingerprint(model)}.tables"
+    arrays = read_arrays(path)
+    if arrays is not None:
+        return _unpack(arrays)
     probe = make_probe(model)
     tables = build_cuda_tables(model, probe.toa[: probe.random].astype(np.float64))
     values = {field.name: getattr(tables, field.name) for field in fields(tables)}
     values |= {f"probe_{field.name}": getattr(probe, field.name) for field in fields(probe)}
-    _save(path, {name: np.asarray(value) for name, value in values.items()})
+    keep_arrays(path, {name: np.asarray(value) for name, value in values.items()})
     return tables, probe
 
 
-def _unpack(arrays: dict[str, Any]) -> tuple[CudaTables, Probe]:
-    values = {name: value.item() if value.ndim == 0 else value for name, value in arrays.items()}
+def _unpack(arrays: Arrays) -> tuple[CudaTables, Probe]:
+    values: dict[str, Any] = {name: value.item() if value.ndim == 0 else value for name, value in arrays.items()}
     probe = Probe(**{field.name: values.pop(f"probe_{field.name}") for field in fields(Probe)})
     on_cpu: dict[str, Any] = {k: torch.from_numpy(v) if isinstance(v, np.ndarray) else v for k, v in values.items()}
     return CudaTables(**on_cpu), probe
@@ -62,13 +57,3 @@ def _fingerprint(model: SpecTfEncoder) -> str:
 def _code() -> bytes:
     return b"".join(Path(str(path)).read_bytes() for path in (algebra.__file__, cuda_tables.__file__, PROBE))
 
-
-def _save(path: Path, arrays: dict[str, Any]) -> None:
-    """Keep tables for the next run; a cache that cannot be written is no failure."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".part", delete=False) as stream:
-            np.savez(stream, **arrays)
-        Path(stream.name).replace(path)
-    except OSError as error:
-        logger.debug("tables are not kept: %s", error)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
@@ -20,6 +19,7 @@ from spectf_cloud.inference import tables as tables_module
 from spectf_cloud.inference.algebra import DOMAIN
 from spectf_cloud.inference.kernel import Kernel, Plan, cache_dir, usable_levels
 from spectf_cloud.inference.native.build import BuildError
+from spectf_cloud.inference.table_cache import keep_arrays, read_arrays
 from spectf_cloud.inference.tables import Tables, UnsupportedModelError, build_tables, check_supported
 from spectf_cloud.inference.torch_backend import TorchBackend
 from spectf_cloud.model import WAVELENGTH_CENTRE_NM, WAVELENGTH_SCALE_NM, SpecTfEncoder
@@ -183,20 +183,17 @@ def load_tables(model: SpecTfEncoder) -> tuple[Tables, Probe]:
 
     Raises `UnsupportedModelError`.
     """
-    path = cache_dir() / "tables" / f"{_fingerprint(model)}.npz"
-    try:
-        with np.load(path, allow_pickle=False) as stored:
-            arrays: dict[str, NDArray[np.generic]] = dict(stored)
+    path = cache_dir() / "tables" / f"{_fingerprint(model)}.tables"
+    arrays = read_arrays(path)
+    if arrays is not None:
         toa, probability = (arrays.pop(name).astype(np.float32) for name in ("probe_toa", "probe_probability"))
         probe = Probe(toa, probability, int(arrays.pop("probe_random")))
         return Tables.from_arrays(arrays), probe
-    except Exception as error:  # a missing or damaged file, whatever NumPy makes of it: built anew
-        logger.debug("no tables at %s (%s)", path, error)
     probe = make_probe(model)
     tables = build_tables(model, probe.toa[: probe.random].astype(np.float64))
     arrays = tables.to_arrays()
     arrays |= {"probe_toa": probe.toa, "probe_probability": probe.probability, "probe_random": np.asarray(probe.random)}
-    _save(path, arrays)
+    keep_arrays(path, arrays)
     return tables, probe
 
 
@@ -222,14 +219,3 @@ def _fingerprint(model: SpecTfEncoder) -> str:
 @cache
 def _code() -> bytes:
     return b"".join(Path(str(path)).read_bytes() for path in (algebra.__file__, tables_module.__file__, PROBE))
-
-
-def _save(path: Path, arrays: dict[str, NDArray[np.generic]]) -> None:
-    """Keep tables for the next run; a cache that cannot be written is no failure."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".part", delete=False) as stream:
-            np.savez(stream, **arrays)  # type: ignore[arg-type]
-        Path(stream.name).replace(path)
-    except OSError as error:
-        logger.debug("tables are not kept: %s", error)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from spectf_cloud.errors import InputError
 from spectf_cloud.readers.envi_header import EnviHeader, read_header
+from spectf_cloud.readers.raw import read_raw
 from spectf_cloud.scene import NODATA, Cube, Grid
 from spectf_cloud.sensor import Sensor
 
@@ -33,12 +34,19 @@ class EnviCube(Cube):
 
     def read(self, start: int, stop: int, bands: NDArray[np.intp] | None = None) -> NDArray[np.floating]:
         """(stop − start, samples, bands or chosen bands); float32, or float64 where the file is that."""
-        # Mapped anew for each block and copied out, so that resident memory stays that of a block.
         sizes = (self.lines, self.samples, self.bands)
         axes = AXES[self.header.interleave]
-        stored_shape = tuple(sizes[axes.index(i)] for i in range(3))
-        data = np.memmap(self.path, self.header.dtype, "r", self.header.offset, stored_shape).transpose(axes)
-        block = data[start:stop] if bands is None else data[start:stop][..., bands]
+        stored = tuple(sizes[axes.index(i)] for i in range(3))
+        if axes[0] == 0:  # lines follow each other
+            line_bytes = stored[1] * stored[2] * self.header.dtype.itemsize
+            offset = self.header.offset + start * line_bytes
+            block = read_raw(self.path, self.header.dtype, offset, (stop - start, *stored[1:])).transpose(axes)
+        else:
+            # Mapped anew for each block and copied out, so that resident memory stays that of a block.
+            mapped = np.memmap(self.path, self.header.dtype, "r", self.header.offset, stored)
+            block = mapped.transpose(axes)[start:stop]
+        if bands is not None:
+            block = block[..., bands]
         if self.header.dtype.kind == "f" and self.header.gain is None and self.header.bias is None:
             return np.ascontiguousarray(block, dtype=self.header.dtype.newbyteorder("="))
         values = block.astype(np.float32)
