@@ -56,4 +56,3 @@ def _fingerprint(model: SpecTfEncoder) -> str:
 @cache
 def _code() -> bytes:
     return b"".join(Path(str(path)).read_bytes() for path in (algebra.__file__, cuda_tables.__file__, PROBE))
-
