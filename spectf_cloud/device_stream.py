@@ -113,6 +113,8 @@ class _Loader:
         self._full: queue.SimpleQueue[_Slot | BaseException] = queue.SimpleQueue()
         for _ in range(min(_SLOTS, len(self.blocks))):
             self._free.put(_Slot(lines_per_block * scene.samples, scene.radiance.bands, device))
+        # The slots' memory may have been another tensor's, whose last use the copying stream would not wait for.
+        _settle(device)
         self._thread = threading.Thread(target=self._run, name="spectf-load")
         self._stopped = False
         self._thread.start()
@@ -133,6 +135,7 @@ class _Loader:
         self._stopped = True
         self._free.put(None)
         self._thread.join()
+        _settle(self.device)  # after an error a copy may still be under way
 
     def _run(self) -> None:
         try:
@@ -191,6 +194,11 @@ class _Compute:
         probability[usable] = self.backend.probability(toa)
         preview[usable] = toa[:, self.preview]
         return Rows(probability.view(lines, samples).cpu().numpy(), preview.view(lines, samples, -1).cpu().numpy())
+
+
+def _settle(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
 
 
 def _new_stream(device: torch.device) -> torch.cuda.Stream | None:
