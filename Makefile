@@ -6,10 +6,10 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constr
 SAMPLE := $(firstword $(wildcard datasets/sample/EMIT_L1B_RAD_*.nc))
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check bench clean
+.PHONY: help install demo test check bench reliability clean
 
 help: ## list the targets
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 13
 
 install: $(VENV)/.installed ## create .venv and install the package in it
 
@@ -28,6 +28,9 @@ check: $(VENV)/.dev ## lint, formatting and types
 
 bench: $(VENV)/.dev ## slow checks: full-size scenes, speed ratios
 	$(BIN)/python -m pytest -m slow -s
+
+reliability: $(VENV)/.dev ## kills, full disks, load, false alarms: writes evaluation/reliability.md
+	$(BIN)/python -m evaluation.reliability
 
 clean: ## remove .venv, caches and demo output
 	rm -rf $(VENV) demo build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

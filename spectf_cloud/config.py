@@ -51,15 +51,27 @@ def _refuse_unknown(path: Path, content: dict[str, Any], known: set[str]) -> Non
         raise ConfigError(f"{path}: unknown keys {', '.join(unknown)}; known are {', '.join(sorted(known))}")
 
 
+class _PlainLoader(yaml.SafeLoader):
+    """Plain data without references: a few nested ones would expand to more than any memory holds."""
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        if self.check_event(yaml.AliasEvent):
+            raise yaml.YAMLError(f"anchors and references (*{self.peek_event().anchor}) are not used here")
+        return super().compose_node(parent, index)
+
+
 def read_yaml(path: Path) -> dict[str, Any]:
     """A YAML mapping with text keys, safely loaded. Raises `ConfigError`."""
     try:
         if path.stat().st_size > _MAX_YAML_BYTES:
             raise ConfigError(f"{path} is larger than 1 MiB, too large for a configuration")
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = yaml.load(path.read_text(encoding="utf-8"), _PlainLoader)
+    except ConfigError:
+        raise
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: cannot be read: {error}") from error
-    except yaml.YAMLError as error:
+    # Beside its own errors the loader lets through what dates, numbers and nesting run into.
+    except (yaml.YAMLError, ValueError, ArithmeticError, LookupError, TypeError, RecursionError) as error:
         raise ConfigError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from error
     if content is None:
         return {}

@@ -59,14 +59,16 @@ def open_cube(path: Path) -> Cube:
             raise InputError(f"{path} is a folder; give the file in it")
         if not path.exists():
             raise InputError(f"{path} does not exist")
+        if not path.is_file():  # a pipe would keep us waiting for ever
+            raise InputError(f"{path} is not a plain file; give the file of the scene")
         with path.open("rb"):  # HDF5 and ENVI would each say in their own way that they may not
             pass
         if emit.is_hdf5(path):
             return emit.open_cube(path)
         if envi.is_envi(path):
             return envi.open_cube(path)
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read: {error.strerror or error}") from error
+    except (OSError, ValueError) as error:  # ValueError: a null byte in the name
+        raise InputError(f"{path}: cannot be read: {error}") from error
     if path.suffix.lower() in (".nc", ".nc4", ".h5", ".hdf5"):
         raise InputError(f"{path} is not a netCDF-4/HDF5 file, whatever its name says; download it again")
     raise InputError(f"{path} is neither an EMIT netCDF nor an ENVI file (no .hdr beside it)")

@@ -1,10 +1,10 @@
-"""One scene from input files to every product asked for: what ``deploy-pt`` does."""
+"""One scene from input files to every product asked for: what ``deploy-pt`` and ``deploy-trt`` do."""
 
 from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,16 +15,20 @@ from spectf_cloud.config import ArchSpec, read_arch_spec
 from spectf_cloud.dataset import open_cube, open_scene, role
 from spectf_cloud.errors import InputError, UsageError
 from spectf_cloud.inference.predict import Fidelity
+from spectf_cloud.inference.warm import BackendSource, fresh_backend
+from spectf_cloud.irradiance import read_irradiance
 from spectf_cloud.masking import mask_scene
-from spectf_cloud.memory import parse_bytes
+from spectf_cloud.memory import block_lines, parse_bytes
 from spectf_cloud.outputs import check_output
+from spectf_cloud.plausibility import check_plausible
 from spectf_cloud.products.geotiff import Georeference, crs_of
 from spectf_cloud.products.mask import CloudMask
+from spectf_cloud.resources import resource
 from spectf_cloud.scene import NODATA, Scene
 from spectf_cloud.sensor import PUBLISHED_DROP_NM
 from spectf_cloud.stopwatch import Stopwatch
 from spectf_cloud.stream import Progress
-from spectf_cloud.weights import BUILTIN
+from spectf_cloud.weights import BUILTIN, files_of
 
 logger = logging.getLogger(__name__)
 
@@ -33,7 +37,10 @@ _SIDE_BY_SIDE = (("mask", "probability", "ortho"), ("netcdf",), ("quicklook",))
 
 @dataclass(frozen=True)
 class DeployJob:
-    """Everything ``deploy-pt`` can be told. `out` is the mask; `probability` adds ``OUT_prob.tif`` beside it."""
+    """Everything ``deploy-pt`` and ``deploy-trt`` can be told.
+
+    `out` is the mask; `probability` adds ``OUT_prob.tif`` beside it; `engine` goes with device ``tensorrt``.
+    """
 
     out: Path
     radiance: Path
@@ -43,6 +50,7 @@ class DeployJob:
     arch_spec: Path | None = None
     threshold: float | None = None
     device: str = "cpu"
+    engine: Path | None = None
     fidelity: Fidelity = "faithful"
     keep_bands: bool = False
     probability: bool = False
@@ -52,6 +60,7 @@ class DeployJob:
     config: Path | None = None
     overwrite: bool = False
     memory_limit: str | None = None
+    trust_input: bool = False
 
     @property
     def outputs(self) -> dict[str, Path]:
@@ -85,10 +94,18 @@ class DeployReport:
     seconds: Mapping[str, float]
 
 
-def deploy(job: DeployJob, progress: Progress | None = None, began: float | None = None) -> DeployReport:
+def deploy(
+    job: DeployJob,
+    progress: Progress | None = None,
+    began: float | None = None,
+    *,
+    backends: BackendSource = fresh_backend,
+    also: Callable[[CloudMask], None] | None = None,
+) -> DeployReport:
     """Mask one scene and write its products; outputs are checked before any work. Raises `SpectfError`.
 
-    ``began`` is the `time.perf_counter` from which seconds count; by default now.
+    ``began`` is the `time.perf_counter` from which seconds count; by default now. Many scenes in turn share a network
+    through ``backends``. ``also`` is given the mask once its products are written.
     """
     began, watch = time.perf_counter() if began is None else began, Stopwatch()
     for output in job.outputs.values():
@@ -96,10 +113,13 @@ def deploy(job: DeployJob, progress: Progress | None = None, began: float | None
     if len({path.resolve() for path in job.outputs.values()}) < len(job.outputs):
         raise UsageError("two outputs have the same name; give each its own")
     scene = open_scene(job.radiance, job.observation)
-    settings = [path for path in (Path(job.weights), job.irradiance, job.arch_spec, job.config) if path is not None]
+    settings = [job.irradiance, job.arch_spec, job.config, job.engine, *files_of(job.weights)]
     for output in job.outputs.values():
-        check_output(output, overwrite=job.overwrite, inputs=[*scene.files, *settings])
+        check_output(output, overwrite=job.overwrite, inputs=[*scene.files, *filter(None, settings)])
+    memory_limit_bytes = None if job.memory_limit is None else parse_bytes(job.memory_limit)
+    block_lines(scene, memory_limit_bytes)  # before anything of the scene's size is read
     _check_georeference(scene, job)
+    check_plausible(scene, read_irradiance(resource("irr.npy")), trust=job.trust_input)
     spec = read_arch_spec(job.arch_spec) if job.arch_spec else ArchSpec(None, PUBLISHED_DROP_NM)
     mask = mask_scene(
         scene,
@@ -107,15 +127,19 @@ def deploy(job: DeployJob, progress: Progress | None = None, began: float | None
         irradiance=job.irradiance,
         threshold=job.threshold,
         device=job.device,
+        engine=job.engine,
         fidelity=job.fidelity,
         drop_nm=() if job.keep_bands else spec.drop_nm,
         architecture=spec.architecture,
-        memory_limit_bytes=None if job.memory_limit is None else parse_bytes(job.memory_limit),
+        memory_limit_bytes=memory_limit_bytes,
         progress=progress,
         watch=watch,
+        backends=backends,
     )
     with watch.stage("write"):
         _write(mask, job)
+        if also is not None:
+            also(mask)
     seconds = _by_stage(watch.seconds, time.perf_counter() - began)
     logger.info("seconds: %s", ", ".join(f"{stage} {spent:.1f}" for stage, spent in seconds.items()))
     return _report(scene, mask, job, seconds)

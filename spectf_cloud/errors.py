@@ -47,3 +47,9 @@ class MissingExtraError(SpectfError):
     """An optional package or device that is not there; exit code 4."""
 
     exit_code = 4
+
+
+class EngineError(SpectfError):
+    """A TensorRT engine that cannot be built, or does not belong to this machine or network; exit code 4."""
+
+    exit_code = 4

@@ -11,8 +11,8 @@ import torch
 
 from spectf_cloud.device_stream import device_lines, run_on_device
 from spectf_cloud.inference.device_backend import DeviceBackend
-from spectf_cloud.inference.load import load_model
-from spectf_cloud.inference.predict import Backend, Fidelity, pick_backend, resolve_device
+from spectf_cloud.inference.predict import Backend, Fidelity, is_tensorrt, resolve_device
+from spectf_cloud.inference.warm import BackendSource, Wanted, fresh_backend
 from spectf_cloud.irradiance import read_irradiance
 from spectf_cloud.memory import block_lines
 from spectf_cloud.model import ModelConfig
@@ -45,6 +45,8 @@ def mask_scene(
     threads: int | None = None,
     progress: Progress | None = None,
     watch: Stopwatch | None = None,
+    engine: Path | None = None,
+    backends: BackendSource = fresh_backend,
 ) -> CloudMask:
     """Mask a scene, a few lines in memory at a time.
 
@@ -72,6 +74,10 @@ def mask_scene(
         Called with (pixels done, pixels in all), on the calling thread.
     watch
         Learns the seconds of each stage.
+    engine
+        With device ``tensorrt``: the engine to use instead of one of the cache.
+    backends
+        Where the network comes from: loaded now, or kept from an earlier scene (`KeptBackend`).
 
     Returns
     -------
@@ -80,7 +86,7 @@ def mask_scene(
 
     Raises
     ------
-    InputError, WeightsError, UsageError, MissingExtraError
+    InputError, WeightsError, UsageError, MissingExtraError, EngineError
         See the messages; nothing is written here.
     """
     if threshold is not None:
@@ -91,14 +97,25 @@ def mask_scene(
     if found.irradiance_sha256 not in (None, sha256_of(irradiance_path)):
         logger.warning("the weights %s were trained with another irradiance than %s", found.name, irradiance_path)
     kept = np.flatnonzero(scene.sensor.kept(drop_nm))
+    # In the order of wavelength, so that no result depends on the order in the file.
+    kept = kept[np.argsort(scene.sensor.wavelength_nm[kept], kind="stable")]
     wavelength_nm = scene.sensor.wavelength_nm[kept]
     solar = resample_irradiance(sunlight, wavelength_nm, scene.sensor.fwhm_nm[kept])
-    model = load_model(found, wavelength_nm, architecture)
     chosen = found.threshold if threshold is None else threshold
     # Several lines side by side on one thread each: no thread waits for the others at the end of a line.
     workers = threads or torch.get_num_threads()
-    on_cpu = resolve_device(device).type == "cpu"
-    backend = pick_backend(model, device=device, fidelity=fidelity, threshold=chosen, threads=1 if on_cpu else workers)
+    on_cpu = not is_tensorrt(device) and resolve_device(device).type == "cpu"
+    wanted = Wanted(
+        weights=found,
+        wavelength_nm=wavelength_nm,
+        architecture=architecture,
+        device=device,
+        fidelity=fidelity,
+        threshold=chosen,
+        threads=1 if on_cpu else workers,
+        engine=engine,
+    )
+    backend = backends(wanted)
     shown = np.array([np.abs(wavelength_nm - wanted).argmin() for wanted in PREVIEW_NM])
     factors = reflectance_per_radiance(solar, scene.earth_sun_au)
     watch = watch or Stopwatch()

@@ -25,17 +25,19 @@ def block_lines(scene: Scene, memory_limit_bytes: int | None = None, busy_lines:
 
     ``busy_lines`` keep every thread busy while the next are read: not fewer where they are not too large.
 
-    Raises `UsageError` when not even one line fits the limit.
+    Without a limit it is the memory of the machine. Raises `UsageError` when not even one line fits.
     """
     line_bytes = scene.samples * (scene.radiance.bands * 4 + scene.observation.bands * 8)
     chunk_lines = max(scene.radiance.lines_per_chunk, scene.observation.lines_per_chunk)
     budget = max(_BLOCK_BYTES, min(max(chunk_lines, busy_lines) * line_bytes, _LARGEST_BLOCK_BYTES))
-    if memory_limit_bytes is not None:
+    limit_bytes = memory_limit_bytes or _machine_bytes()
+    if limit_bytes is not None:
         fixed = _resident_bytes() + _WORKING_BYTES + scene.lines * scene.samples * _RESULT_BYTES_PER_PIXEL
-        budget = min(budget, (memory_limit_bytes - fixed) // _BLOCKS_HELD)
+        budget = min(budget, (limit_bytes - fixed) // _BLOCKS_HELD)
         if budget < line_bytes:
             least_mb = -(-(fixed + line_bytes * _BLOCKS_HELD) // 10**6)
-            raise UsageError(f"{scene.name} needs at least {least_mb} MB; raise --memory-limit")
+            way_out = "raise --memory-limit" if memory_limit_bytes else f"this machine has {limit_bytes // 10**6}"
+            raise UsageError(f"{scene.name} needs at least {least_mb} MB; {way_out}")
     lines = max(budget // line_bytes, 1)
     return lines - lines % chunk_lines if lines >= chunk_lines else lines
 
@@ -51,6 +53,14 @@ def parse_bytes(text: str) -> int:
     if value <= 0:
         raise UsageError(f"memory limit {text!r} must be above zero")
     return value
+
+
+def _machine_bytes() -> int | None:
+    """Memory of this machine; None where the system does not tell."""
+    try:
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, OSError, ValueError):
+        return None
 
 
 def _resident_bytes() -> int:

@@ -23,6 +23,7 @@ WAVELENGTH_SCALE_NM = 600.0
 
 #: Beyond any sensible network; a mistyped or hostile configuration stops here, not at the end of memory.
 _LARGEST_DIMENSION = 4096
+_MOST_PARAMETERS = 2**28
 
 Aggregation = Literal["mean", "max", "flat"]
 
@@ -45,6 +46,9 @@ class ModelConfig:
             value = getattr(self, name)
             if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= _LARGEST_DIMENSION:
                 raise ModelError(f"{name} must be a whole number from 1 to {_LARGEST_DIMENSION}, not {value!r}")
+        layer = 4 * self.dim_proj**2 + 2 * self.dim_proj * self.dim_ff
+        if self.num_layers * layer > _MOST_PARAMETERS:
+            raise ModelError(f"a network of {self.num_layers * layer:,} parameters is beyond any use; make it smaller")
         if self.dim_proj % self.num_heads:
             raise ModelError(f"dim_proj {self.dim_proj} must be a multiple of num_heads {self.num_heads}")
         if not isinstance(self.agg, str) or self.agg not in get_args(Aggregation):

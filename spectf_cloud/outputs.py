@@ -4,26 +4,39 @@ from __future__ import annotations
 
 import os
 import secrets
+import shutil
+import time
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from spectf_cloud.errors import OutputError
+from spectf_cloud.resources import RESOURCES, resource
 
+try:
+    import fcntl
+except ImportError:  # not a Unix
+    fcntl = None  # type: ignore[assignment]
+
+#: How temporaries begin; by it those of killed runs are known.
+PREFIX = ".spectf-part-"
 # What file systems allow, in bytes.
 _LONGEST_NAME = 255
+_TRIES = 100
 
 
 def check_output(target: Path, *, overwrite: bool, inputs: Iterable[Path] = ()) -> None:
     """Refuse an output before any work is done. Raises `OutputError`.
 
-    A folder must be there and writable, an input is never written over, nor anything but a plain file, and an
-    existing file needs ``overwrite``.
+    A folder must be there and writable, an input is never written over, nor what came with the package, nor anything
+    but a plain file, and an existing file needs ``overwrite``.
     """
     try:
         resolved = target.resolve()
         if any(resolved == source.resolve() for source in inputs):
             raise OutputError(f"{target} is an input of this run; choose another output name")
+        if any(resolved == resource(name).resolve() for name in RESOURCES):
+            raise OutputError(f"{target} belongs to this installation; choose another output name")
         if resolved.is_dir():
             raise OutputError(f"{target} is a folder; give the name of a file in it")
         if not resolved.parent.is_dir():
@@ -45,18 +58,87 @@ def atomic_output(target: Path, *, overwrite: bool = False) -> Iterator[Path]:
     """Yield a temporary path beside ``target``; on success it is renamed, on any failure removed.
 
     The temporary name keeps the suffix, by which GDAL and others choose a format; through a symbolic link
-    the file it points to is replaced. What a writer raises as `OSError` (disk full, permission) becomes an
-    `OutputError` naming the target.
+    the file it points to is replaced. Of two that write one name at once, one wins whole; without ``overwrite`` it is
+    the first. What a writer raises as `OSError` (disk full, permission) becomes an `OutputError` naming the target.
     """
     check_output(target, overwrite=overwrite)
     resolved = target.resolve()
-    temporary = resolved.with_name(f".part-{secrets.token_hex(8)}{resolved.suffix}")
+    temporary = resolved.with_name(f"{PREFIX}{secrets.token_hex(8)}{resolved.suffix}")
     try:
-        # 0o666 less the umask, as for any new file; never through a link, never over a file.
-        os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
-        yield temporary
-        temporary.replace(resolved)
+        with writing_in(resolved.parent):
+            try:
+                # 0o666 less the umask, as for any new file; never through a link, never over a file.
+                os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
+                yield temporary
+                _flush(temporary)
+                _publish(temporary, resolved, overwrite)
+            finally:
+                temporary.unlink(missing_ok=True)
+    except FileExistsError as error:
+        raise OutputError(f"{target} appeared meanwhile; add --overwrite to replace it") from error
     except OSError as error:
         raise OutputError(f"{target}: could not be written: {error.strerror or error}") from error
+
+
+@contextmanager
+def writing_in(folder: Path) -> Iterator[None]:
+    """Announce temporaries in a folder, after removing those that killed runs left there.
+
+    Writers share a lock on the folder; whoever gets it alone knows that no temporary is in use. Where there are no
+    such locks (some network drives, other systems) nothing is removed.
+    """
+    try:
+        lock = _open_folder(folder)
+    except OSError:
+        lock = None
+    try:
+        if lock is not None and _locked(lock, alone=True):
+            _remove_strays(folder)
+        if lock is not None:
+            _locked(lock, alone=False)
+        yield
     finally:
-        temporary.unlink(missing_ok=True)
+        if lock is not None:
+            os.close(lock)
+
+
+def _remove_strays(folder: Path) -> None:
+    for stray in folder.glob(f"{PREFIX}*"):
+        with suppress(OSError):  # another user's: no reason to fail
+            shutil.rmtree(stray) if stray.is_dir() else stray.unlink()
+
+
+def _open_folder(folder: Path) -> int | None:
+    return os.open(folder, os.O_RDONLY) if fcntl else None
+
+
+def _locked(lock: int, *, alone: bool) -> bool:
+    """Take the lock, or change over to it, at once or after whoever cleans up; False where it cannot be had."""
+    for _ in range(1 if alone else _TRIES):
+        try:
+            fcntl.flock(lock, (fcntl.LOCK_EX if alone else fcntl.LOCK_SH) | fcntl.LOCK_NB)
+            return True
+        except BlockingIOError:
+            time.sleep(0 if alone else 0.02)
+        except OSError:
+            return False
+    return False
+
+
+def _publish(temporary: Path, target: Path, overwrite: bool) -> None:
+    """Give the finished file its name, in one step."""
+    if not overwrite:
+        try:
+            os.link(temporary, target)
+            return
+        except FileExistsError:
+            raise
+        except OSError:  # a file system without links: whoever comes last wins
+            pass
+    temporary.replace(target)
+
+
+def _flush(path: Path) -> None:
+    """Onto the disk before the name is: a power cut must not leave an empty file of the right name."""
+    with path.open("rb") as stream:
+        os.fsync(stream.fileno())

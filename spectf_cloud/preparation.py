@@ -22,7 +22,7 @@ class Preparation:
     Attributes
     ----------
     kept
-        (bands,) positions among the file's bands, ascending.
+        (bands,) positions among the file's bands, in the order of wavelength.
     factors
         (bands,) float64 pi d²/E0, see `reflectance_per_radiance`.
     nodata

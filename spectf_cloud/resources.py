@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+#: Files that every installation has and that no output may replace.
+RESOURCES = ("weights.pt", "weights.yml", "irr.npy", "spectf_cloud_config.yml")
+
 _PACKAGE = Path(__file__).resolve().parent
 
 

@@ -19,6 +19,11 @@ FloatArray = NDArray[np.float64]
 #: What both file formats write where nothing was measured.
 NODATA = -9999.0
 
+# Far beyond any instrument; what a header says past these is a mistake or malice.
+_MAX_BANDS = 2**14
+_MAX_LINE_VALUES = 2**28
+_MAX_PIXELS = 2**30
+
 
 def missing(values: NDArray[np.floating], nodata: float) -> NDArray[np.bool_]:
     """Where values (any shape) are no measurement.
@@ -108,6 +113,15 @@ class Cube(ABC):
     def grid(self) -> Grid | None:
         """The georeference of the sensor grid where the file is orthorectified."""
         return None
+
+
+def check_size(path: Path, lines: int, samples: int, bands: int) -> None:
+    """Refuse sizes that no scene has, before anything of that size is made. Raises `InputError`."""
+    if min(lines, samples, bands) < 1:
+        raise InputError(f"{path} is empty: {lines} lines x {samples} samples x {bands} bands")
+    if bands > _MAX_BANDS or samples * bands > _MAX_LINE_VALUES or lines * samples > _MAX_PIXELS:
+        numbers = " x ".join(f"{size:.3g}" if size < 1e300 else "immense" for size in (lines, samples, bands))
+        raise InputError(f"{path}: lines x samples x bands of {numbers} are no scene; is the file damaged?")
 
 
 @dataclass(frozen=True, eq=False)

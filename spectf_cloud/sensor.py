@@ -32,8 +32,9 @@ _NM_PER_UNIT = {
     "micrometre": 1000.0,
     "micrometres": 1000.0,
 }
-#: Solar-reflective imagers lie between these; a centre below the first without units must be in µm.
+#: Solar-reflective imagers lie between these, nm; a centre below the first without units must be in µm.
 _LARGEST_MICROMETRE = 100.0
+_LARGEST_NANOMETRE = 100_000.0
 
 # EMIT's 285 centres run almost evenly from 381 to 2493 nm. Coefficients in x = (band - 142)/142, fitted to
 # the calibration of 2025-03-24: centres within 0.1 nm, widths within 0.004 nm.
@@ -103,6 +104,10 @@ class Sensor:
         if centres.size < 2:
             raise InputError(f"{source}: {centres.size} band centres; a spectrum needs at least two")
         factor = _nm_per_unit(units, centres, source)
+        if np.nanmax(centres) * factor < _LARGEST_MICROMETRE or np.nanmin(centres) * factor > _LARGEST_NANOMETRE:
+            other = "micrometers" if factor == 1.0 else "nanometers"
+            named = f"{centres[0]:g} to {centres[-1]:g} {units}"
+            raise InputError(f"{source}: band centres of {named} are no imager's; say that they are {other}")
         if fwhm is None:
             order = np.argsort(centres, kind="stable")
             widths = np.empty_like(centres)

@@ -7,7 +7,8 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -17,6 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spectf_cloud.errors import InputError, OutputError
+from spectf_cloud.outputs import PREFIX, writing_in
+from spectf_cloud.readers.hdf5_storage import find_dataset, read_dataset
 from spectf_cloud.weights import sha256_of
 
 _SCHEMA = 1
@@ -91,34 +94,36 @@ def _write(source: Path, folder: Path, progress: Callable[[int, int], None] | No
     """Convert a file into the folder, which appears whole or not at all."""
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", suffix=".part", dir=folder.parent))
-    except OSError as error:
-        raise OutputError(
-            f"{folder.parent}: no cache can be written ({error.strerror}); set SPECTF_CACHE_DIR"
-        ) from error
-    try:
-        with _open(source) as file:
-            columns = _columns(source, file)
-            _check_space(folder.parent, file["spectra"])
-            with (temporary / "toa.f32").open("wb") as stream:
-                _copy_spectra(source, file["spectra"], stream, progress)
-        np.savez(temporary / "rows.npz", allow_pickle=False, **columns)
-        sums = {name: sha256_of(temporary / name) for name in ("toa.f32", "rows.npz")}
-        manifest = {
-            "schema": _SCHEMA,
-            "source": str(source.resolve()),
-            "spectra": len(columns["labels"]),
-            "sha256": sums,
-        }
-        (temporary / "manifest.json").write_text(json.dumps(manifest, indent=1), encoding="utf-8")
-        _publish(temporary, folder)
+        with writing_in(folder.parent):
+            temporary = Path(tempfile.mkdtemp(prefix=PREFIX, dir=folder.parent))
+            try:
+                _fill(source, temporary, progress)
+                _publish(temporary, folder)
+            finally:
+                shutil.rmtree(temporary, ignore_errors=True)
     except OSError as error:
         raise OutputError(
             f"{folder.parent}: {source.name} could not be cached ({error.strerror or error}); "
             "make room, or name another folder in SPECTF_CACHE_DIR"
         ) from error
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _fill(source: Path, folder: Path, progress: Callable[[int, int], None] | None) -> None:
+    with _open(source) as file:
+        spectra = _spectra(source, file)
+        _check_space(folder, spectra)
+        columns = _columns(source, file, spectra.shape)
+        with (folder / "toa.f32").open("wb") as stream:
+            _copy_spectra(source, spectra, stream, progress)
+    np.savez(folder / "rows.npz", allow_pickle=False, **columns)
+    sums = {name: sha256_of(folder / name) for name in ("toa.f32", "rows.npz")}
+    manifest = {
+        "schema": _SCHEMA,
+        "source": str(source.resolve()),
+        "spectra": len(columns["labels"]),
+        "sha256": sums,
+    }
+    (folder / "manifest.json").write_text(json.dumps(manifest, indent=1), encoding="utf-8")
 
 
 def _publish(temporary: Path, folder: Path) -> None:
@@ -129,37 +134,59 @@ def _publish(temporary: Path, folder: Path) -> None:
             raise
 
 
-def _open(source: Path) -> h5py.File:
+@contextmanager
+def _open(source: Path) -> Iterator[h5py.File]:
+    """The open file; whatever h5py raises of its content is an `InputError`."""
+    with _readable(source):
+        file = h5py.File(source, "r")
+    with file:
+        yield file
+
+
+@contextmanager
+def _readable(source: Path) -> Iterator[None]:
     try:
-        return h5py.File(source, "r")
-    except OSError as error:
-        raise InputError(f"{source} cannot be read as HDF5, it may be truncated; fetch it again ({error})") from error
+        yield
+    # All of h5py's ways to fail, text that is not UTF-8 and sizes that no memory holds among them.
+    except (OSError, LookupError, RuntimeError, ValueError, TypeError, OverflowError, MemoryError) as error:
+        reason = " ".join(str(error).split())
+        raise InputError(f"{source} cannot be read as HDF5, it may be truncated; fetch it again ({reason})") from error
 
 
-def _columns(source: Path, file: h5py.File) -> dict[str, NDArray[Any]]:
-    """Everything but the spectra, checked. Raises `InputError`."""
-    missing = [
-        name for name in ("spectra", "labels", "fids", "indices") if not isinstance(file.get(name), h5py.Dataset)
-    ]
-    if missing:
-        raise InputError(f"{source} has no data set '{missing[0]}'; it is not a file of labelled spectra")
-    if "bands" not in file.attrs:
-        raise InputError(f"{source} has no attribute 'bands' (band centres, nm); without it spectra mean nothing")
-    bands = np.asarray(file.attrs["bands"], dtype=np.float64).ravel()
-    shape = file["spectra"].shape
-    if len(shape) != 2 or shape[1] != len(bands):
-        raise InputError(f"{source}: spectra {shape} do not have the {len(bands)} bands that 'bands' lists")
-    if not np.isfinite(bands).all() or (bands <= 0).any():
-        raise InputError(f"{source}: 'bands' must hold positive numbers of nanometres")
-    if shape[0] == 0:
+def _dataset(source: Path, file: h5py.File, name: str, kinds: str) -> h5py.Dataset:
+    data = find_dataset(file, source, name)
+    if data is None:
+        raise InputError(f"{source} has no data set '{name}'; it is not a file of labelled spectra")
+    if data.dtype.kind not in kinds:
+        raise InputError(f"{source}: '{name}' holds {data.dtype}; it is not a file of labelled spectra")
+    return data
+
+
+def _spectra(source: Path, file: h5py.File) -> h5py.Dataset:
+    """The spectra, (n, bands), not read yet. Raises `InputError`."""
+    with _readable(source):
+        spectra = _dataset(source, file, "spectra", "f")
+    if len(spectra.shape) != 2:
+        raise InputError(f"{source}: spectra {spectra.shape} are no table of one spectrum a row")
+    if spectra.shape[0] == 0:
         raise InputError(f"{source} holds no spectra")
-    for name, expected in (("labels", shape[:1]), ("fids", shape[:1]), ("indices", (shape[0], 2))):
-        if file[name].shape != expected:
-            raise InputError(f"{source}: '{name}' is {file[name].shape} but {expected} belongs to {shape[0]} spectra")
-    try:
-        labels, raw_fids, indices = file["labels"][:], file["fids"][:], file["indices"][:]
-    except OSError as error:
-        raise InputError(f"{source} cannot be read to its end, it may be truncated; fetch it again") from error
+    return spectra
+
+
+def _columns(source: Path, file: h5py.File, shape: tuple[int, int]) -> dict[str, NDArray[Any]]:
+    """Everything but the spectra (of this shape), checked. Raises `InputError`."""
+    with _readable(source):
+        kinds = {"labels": "iu", "fids": "SO", "indices": "iu"}
+        data = {name: _dataset(source, file, name, kind) for name, kind in kinds.items()}
+        bands = _bands(source, file, shape)
+        for name, expected in (("labels", shape[:1]), ("fids", shape[:1]), ("indices", (shape[0], 2))):
+            if data[name].shape != expected:
+                raise InputError(
+                    f"{source}: '{name}' is {data[name].shape} but {expected} belongs to {shape[0]} spectra"
+                )
+        labels, raw_fids, indices = (read_dataset(data[name], source) for name in kinds)
+        fids, scene = np.unique(np.asarray(raw_fids, dtype="S"), return_inverse=True)
+        names = np.char.decode(fids, "utf-8")
     wrong = ~np.isin(labels, np.arange(_LARGEST_LABEL + 1))
     if wrong.any():
         row = int(np.flatnonzero(wrong)[0])
@@ -167,14 +194,24 @@ def _columns(source: Path, file: h5py.File) -> dict[str, NDArray[Any]]:
             f"{source}: label {labels[row]} of spectrum {row} is none of 0 clear, 1 cloud, 2 shadow "
             f"({wrong.sum():,} such labels)"
         )
-    fids, scene = np.unique(np.asarray(raw_fids, dtype="S"), return_inverse=True)
     return {
         "labels": labels.astype(np.uint8),
         "scene": scene.astype(np.int32),
-        "fids": np.char.decode(fids, "utf-8"),
+        "fids": names,
         "indices": indices.astype(np.int32),
         "wavelength_nm": bands,
     }
+
+
+def _bands(source: Path, file: h5py.File, shape: tuple[int, int]) -> NDArray[np.float64]:
+    if "bands" not in file.attrs:
+        raise InputError(f"{source} has no attribute 'bands' (band centres, nm); without it spectra mean nothing")
+    bands = np.asarray(file.attrs["bands"], dtype=np.float64).ravel()
+    if shape[1] != len(bands):
+        raise InputError(f"{source}: spectra {shape} do not have the {len(bands)} bands that 'bands' lists")
+    if not np.isfinite(bands).all() or (bands <= 0).any():
+        raise InputError(f"{source}: 'bands' must hold positive numbers of nanometres")
+    return bands
 
 
 def _check_space(folder: Path, spectra: h5py.Dataset) -> None:
@@ -195,10 +232,8 @@ def _copy_spectra(
     chunk = spectra.chunks[0] if spectra.chunks else 1
     block = max(_BLOCK_BYTES // (bands * 8) // chunk, 1) * chunk
     for start in range(0, total, block):
-        try:
-            values = spectra[start : start + block].astype(np.float32)
-        except OSError as error:
-            raise InputError(f"{source} cannot be read at spectrum {start:,}, it may be truncated") from error
+        with _readable(source):
+            values = read_dataset(spectra, source, start, min(start + block, total)).astype(np.float32)
         broken = ~np.isfinite(values).all(axis=1)
         if broken.any():
             row = start + int(np.flatnonzero(broken)[0])

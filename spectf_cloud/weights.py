@@ -24,6 +24,7 @@ OFFICIAL_URL = f"https://raw.githubusercontent.com/emit-sds/SpecTf/{OFFICIAL_COM
 #: Threshold of weights that come without a card: the published v0.1.0 one.
 PUBLISHED_THRESHOLD = 0.51
 BUILTIN = "builtin"
+_MAX_WEIGHTS_BYTES = 2**30
 
 
 @dataclass(frozen=True)
@@ -98,6 +99,15 @@ def find_weights(spec: str | Path = BUILTIN) -> WeightsFile:
         raise WeightsError(f"{path}: cannot be read: {error.strerror or error}") from error
 
 
+def files_of(spec: str | Path) -> tuple[Path, ...]:
+    """Local files that these weights are read from, there or not: none of them is ever written to."""
+    if spec in RELEASES:
+        release = RELEASES[str(spec)]
+        return local_path(release.weights), local_path(release.irradiance)
+    path = resource("weights.pt") if spec == BUILTIN else Path(spec)
+    return (path, path.with_suffix(".yml")) if path.name else ()
+
+
 def fetch(file: RemoteFile) -> Path:
     """The local copy of a published file: placed by hand, cached, or downloaded now. Raises `WeightsError`."""
     import pooch
@@ -147,6 +157,8 @@ def sha256_of(path: Path) -> str:
 
 def _from_path(path: Path) -> WeightsFile:
     """Weights by path: known by their checksum, described by a card beside them, or taken as they are."""
+    if path.stat().st_size > _MAX_WEIGHTS_BYTES:
+        raise WeightsError(f"{path} is larger than 1 GiB, too large for SpecTf weights")
     checksum = sha256_of(path)
     for release in RELEASES.values():
         if release.weights.sha256 == checksum:

@@ -48,6 +48,7 @@ def arrays(lines: int = 7, samples: int = 5, seed: int = 0) -> Arrays:
     radiance = rng.uniform(1, 20, (lines, samples, len(WAVELENGTH_NM))).astype(np.float32)
     obs = rng.uniform(0, 10, (lines, samples, len(OBS_NAMES))).astype(np.float32)
     obs[..., 4] = rng.uniform(30, 40, (lines, samples))
+    obs[..., 9] = 4.07  # the time in the name, hours
     obs[..., 10] = 1.01
     return Arrays(radiance, obs)
 

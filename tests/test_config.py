@@ -37,6 +37,16 @@ def test_what_a_file_leaves_out_is_left_open(tmp_path):
         "- 1",
         "1: 2",
         "!!python/object/apply:os.system [ls]",
+        "a: &a [x, x]\nb: &b [*a, *a]\nspectra: *b",
+        "<<: &merge {spectra: {}}\ninference: *merge",
+        "[" * 50_000,
+        "when: 2024-99-99",
+        "a: " + "9" * 5000,
+        "a: 1:99:99999999999999999999e999",
+        "? [1, 2]\n: 3",
+        "architecture: {dim_proj: 4096, dim_ff: 4096, num_layers: 4096}",
+        "architecture: {dropout: .nan}",
+        "\x00",
     ],
 )
 def test_nonsense_is_named(tmp_path, text):

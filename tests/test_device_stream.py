@@ -10,6 +10,7 @@ from spectf_cloud.dataset import open_scene
 from spectf_cloud.device_stream import device_lines, run_on_device
 from spectf_cloud.errors import InputError
 from spectf_cloud.inference.device_backend import DeviceTorch
+from spectf_cloud.inference.load import load_model
 from spectf_cloud.inference.torch_backend import TorchBackend
 from spectf_cloud.masking import mask_scene
 from spectf_cloud.model import ModelConfig
@@ -97,11 +98,14 @@ def test_an_interrupt_ends_the_stream(tmp_path, model, preparation):
     assert not [t.name for t in threading.enumerate() if t.name.startswith(("spectf-load", "spectf-read"))]
 
 
-def test_a_whole_mask_through_the_device_stream(tmp_path, monkeypatch):
+def test_a_whole_mask_through_the_device_stream(tmp_path):
     scene = open_scene(*write(tmp_path, "contiguous"))
     expected = mask_scene(scene, fidelity="exact", threads=1)
-    monkeypatch.setattr("spectf_cloud.masking.pick_backend", lambda model, **_: DeviceTorch(model, CPU))
-    made = mask_scene(scene)
+
+    def backends(wanted):
+        return DeviceTorch(load_model(wanted.weights, wanted.wavelength_nm), CPU)
+
+    made = mask_scene(scene, backends=backends)
     np.testing.assert_allclose(made.probability, expected.probability, rtol=0, atol=1e-6)
     np.testing.assert_array_equal(made.preview.reflectance, expected.preview.reflectance)
 

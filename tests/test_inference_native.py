@@ -35,6 +35,12 @@ def _no_level_forced() -> None:
 
 
 @pytest.fixture(autouse=True)
+def _kernel_or_pytorch(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is installed beside PyTorch does not matter here."""
+    monkeypatch.setenv("SPECTF_RUNTIME", "none")
+
+
+@pytest.fixture(autouse=True)
 def _log_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
     """Commands tested earlier in the same process keep the log to themselves."""
     monkeypatch.setattr(logging.getLogger("spectf_cloud"), "propagate", True)

@@ -1,11 +1,19 @@
+import io
+import os
+import pickle
 import threading
+import zipfile
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 
+import numpy as np
 import pytest
+import torch
 
 import spectf_cloud.weights as weights
 from spectf_cloud.errors import WeightsError
+from spectf_cloud.inference.load import load_model, load_tensors
+from spectf_cloud.model import ModelConfig
 from spectf_cloud.weights import RELEASES, find_weights, sha256_of
 
 
@@ -106,3 +114,96 @@ def test_a_card_beside_the_file_describes_it(tmp_path):
 def test_unknown_names_list_the_known_ones():
     with pytest.raises(WeightsError, match=r"builtin, official:v0\.1\.0, official:v0\.0\.1"):
         find_weights("official:v9")
+
+
+SMALL = ModelConfig(num_heads=1, dim_proj=4, dim_ff=4)
+BANDS = np.array([400.0, 500.0])
+
+
+def small_state():
+    return SMALL.build(BANDS).state_dict()
+
+
+def saved(path, content, **options):
+    torch.save(content, path, **options)
+    return path
+
+
+class Explosive:
+    """Creates a file when unpickled."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return os.mkdir, (str(self.path),)
+
+
+@pytest.mark.parametrize("form", ["archive", "old", "pickle"])
+def test_a_pickle_that_does_something_is_refused_and_does_nothing(tmp_path, form):
+    path, trace = tmp_path / "w.pt", tmp_path / "trace"
+    if form == "pickle":
+        path.write_bytes(pickle.dumps(Explosive(trace)))
+    else:
+        saved(path, small_state() | {"x": Explosive(trace)}, _use_new_zipfile_serialization=form == "archive")
+    with pytest.raises(WeightsError, match="not a plain PyTorch state dict"):
+        load_model(find_weights(path), BANDS, SMALL)
+    assert not trace.exists()
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), 1e300])
+def test_weights_that_are_not_finite_float32_are_refused(tmp_path, value):
+    state = {name: tensor.double() for name, tensor in small_state().items()}
+    state["head.bias"][0] = value
+    with pytest.raises(WeightsError, match=r"head\.bias holds NaN or infinite"):
+        load_model(find_weights(saved(tmp_path / "w.pt", state)), BANDS, SMALL)
+
+
+OTHER_STATES = {
+    "a name missing": lambda state: state.pop("head.bias"),
+    "a name too many": lambda state: state.update({"extra": torch.zeros(1)}),
+    "another shape": lambda state: state.update({"head.bias": torch.zeros(3)}),
+    "integers": lambda state: state.update({"head.bias": torch.zeros(2, dtype=torch.int64)}),
+    "sparse": lambda state: state.update({"head.bias": torch.zeros(2).to_sparse()}),
+    "no tensor": lambda state: state.update({"head.bias": [0.0, 0.0]}),
+}
+
+
+@pytest.mark.parametrize("case", OTHER_STATES)
+def test_a_state_that_does_not_fit_its_config_is_named(tmp_path, case):
+    state = small_state()
+    OTHER_STATES[case](state)
+    with pytest.raises(WeightsError, match=r"w\.pt"):
+        load_model(find_weights(saved(tmp_path / "w.pt", state)), BANDS, SMALL)
+
+
+def test_an_archive_that_unpacks_to_more_than_a_gibibyte_is_refused_unread(tmp_path):
+    """Two megabytes on the disk; PyTorch alone would unpack them."""
+    buffer = io.BytesIO()
+    torch.save(small_state(), buffer)
+    path = tmp_path / "w.pt"
+    with zipfile.ZipFile(buffer) as honest, zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as bomb:
+        for entry in honest.infolist():
+            bomb.writestr(entry.filename, honest.read(entry))
+        with bomb.open("archive/data/99", "w", force_zip64=True) as stream:
+            for _ in range(1040):
+                stream.write(bytes(2**20))
+    assert path.stat().st_size < 2e6
+    with pytest.raises(WeightsError, match="more than 1 GiB"):
+        load_tensors(path)
+
+
+def test_a_file_of_two_gibibytes_is_refused_before_it_is_hashed(tmp_path, monkeypatch):
+    path = tmp_path / "w.pt"
+    path.touch()
+    os.truncate(path, 2**31)  # sparse: nothing on the disk
+    monkeypatch.setattr(weights, "sha256_of", lambda path: pytest.fail("read"))
+    with pytest.raises(WeightsError, match="larger than 1 GiB"):
+        find_weights(path)
+
+
+def test_one_number_that_says_it_is_a_matrix_of_terabytes_is_refused(tmp_path):
+    state = small_state()
+    state["head.weight"] = torch.zeros(1).expand(10**6, 10**6)
+    with pytest.raises(WeightsError, match="does not fit"):
+        load_model(find_weights(saved(tmp_path / "w.pt", state)), BANDS, SMALL)

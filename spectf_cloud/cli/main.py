@@ -7,8 +7,10 @@ from typing import Annotated, Any
 
 import typer
 
-from spectf_cloud.cli import cloud_eval, dataset, reporting, train_comparison, weights
+from spectf_cloud.cli import archive, cloud_eval, dataset, export, reporting, train_comparison, weights
+from spectf_cloud.cli.deploy_many import deploy_many
 from spectf_cloud.cli.deploy_pt import deploy_pt
+from spectf_cloud.cli.deploy_trt import deploy_trt
 from spectf_cloud.cli.explain import explain
 from spectf_cloud.cli.info import info
 from spectf_cloud.cli.simulate import simulate
@@ -26,6 +28,8 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command("deploy-pt")(deploy_pt)
+app.command("deploy-many")(deploy_many)
+app.command("deploy-trt")(deploy_trt)
 app.command("threshold")(threshold)
 app.command("info")(info)
 app.command("simulate")(simulate)
@@ -34,7 +38,9 @@ app.command("explain")(explain)
 app.add_typer(cloud_eval.app, name="cloud-eval")
 app.add_typer(train_comparison.app, name="train-comparison")
 app.add_typer(dataset.app, name="dataset")
+app.add_typer(archive.app, name="archive")
 app.add_typer(weights.app, name="weights")
+app.add_typer(export.app, name="export")
 
 
 def _show_version(wanted: bool) -> None:

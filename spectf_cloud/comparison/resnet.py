@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from spectf_cloud.errors import ModelError, WeightsError
+from spectf_cloud.inference.load import load_tensors
 from spectf_cloud.inference.predict import resolve_device
 
 _BLOCK = 1024
@@ -111,8 +112,8 @@ class ResNetBackend:
         """From a plain state dict. Raises `WeightsError`."""
         model = ResNet(ResNetConfig.from_mapping(architecture))
         try:
-            model.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
-        except Exception as error:  # torch.load raises whatever its unpickler meets in a foreign file
+            model.load_state_dict(load_tensors(path))
+        except (RuntimeError, TypeError, AttributeError) as error:  # whatever is not of these names and shapes
             raise WeightsError(f"{path} does not hold the ResNet of its card ({type(error).__name__})") from error
         return cls(model, resolve_device(device))
 

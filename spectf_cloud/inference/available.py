@@ -6,9 +6,12 @@ from dataclasses import dataclass
 
 import torch
 
+from spectf_cloud.errors import MissingExtraError
 from spectf_cloud.inference.device_backend import kernel_missing
 from spectf_cloud.inference.kernel import cache_dir, usable_levels
 from spectf_cloud.inference.native.build import BuildError, cpu_features, find_or_compile, levels
+from spectf_cloud.inference.runtimes import RUNTIMES, lacking, runtimes
+from spectf_cloud.inference.trt.library import import_tensorrt
 
 
 @dataclass(frozen=True)
@@ -23,7 +26,7 @@ class Availability:
 def backends() -> list[Availability]:
     """All backends, those of the CPU fastest first. Compiles a kernel that was not compiled yet.
 
-    Raises `UsageError` for a SPECTF_SIMD or SPECTF_CUDA that is not known.
+    Raises `UsageError` for a SPECTF_SIMD, SPECTF_RUNTIME or SPECTF_CUDA that is not known.
     """
     found, allowed, features = [], usable_levels(), cpu_features()
     for level in levels():
@@ -39,13 +42,28 @@ def backends() -> list[Availability]:
             found.append(Availability(name, False, str(error)))
         else:
             found.append(Availability(name, True, "CPU, faithful or fast; networks of the published shape"))
+    for runtime in RUNTIMES:
+        absent = lacking(runtime)
+        if absent is None and runtime not in runtimes():
+            absent = "left out by SPECTF_RUNTIME"
+        found.append(Availability(f"{runtime}-float32", absent is None, absent or "CPU, faithful; any network"))
     found.append(Availability("torch-float32", True, "any device, exact; any network"))
     for device, there, missing in (
         ("cuda", torch.cuda.is_available(), "PyTorch sees no NVIDIA GPU"),
         ("mps", torch.backends.mps.is_available(), "no Apple GPU"),
     ):
         found.append(Availability(f"torch-float32 on {device}", there, "exact" if there else missing))
-    lacking = kernel_missing(torch.device("cuda")) if torch.cuda.is_available() else "PyTorch sees no NVIDIA GPU"
+    without = kernel_missing(torch.device("cuda")) if torch.cuda.is_available() else "PyTorch sees no NVIDIA GPU"
     purpose = "GPU, faithful or fast; networks of the published shape"
-    found.append(Availability("cuda-triton", lacking is None, lacking or purpose))
+    found.append(Availability("cuda-triton", without is None, without or purpose))
+    found.append(_tensorrt())
     return found
+
+
+def _tensorrt() -> Availability:
+    try:
+        import_tensorrt()
+    except MissingExtraError as error:
+        return Availability("tensorrt", False, str(error))
+    there = torch.cuda.is_available()
+    return Availability("tensorrt", there, "GPU; deploy-trt, any network" if there else "PyTorch sees no NVIDIA GPU")

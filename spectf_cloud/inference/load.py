@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import zipfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -38,7 +40,8 @@ def load_model(
             f"{weights.path} does not fit the architecture ({name} is {found.get(name, 'absent')}, "
             f"not {wanted.get(name, 'there')}); give its --arch-spec"
         )
-    broken = [name for name, value in state.items() if not torch.isfinite(value).all()]
+    # As float32, which the network computes in: float64 may hold what that cannot.
+    broken = [name for name, value in state.items() if not torch.isfinite(value.float()).all()]
     if broken:
         raise WeightsError(f"{weights.path}: {broken[0]} holds NaN or infinite values; the weights are damaged")
     model.load_state_dict(state, strict=True)
@@ -48,15 +51,30 @@ def load_model(
 def read_state_dict(weights: WeightsFile) -> dict[str, Tensor]:
     """Tensors by name, nothing executed while reading. Raises `WeightsError`."""
     path = weights.path
-    if path.stat().st_size > _MAX_WEIGHTS_BYTES:
-        raise WeightsError(f"{path} is larger than 1 GiB, too large for SpecTf weights")
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch.load raises whatever its unpickler meets in a foreign file
-        raise WeightsError(f"{path} is not a plain PyTorch state dict ({type(error).__name__})") from error
+    state = load_tensors(path)
     if not isinstance(state, dict) or not all(map(_is_parameter, state, state.values())):
         raise WeightsError(f"{path} is not a state dict: names with plain floating-point tensors are needed")
     return state
+
+
+def load_tensors(path: Path) -> Any:
+    """What ``torch.save`` wrote, as data: nothing is executed, nothing unpacks beyond 1 GiB. Raises `WeightsError`."""
+    try:
+        if max(path.stat().st_size, _unpacked_bytes(path)) > _MAX_WEIGHTS_BYTES:
+            raise WeightsError(f"{path} holds more than 1 GiB, too large for SpecTf weights")
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except WeightsError:
+        raise
+    except Exception as error:  # torch.load raises whatever its unpickler meets in a foreign file
+        raise WeightsError(f"{path} is not a plain PyTorch state dict ({type(error).__name__})") from error
+
+
+def _unpacked_bytes(path: Path) -> int:
+    """What the entries of an archive say they hold; 0 for PyTorch's old format, which is no archive."""
+    if not zipfile.is_zipfile(path):
+        return 0
+    with zipfile.ZipFile(path) as archive:
+        return sum(entry.file_size for entry in archive.infolist())
 
 
 def _is_parameter(name: object, value: object) -> bool:

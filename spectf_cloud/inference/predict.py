@@ -15,6 +15,7 @@ from spectf_cloud.errors import MissingExtraError, UsageError
 from spectf_cloud.inference.device_backend import open_device
 from spectf_cloud.inference.load import load_model
 from spectf_cloud.inference.native_backend import Unavailable, open_native
+from spectf_cloud.inference.runtimes import open_runtime
 from spectf_cloud.inference.torch_backend import TorchBackend
 from spectf_cloud.model import SpecTfEncoder, normalise_wavelength
 from spectf_cloud.weights import BUILTIN, PUBLISHED_THRESHOLD, find_weights
@@ -56,7 +57,7 @@ def predict(
         A path, ``builtin``, a release such as ``official:v0.1.0``, or a loaded network. The path of a comparison
         model (see `spectf_cloud.comparison`) works too, on the bands it was trained on.
     device
-        ``cpu`` or −1, a GPU's number, ``cuda:0``, ``mps`` or ``auto``.
+        ``cpu`` or −1, a GPU's number, ``cuda:0``, ``mps``, ``auto``, or ``tensorrt[:0]``.
     fidelity
         The loosest tier allowed: ``exact`` (float32), ``faithful`` or ``fast``.
 
@@ -107,19 +108,26 @@ def pick_backend(
     fidelity: Fidelity = "faithful",
     threshold: float = PUBLISHED_THRESHOLD,
     threads: int | None = None,
+    engine: Path | None = None,
 ) -> Backend:
     """The backend for this network, device and tier, by what it can do for these weights and bands.
 
-    On a CPU the compiled kernel serves ``faithful`` and ``fast`` where it proves itself, on an NVIDIA GPU the CUDA one;
-    float32 PyTorch satisfies every tier and serves the rest, with the reason logged. ``threshold`` is where the mask
-    will be cut: around it, the compiled kernel's ``faithful`` computes again in float32.
+    On a CPU the compiled kernel serves ``faithful`` and ``fast`` where it proves itself, else OpenVINO or ONNX Runtime
+    where installed, on an NVIDIA GPU the CUDA kernel; float32 PyTorch satisfies every tier and serves the rest. The
+    reasons are logged. ``threshold`` is where the mask will be cut: around it, the CPU's ``faithful`` computes again in
+    float32. ``device`` ``tensorrt`` or ``tensorrt:1`` is a GPU through a TensorRT engine: one of the cache, or
+    ``engine``.
 
-    Raises `UsageError` for unknown names and `MissingExtraError` for a device that is not there.
+    Raises `UsageError` for unknown names, `MissingExtraError` for a device that is not there, and `EngineError`.
     """
     if fidelity not in get_args(Fidelity):
         raise UsageError(f"fidelity must be one of {', '.join(get_args(Fidelity))}, not {fidelity!r}")
     if model.config.dim_output != 2:
         raise UsageError(f"a cloud network has two outputs (clear, cloud), this one has {model.config.dim_output}")
+    if is_tensorrt(device):
+        from spectf_cloud.inference.trt.backend import open_tensorrt
+
+        return open_tensorrt(model, str(device), fidelity, threshold, engine)
     target = resolve_device(device)
     if target.type != "cpu":
         return open_device(model, target, fidelity, threshold)
@@ -128,8 +136,17 @@ def pick_backend(
     try:
         return open_native(model, fidelity, threshold, threads)
     except Unavailable as reason:
+        logger.info("the compiled kernel does not serve fidelity %s: %s", fidelity, reason)
+    try:
+        return open_runtime(model, threshold, threads)
+    except Unavailable as reason:
         logger.info("float32 PyTorch serves fidelity %s: %s", fidelity, reason)
         return TorchBackend(model, target, threads)
+
+
+def is_tensorrt(device: str | int) -> bool:
+    """Whether a device's name means a GPU through TensorRT rather than PyTorch."""
+    return str(device).strip().lower().startswith("tensorrt")
 
 
 def resolve_device(device: str | int) -> torch.device:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from spectf_cloud.inference.batches import in_batches
 from spectf_cloud.model import SpecTfEncoder
 
 Float32Array = NDArray[np.float32]
@@ -42,24 +42,8 @@ class TorchBackend:
         if self.device.type != "cpu":
             parts = [self._probability(toa[i : i + _DEVICE_BATCH]) for i in range(0, len(toa), _DEVICE_BATCH)]
             return np.concatenate(parts) if parts else np.empty(0, np.float32)
-        result = np.empty(len(toa), np.float32)
-
-        def run(start: int) -> None:
-            batch = toa[start : start + self.batch]
-            filled = len(batch)
-            if filled < self.batch:
-                batch = np.concatenate([batch, np.zeros((self.batch - filled, toa.shape[1]), np.float32)])
-            result[start : start + filled] = self._probability(batch)[:filled]
-
-        starts = range(0, len(toa), self.batch)
         with _one_thread_each():
-            if self.threads == 1 or len(starts) < 2:
-                for start in starts:
-                    run(start)
-            else:
-                with ThreadPoolExecutor(self.threads, "spectf", torch.set_num_threads, (1,)) as pool:
-                    list(pool.map(run, starts))
-        return result
+            return in_batches(toa, self.batch, self.threads, self._probability, lambda: torch.set_num_threads(1))
 
     @torch.inference_mode()
     def _probability(self, toa: Float32Array) -> Float32Array:

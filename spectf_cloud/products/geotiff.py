@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from rasterio import Env
 from rasterio.control import GroundControlPoint
 from rasterio.crs import CRS
 from rasterio.errors import CRSError, NotGeoreferencedWarning
@@ -60,7 +61,8 @@ class Georeference:
 def crs_of(place: Grid | Glt, source: str) -> CRS:
     """The coordinate reference system of a grid. Raises `InputError` naming ``source``."""
     try:
-        return CRS.from_wkt(place.crs_wkt)
+        with Env():  # or GDAL itself writes to standard error
+            return CRS.from_wkt(place.crs_wkt)
     except CRSError as error:
         raise InputError(f"{source}: its coordinate reference system is not readable ({error})") from error
 

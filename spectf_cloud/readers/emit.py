@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import h5py
@@ -12,8 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spectf_cloud.errors import InputError
+from spectf_cloud.readers.hdf5_storage import Corner, find_dataset, read_attribute, read_dataset
 from spectf_cloud.readers.raw import read_raw
-from spectf_cloud.scene import NODATA, Cube, Glt, Location
+from spectf_cloud.scene import NODATA, Cube, Glt, Location, check_size
 from spectf_cloud.sensor import Sensor
 
 #: The variable that each kind of granule carries.
@@ -21,6 +23,8 @@ _VARIABLES = ("radiance", "obs")
 _MAX_CHUNK_CACHE_BYTES = 256 * 2**20
 # A full granule's ortho grid has under ten million pixels.
 _MAX_GLT_PIXELS = 10**8
+_MAX_NAMES = 1000
+_MAX_NAME_BYTES = 1000
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -34,12 +38,15 @@ class EmitCube(Cube):
     dtype: np.dtype[np.generic]
     offset: int | None
     file: h5py.File | None
+    stored_bytes: int
+    known: set[Corner] = field(default_factory=set, repr=False)
 
     def read(self, start: int, stop: int, bands: NDArray[np.intp] | None = None) -> NDArray[np.floating]:
         """(stop − start, samples, bands or chosen bands) in the file's units."""
         if self.file is not None:
             with _readable(self.path):
-                block = self.file[self.variable][start:stop]
+                block = read_dataset(self.file[self.variable], self.path, start, stop, self.known)
+                self._check_whole(self.file)
         else:
             line_bytes = self.samples * self.bands * self.dtype.itemsize
             shape = (stop - start, self.samples, self.bands)
@@ -49,6 +56,11 @@ class EmitCube(Cube):
         native: NDArray[np.floating] = np.asarray(block, dtype=self.dtype.newbyteorder("="))
         return native
 
+    def _check_whole(self, file: h5py.File) -> None:
+        """HDF5 reads zeros beyond the end of a file that became shorter since it was opened."""
+        if os.fstat(file.id.get_vfd_handle()).st_size < self.stored_bytes:
+            raise InputError(f"{self.path} became shorter while it was read; copy it again")
+
     def location(self) -> Location | None:
         """Longitude, latitude and elevation of the ``location`` group."""
         with _open(self.path) as file:
@@ -57,7 +69,7 @@ class EmitCube(Cube):
                 return None
             if {lon.shape, lat.shape, elev.shape} != {(self.lines, self.samples)}:
                 raise InputError(f"{self.path}: the location group has another shape; download it again")
-            return Location(*(column[()].astype(np.float64) for column in (lon, lat, elev)))
+            return Location(*(read_dataset(column, self.path).astype(np.float64) for column in (lon, lat, elev)))
 
     def glt(self) -> Glt | None:
         """The GLT, zero-based; fill, zero and the sign that marks interpolated pixels are resolved here."""
@@ -68,7 +80,7 @@ class EmitCube(Cube):
             if x.shape != y.shape or not 0 < x.size <= _MAX_GLT_PIXELS:
                 raise InputError(f"{self.path}: glt_x {x.shape} and glt_y {y.shape} are no look-up table")
             geotransform = _geotransform(file, self.path)
-            crs_wkt = _text(file.attrs["spatial_ref"])
+            crs_wkt = _text(read_attribute(file, "spatial_ref", ""))
             sample, line = _glt_column(x, self.samples, self.path), _glt_column(y, self.lines, self.path)
         seen = (sample >= 0) & (line >= 0)
         sample[~seen], line[~seen] = -1, -1
@@ -86,9 +98,8 @@ def open_cube(path: Path) -> EmitCube:
                 "an EMIT L1B RAD or OBS granule is needed"
             )
         variable, data = found[0]
-        if 0 in data.shape:
-            raise InputError(f"{path}: /{variable} is empty, {data.shape}")
         lines, samples, bands = data.shape
+        check_size(path, lines, samples, bands)
         # No offset: chunked, or never written.
         contiguous = data.chunks is None and data.id.get_offset() is not None
         chunk_lines = data.chunks[0] if data.chunks else 1
@@ -98,6 +109,7 @@ def open_cube(path: Path) -> EmitCube:
             dtype=data.dtype,
             offset=data.id.get_offset() if contiguous else None,
             file=None if contiguous else _reopen(path, chunk_lines * samples * bands * data.dtype.itemsize),
+            stored_bytes=path.stat().st_size,
             name=path.stem,
             lines=lines,
             samples=samples,
@@ -119,8 +131,10 @@ def _readable(path: Path) -> Iterator[None]:
     """HDF5's own failures, as `InputError`."""
     try:
         yield
-    except (OSError, KeyError, RuntimeError, ValueError, TypeError) as error:  # all of h5py's ways to fail
-        raise InputError(f"{path}: cannot be read as netCDF-4/HDF5 ({error}); download it again") from error
+    # All of h5py's ways to fail, text that is not UTF-8 and sizes that no memory holds among them.
+    except (OSError, LookupError, RuntimeError, ValueError, TypeError, OverflowError, MemoryError) as error:
+        reason = " ".join(str(error).split())
+        raise InputError(f"{path}: cannot be read as netCDF-4/HDF5 ({reason}); download it again") from error
 
 
 @contextmanager
@@ -137,22 +151,10 @@ def _reopen(path: Path, chunk_row_bytes: int) -> h5py.File:
 
 
 def _dataset(file: h5py.File, path: Path, key: str, ndim: int, kinds: str) -> h5py.Dataset | None:
-    """The dataset at ``key``, of this many dimensions and these kinds of dtype; None where there is none.
-
-    Whatever would be read from another file is refused: links, external storage, virtual datasets.
-    """
-    steps = key.split("/")
-    for depth in range(1, len(steps) + 1):
-        part = "/".join(steps[:depth])
-        if isinstance(file.get(part, getlink=True), h5py.ExternalLink):
-            raise InputError(f"{path}: /{part} is kept in another file, which is never followed")
-        if part not in file or (depth < len(steps) and not isinstance(file[part], h5py.Group)):
-            return None
-    data = file[key]
-    if not isinstance(data, h5py.Dataset) or data.shape is None or data.ndim != ndim or data.dtype.kind not in kinds:
+    """The dataset at ``key``, of this many dimensions and these kinds of dtype; None where there is none."""
+    data = find_dataset(file, path, key)
+    if data is not None and (data.ndim != ndim or data.dtype.kind not in kinds or data.dtype.name == "float128"):
         raise InputError(f"{path}: /{key} is not what EMIT files hold there; download the granule again")
-    if data.external or data.is_virtual:
-        raise InputError(f"{path}: /{key} keeps its data in other files, which are never followed")
     return data
 
 
@@ -161,15 +163,17 @@ def _sensor(path: Path, file: h5py.File, bands: int) -> Sensor:
     fwhm = _dataset(file, path, "sensor_band_parameters/fwhm", 1, "f")
     if wavelengths is None:
         raise InputError(f"{path}: no sensor_band_parameters/wavelengths; is this an EMIT L1B granule?")
-    if wavelengths.shape != (bands,):
-        raise InputError(f"{path}: {wavelengths.size} wavelengths for {bands} bands; download the granule again")
-    units = _text(wavelengths.attrs.get("units", ""))
-    return Sensor.from_values("EMIT", wavelengths[()], None if fwhm is None else fwhm[()], units, str(path))
+    for name, values in (("wavelengths", wavelengths), ("widths", fwhm)):
+        if values is not None and values.shape != (bands,):
+            raise InputError(f"{path}: {values.size} {name} for {bands} bands; download the granule again")
+    units = _text(read_attribute(wavelengths, "units", ""))
+    widths = None if fwhm is None else read_dataset(fwhm, path)
+    return Sensor.from_values("EMIT", read_dataset(wavelengths, path), widths, units, str(path))
 
 
 def _glt_column(data: h5py.Dataset, size: int, path: Path) -> NDArray[np.int32]:
     """Zero-based positions, −1 where there is none."""
-    values: NDArray[np.int64] = data[()].astype(np.int64)
+    values: NDArray[np.int64] = read_dataset(data, path).astype(np.int64)
     values[(values == _fill_value(data)) | (values == NODATA)] = 0
     if ((values > size) | (values < -size)).any():
         raise InputError(f"{path}: {data.name} points outside the granule's {size}; download the granule again")
@@ -178,7 +182,7 @@ def _glt_column(data: h5py.Dataset, size: int, path: Path) -> NDArray[np.int32]:
 
 
 def _geotransform(file: h5py.File, path: Path) -> tuple[float, float, float, float, float, float]:
-    values = np.ravel(file.attrs["geotransform"])
+    values = np.ravel(read_attribute(file, "geotransform", ()))
     if (
         values.size != 6
         or values.dtype.kind not in "fiu"
@@ -192,7 +196,7 @@ def _geotransform(file: h5py.File, path: Path) -> tuple[float, float, float, flo
 
 def _fill_value(data: h5py.Dataset) -> float:
     """The no-data value it declares, or −9999 where that is no number."""
-    declared = data.attrs.get("_FillValue", NODATA)
+    declared = read_attribute(data, "_FillValue", NODATA)
     if isinstance(declared, h5py.Empty) or np.size(declared) != 1 or np.asarray(declared).dtype.kind not in "fiu":
         return NODATA
     return float(np.ravel(declared)[0])
@@ -200,7 +204,10 @@ def _fill_value(data: h5py.Dataset) -> float:
 
 def _strings(file: h5py.File, path: Path, key: str) -> tuple[str, ...]:
     data = _dataset(file, path, key, 1, "OS")
-    return () if data is None else tuple(_text(item) for item in data[()])
+    if data is None or data.size > _MAX_NAMES or data.dtype.itemsize > _MAX_NAME_BYTES:
+        return ()
+    # One by one: many names may be one and the same long text.
+    return tuple(_text(item)[:_MAX_NAME_BYTES] for i in range(data.size) for item in read_dataset(data, path, i, i + 1))
 
 
 def _text(value: object) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
+from uuid import uuid4
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,13 +13,10 @@ from numpy.typing import NDArray
 from spectf_cloud.errors import InputError
 from spectf_cloud.readers.envi_header import EnviHeader, read_header
 from spectf_cloud.readers.raw import read_raw
-from spectf_cloud.scene import NODATA, Cube, Grid
+from spectf_cloud.scene import NODATA, Cube, Grid, check_size
 from spectf_cloud.sensor import Sensor
 
 _DATA_SUFFIXES = ("", ".img", ".bil", ".bip", ".bsq", ".dat", ".raw", ".bin")
-
-#: Where lines, samples and bands stand in the file, by interleave.
-AXES = {"bil": (0, 2, 1), "bip": (0, 1, 2), "bsq": (1, 2, 0)}
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -34,19 +32,7 @@ class EnviCube(Cube):
 
     def read(self, start: int, stop: int, bands: NDArray[np.intp] | None = None) -> NDArray[np.floating]:
         """(stop − start, samples, bands or chosen bands); float32, or float64 where the file is that."""
-        sizes = (self.lines, self.samples, self.bands)
-        axes = AXES[self.header.interleave]
-        stored = tuple(sizes[axes.index(i)] for i in range(3))
-        if axes[0] == 0:  # lines follow each other
-            line_bytes = stored[1] * stored[2] * self.header.dtype.itemsize
-            offset = self.header.offset + start * line_bytes
-            block = read_raw(self.path, self.header.dtype, offset, (stop - start, *stored[1:])).transpose(axes)
-        else:
-            # Mapped anew for each block and copied out, so that resident memory stays that of a block.
-            mapped = np.memmap(self.path, self.header.dtype, "r", self.header.offset, stored)
-            block = mapped.transpose(axes)[start:stop]
-        if bands is not None:
-            block = block[..., bands]
+        block = self._stored(start, stop, bands)
         if self.header.dtype.kind == "f" and self.header.gain is None and self.header.bias is None:
             return np.ascontiguousarray(block, dtype=self.header.dtype.newbyteorder("="))
         values = block.astype(np.float32)
@@ -57,33 +43,67 @@ class EnviCube(Cube):
                 operate(values, (scale if bands is None else scale[bands]).astype(np.float32), out=values)
         return values
 
+    def _stored(self, start: int, stop: int, bands: NDArray[np.intp] | None) -> NDArray[np.generic]:
+        """(stop − start, samples, chosen bands) as the file holds them."""
+        dtype, offset, lines = self.header.dtype, self.header.offset, stop - start
+        if self.header.interleave == "bsq":
+            wanted = range(self.bands) if bands is None else bands.tolist()
+            block = np.empty((lines, self.samples, len(wanted)), dtype)
+            for position, band in enumerate(wanted):
+                first = (band * self.lines + start) * self.samples
+                place = offset + first * dtype.itemsize
+                block[..., position] = read_raw(self.path, dtype, place, (lines, self.samples))
+            return block
+        place = offset + start * self.samples * self.bands * dtype.itemsize
+        if self.header.interleave == "bip":
+            block = read_raw(self.path, dtype, place, (lines, self.samples, self.bands))
+        else:
+            block = read_raw(self.path, dtype, place, (lines, self.bands, self.samples)).transpose(0, 2, 1)
+        return block if bands is None else block[..., bands]
+
     def grid(self) -> Grid | None:
-        """The header's ``map info``, read by GDAL."""
+        """The header's ``map info``, understood by GDAL."""
         if "map info" not in self.header.fields:
             return None
         import rasterio
-        from rasterio.errors import NotGeoreferencedWarning, RasterioError
+        from rasterio.errors import CRSError, NotGeoreferencedWarning, RasterioError
+        from rasterio.io import MemoryFile
 
+        folder = f"spectf-{uuid4()}"
         try:
-            with warnings.catch_warnings():
+            with (
+                warnings.catch_warnings(),
+                MemoryFile(bytes(2), dirname=folder, filename="grid.img") as data,
+                MemoryFile(self._map_header(), dirname=folder, filename="grid.hdr"),
+            ):
                 warnings.simplefilter("ignore", NotGeoreferencedWarning)
-                with rasterio.open(self.path, driver="ENVI") as raster:
+                with rasterio.open(data.name, driver="ENVI") as raster:
                     if raster.crs is None or raster.transform.is_identity:
                         return None
                     return Grid(raster.transform.to_gdal(), raster.crs.to_wkt())
-        except RasterioError as error:
+        except (RasterioError, CRSError) as error:
             raise InputError(f"{self.header.path}: the map info cannot be used: {error}") from error
+
+    def _map_header(self) -> bytes:
+        """A header of nothing but the map: GDAL sees no byte that was not looked at, and no file of the user's."""
+        rows = ["ENVI", "samples = 1", "lines = 1", "bands = 1", "data type = 1", "interleave = bsq"]
+        for key in ("map info", "projection info", "coordinate system string"):
+            if key in self.header.fields:
+                rows.append(f"{key} = {' '.join(self.header.fields[key].split())}")
+        return "\n".join(rows).encode("ascii", "replace") + b"\n"
 
 
 def open_cube(path: Path) -> EnviCube:
     """Open an ENVI raster by its header or its data file. Raises `InputError`."""
     header_path, data_path = _find_pair(path)
     header = read_header(header_path)
+    check_size(header_path, header.lines, header.samples, header.bands)
     needed = header.offset + header.lines * header.samples * header.bands * header.dtype.itemsize
     present = data_path.stat().st_size
     if present < needed:
+        described = f"{needed:,}" if needed < 2**63 else "an impossible number"
         raise InputError(
-            f"{data_path} is truncated: {present:,} bytes, but {header_path.name} describes {needed:,} "
+            f"{data_path} is truncated: {present:,} bytes, but {header_path.name} describes {described} "
             f"({header.lines} lines x {header.samples} samples x {header.bands} bands); copy the file again"
         )
     sensor = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,10 @@ from spectf_cloud.errors import InputError
 FloatArray = NDArray[np.float64]
 
 _MAX_HEADER_BYTES = 16 * 2**20
+
+# Python's own int() and float() take more: other scripts' digits, and underscores in between.
+_INTEGER = re.compile(r"[+-]?[0-9]{1,19}")
+_NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?|[+-]?(?:nan|inf|infinity)", re.IGNORECASE)
 
 # ENVI "data type" codes of real numbers.
 _DTYPES = {1: "u1", 2: "i2", 3: "i4", 4: "f4", 5: "f8", 12: "u2", 13: "u4", 14: "i8", 15: "u8"}
@@ -70,8 +75,8 @@ def read_header(path: Path) -> EnviHeader:
         wavelength=_per_band(path, fields, "wavelength", bands),
         fwhm=_per_band(path, fields, "fwhm", bands),
         wavelength_units=fields.get("wavelength units"),
-        gain=_per_band(path, fields, "data gain values", bands),
-        bias=_per_band(path, fields, "data offset values", bands),
+        gain=_scale(path, fields, "data gain values", bands),
+        bias=_scale(path, fields, "data offset values", bands),
     )
 
 
@@ -111,10 +116,9 @@ def _items(value: str) -> list[str]:
 
 
 def _number(path: Path, key: str, text: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        raise InputError(f"{path}: '{key}' must be a number, not {text[:40]!r}") from None
+    if not _NUMBER.fullmatch(text.strip()):
+        raise InputError(f"{path}: '{key}' must be a number, not {text[:40]!r}")
+    return float(text)
 
 
 def _integer(
@@ -125,10 +129,9 @@ def _integer(
         if default is None:
             raise InputError(f"{path}: the header has no '{key}'")
         return default
-    try:
-        value = int(text)
-    except ValueError:
-        raise InputError(f"{path}: '{key}' must be a whole number, not {text[:40]!r}") from None
+    if not _INTEGER.fullmatch(text.strip()):
+        raise InputError(f"{path}: '{key}' must be a whole number, not {text[:40]!r}")
+    value = int(text)
     if smallest is not None and value < smallest:
         raise InputError(f"{path}: '{key}' must be at least {smallest}, not {value}")
     return value
@@ -140,4 +143,11 @@ def _per_band(path: Path, fields: Mapping[str, str], key: str, bands: int) -> Fl
     values = np.array([_number(path, key, item) for item in _items(fields[key])])
     if values.size != bands:
         raise InputError(f"{path}: '{key}' lists {values.size} values for {bands} bands")
+    return values
+
+
+def _scale(path: Path, fields: Mapping[str, str], key: str, bands: int) -> FloatArray | None:
+    values = _per_band(path, fields, key, bands)
+    if values is not None and not np.isfinite(values).all():
+        raise InputError(f"{path}: '{key}' must be finite numbers")
     return values

@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 
 from spectf_cloud.errors import InputError
 from spectf_cloud.readers.emit import EmitCube
-from spectf_cloud.readers.envi import AXES, EnviCube
+from spectf_cloud.readers.envi import EnviCube
 from spectf_cloud.scene import Cube
 
+_STORED = {"bil": (0, 2, 1), "bip": (0, 1, 2), "bsq": (2, 0, 1)}
 # A share of a read that is worth a thread of its own.
 _PIECE_BYTES = 4 * 2**20
 
@@ -83,9 +84,7 @@ def layout_of(cube: Cube) -> Layout | None:
     if isinstance(cube, EnviCube) and _native_float32(cube.header.dtype):
         if cube.header.gain is not None or cube.header.bias is not None:
             return None
-        to_lines_samples_bands = AXES[cube.header.interleave]
-        stored = tuple(to_lines_samples_bands.index(i) for i in range(3))
-        return Layout(cube.path, cube.header.offset, sizes, stored)  # type: ignore[arg-type]
+        return Layout(cube.path, cube.header.offset, sizes, _STORED[cube.header.interleave])
     return None
 
 

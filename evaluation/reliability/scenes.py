@@ -1,0 +1,44 @@
+"""Tiny scenes and a network of a few parameters: what is tried here does not depend on their size."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+
+from spectf_cloud.deploy import DeployJob
+from spectf_cloud.model import ModelConfig
+from spectf_cloud.simulation.granule import SimulationConfig, simulate_granule
+
+_SMALL = ModelConfig(num_heads=1, dim_proj=4, dim_ff=4)
+
+
+def small_weights(folder: Path) -> Path:
+    """Random weights of a tiny network, with their card."""
+    torch.manual_seed(0)
+    path = folder / "small.pt"
+    torch.save(_SMALL.build([400.0, 500.0]).state_dict(), path)
+    path.with_suffix(".yml").write_text("architecture: {num_heads: 1, dim_proj: 4, dim_ff: 4}\n")
+    return path
+
+
+def small_granule(folder: Path, seed: int = 0, lines: int = 24, samples: int = 16, preset: str = "mixed") -> Path:
+    """A simulated granule; returns its radiance."""
+    folder.mkdir(parents=True, exist_ok=True)
+    return simulate_granule(folder, SimulationConfig(lines, samples, seed, preset)).files["radiance"]
+
+
+def whole_job(radiance: Path, out: Path, weights: Path, **options: object) -> DeployJob:
+    """Every product of a scene in one folder."""
+    return DeployJob(
+        out=out / "mask.tif",
+        radiance=radiance,
+        weights=str(weights),
+        probability=True,
+        ortho=out / "ortho.tif",
+        netcdf=out / "mask.nc",
+        quicklook=out / "look.png",
+        overwrite=True,
+        fidelity="exact",
+        **options,  # type: ignore[arg-type]
+    )

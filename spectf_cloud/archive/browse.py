@@ -1,0 +1,52 @@
+"""A page to look through the outputs: map, thumbnails, filters. One HTML file, nothing loaded from elsewhere."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from spectf_cloud.archive.granules import acquired
+from spectf_cloud.archive.ledger import Row
+from spectf_cloud.archive.outcome import granule_folder
+from spectf_cloud.outputs import atomic_output
+
+_TEMPLATE = Path(__file__).with_name("browse.html")
+_PLACE = "/*DATA*/null"
+# Eleven metres; footprints on the page are for the eye.
+_DECIMALS = 4
+
+
+def write_page(done: Sequence[Row], failed: Sequence[Row], path: Path, out: Path) -> None:
+    """Write the page; thumbnails and masks are linked by paths below ``out``. Raises `OutputError`."""
+    content = {
+        "done": [_entry(row, out) for row in done],
+        "failed": [{"id": row.id, "state": row.state, "error": row.error} for row in failed],
+    }
+    # A name may hold anything, "</script>" too.
+    data = json.dumps(content, separators=(",", ":")).replace("<", "\\u003c")
+    page = _TEMPLATE.read_text(encoding="utf-8").replace(_PLACE, data)
+    with atomic_output(path, overwrite=True) as temporary:
+        temporary.write_text(page, encoding="utf-8")
+
+
+def _entry(row: Row, out: Path) -> dict[str, Any]:
+    """Short keys: an archive has a hundred thousand of these."""
+    when = acquired(row.id)
+    return {
+        "id": row.id,
+        "t": None if when is None else f"{when:%Y-%m-%d %H:%M:%S}",
+        "c": None if row.cloud_fraction is None else round(row.cloud_fraction, 4),
+        "n": row.valid_pixels,
+        "d": granule_folder(out, row.id).relative_to(out).as_posix(),
+        "o": {kind: record.path for kind, record in row.outputs.items()},
+        "g": _rings(row.footprint),
+    }
+
+
+def _rings(footprint: dict[str, Any] | None) -> list[list[list[float]]]:
+    if footprint is None:
+        return []
+    polygons = footprint["coordinates"] if footprint["type"] == "MultiPolygon" else [footprint["coordinates"]]
+    return [[[round(x, _DECIMALS), round(y, _DECIMALS)] for x, y in polygon[0]] for polygon in polygons]

@@ -1,0 +1,238 @@
+"""A run over many granules: what is to do, doing it on an engine, the ledger, the catalogue."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from spectf_cloud.archive import extras
+from spectf_cloud.archive.catalogue import COLLECTION
+from spectf_cloud.archive.engine import Engine, Serial
+from spectf_cloud.archive.granules import Granule
+from spectf_cloud.archive.inputs import find_granules
+from spectf_cloud.archive.integrity import all_there
+from spectf_cloud.archive.ledger import Ledger, Row, open_ledger
+from spectf_cloud.archive.outcome import Outcome, granule_folder
+from spectf_cloud.archive.publish import Catalogue, publish
+from spectf_cloud.archive.recipe import Settings, recipe_of
+from spectf_cloud.archive.search import Search
+from spectf_cloud.archive.worker import Task, finished_before
+
+EngineName = Literal["dask", "serial"]
+
+
+@dataclass(frozen=True)
+class ArchiveJob:
+    """Everything ``deploy-many`` can be told.
+
+    Attributes
+    ----------
+    sources, search
+        See `find_granules`.
+    out
+        Folder of outputs, ledger and catalogue; on a cluster it must be the same for all workers.
+    settings
+        How each scene is masked.
+    scheduler, workers, resources
+        See `spectf_cloud.archive.dask_engine.Cluster`.
+    retries
+        How often a scene that failed by chance (network, disk, memory) is tried again within the run.
+    verify
+        Reopen the outputs of granules that are done, and do again what does not open.
+    keep_stale
+        Let outputs of other weights, thresholds, products or code count as done.
+    retry_poison
+        Try scenes again that were set aside.
+    scratch
+        Folder on each worker's own disk for granules that are fetched; by default the system's.
+    """
+
+    sources: tuple[str, ...]
+    out: Path
+    settings: Settings = field(default_factory=Settings)
+    search: Search = field(default_factory=Search)
+    engine: EngineName = "dask"
+    scheduler: str | None = None
+    workers: int | None = None
+    resources: tuple[tuple[str, float], ...] = ()
+    retries: int = 2
+    verify: bool = False
+    keep_stale: bool = False
+    retry_poison: bool = False
+    scratch: Path | None = None
+
+
+@dataclass(frozen=True)
+class Status:
+    """How a run stands. Rates count scenes masked in this run; None until there is one."""
+
+    done: int
+    failed: int
+    total: int
+    scenes_per_hour: float | None = None
+    seconds_left: float | None = None
+    cloud_fraction: float | None = None
+
+
+@dataclass(frozen=True)
+class ArchiveReport:
+    """What came of a run, over the granules that it was given."""
+
+    out: Path
+    granules: int
+    masked: int
+    unchanged: int
+    failed: int
+    set_aside: int
+    repeated: tuple[str, ...]
+    seconds: float
+    cloud_fraction: float | None
+    catalogue: Catalogue | None
+
+
+def run_archive(job: ArchiveJob, progress: Callable[[Status], None] | None = None) -> ArchiveReport:
+    """Mask every granule that is missing, failed or stale.
+
+    It may be killed at any moment: a granule is done once its receipt is in its folder, and run again the ledger
+    takes up what the receipts say. Raises `SpectfError` for what concerns the run as a whole; what concerns one
+    granule is in the ledger.
+    """
+    start = time.monotonic()
+    if job.engine == "dask":
+        extras.need("distributed", "masking on several workers (or use --engine serial)")
+    recipe = recipe_of(job.settings)
+    found = find_granules(job.sources, job.search)
+    with open_ledger(job.out) as ledger:
+        ledger.plan(found.granules, recipe)
+        wanted = {granule.id: granule for granule in found.granules}
+        due: list[Task] = []
+        aside = 0
+        for row in ledger.rows():
+            if row.id in wanted and _is_due(row, recipe.key, job):
+                due.append(_task(wanted[row.id], job, recipe.key))
+            elif row.id in wanted:
+                aside += row.state == "poison"
+        tasks = [task for task in due if job.verify or not _taken_up(task, ledger)]
+        total = len(wanted) - aside
+        run = _Run(ledger, job.retries, total - len(tasks), total, progress)
+        if tasks:
+            with _engine(job, len(tasks)) as engine:
+                run.work(engine, tasks)
+        taken_up = len(due) - len(tasks)
+        changed = run.ended or taken_up or not (job.out / COLLECTION).is_file()
+        catalogue = publish(ledger, job.out) if changed else None
+        states = Counter(row.state for row in ledger.rows() if row.id in wanted)
+    return ArchiveReport(
+        out=job.out,
+        granules=len(wanted),
+        masked=run.masked,
+        unchanged=states["done"] - run.masked,
+        failed=states["failed"],
+        set_aside=states["poison"],
+        repeated=found.repeated,
+        seconds=time.monotonic() - start,
+        cloud_fraction=run.cloud_fraction,
+        catalogue=catalogue,
+    )
+
+
+def _task(granule: Granule, job: ArchiveJob, recipe: str) -> Task:
+    folder = granule_folder(job.out.resolve(), granule.id)
+    scratch = job.scratch or Path(tempfile.gettempdir())
+    return Task(granule, folder, job.settings, recipe, scratch, job.verify)
+
+
+def _is_due(row: Row, recipe: str, job: ArchiveJob) -> bool:
+    """Whether a granule is missing, failed or stale, or shall be looked at again."""
+    if row.state == "poison":
+        return job.retry_poison
+    if row.state != "done" or job.verify:
+        return True
+    stale = row.recipe != recipe and not job.keep_stale
+    if stale or not all_there(granule_folder(job.out, row.id), row.outputs):
+        return True
+    return not all(record.is_unchanged() for record in row.inputs.values())
+
+
+def _taken_up(task: Task, ledger: Ledger) -> bool:
+    """Note what a worker finished without anyone left to tell."""
+    receipt = finished_before(task)
+    if receipt is None:
+        return False
+    ledger.record(receipt)
+    return True
+
+
+def _engine(job: ArchiveJob, tasks: int) -> Engine:
+    if job.engine == "serial":
+        return Serial()
+    from spectf_cloud.archive.dask_engine import Cluster, Dask, workers_here
+
+    workers = None if job.scheduler else min(job.workers or workers_here(), tasks)
+    return Dask(Cluster(job.scheduler, workers, dict(job.resources)))
+
+
+class _Run:
+    """The loop between an engine and the ledger."""
+
+    def __init__(
+        self, ledger: Ledger, retries: int, done: int, total: int, progress: Callable[[Status], None] | None
+    ) -> None:
+        self._ledger, self._retries, self._total, self._progress = ledger, retries, total, progress
+        self._done, self._failed, self.ended = done, 0, 0
+        self._began = time.monotonic()
+        self._pixels = self._cloudy = 0.0
+        self.masked = 0
+
+    @property
+    def cloud_fraction(self) -> float | None:
+        """Of all pixels with data that this run masked; None without any."""
+        return self._cloudy / self._pixels if self._pixels else None
+
+    def work(self, engine: Engine, tasks: Iterable[Task]) -> None:
+        waiting = deque(tasks)
+        attempts: dict[str, int] = {}
+        running = 0
+        while waiting or running:
+            while waiting and engine.room > 0:
+                engine.submit(waiting.popleft())
+                running += 1
+            for task, outcome in engine.collect():
+                running -= 1
+                tried = attempts.pop(task.granule.id, 0) + 1
+                self._ledger.record(outcome, attempted=not outcome.reused)
+                if outcome.state == "failed" and not outcome.permanent and tried <= self._retries:
+                    attempts[task.granule.id] = tried
+                    waiting.append(task)
+                else:
+                    self._count(outcome)
+            if self._progress:
+                self._progress(self._status())
+
+    def _count(self, outcome: Outcome) -> None:
+        self.ended += not outcome.reused
+        if outcome.state != "done":
+            self._failed += 1
+            return
+        self._done += 1
+        self.masked += not outcome.reused
+        if outcome.cloud_fraction is not None:
+            self._pixels += outcome.valid_pixels
+            self._cloudy += outcome.valid_pixels * outcome.cloud_fraction
+
+    def _status(self) -> Status:
+        per_second = self.ended / max(time.monotonic() - self._began, 1e-9)
+        left = self._total - self._done - self._failed
+        return Status(
+            done=self._done,
+            failed=self._failed,
+            total=self._total,
+            scenes_per_hour=per_second * 3600 if self.ended else None,
+            seconds_left=left / per_second if self.ended else None,
+            cloud_fraction=self.cloud_fraction,
+        )

@@ -1,0 +1,233 @@
+"""One granule from its files to its outputs and receipt: the task that an engine hands to a worker."""
+
+from __future__ import annotations
+
+import logging
+import socket
+import time
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import IO
+
+from spectf_cloud.archive.claim import claim
+from spectf_cloud.archive.footprint import footprint
+from spectf_cloud.archive.granules import Granule, is_address
+from spectf_cloud.archive.integrity import all_there, broken_output
+from spectf_cloud.archive.outcome import RECEIPT, FileRecord, Outcome, read_receipt, record_file, write_receipt
+from spectf_cloud.archive.recipe import Settings, recipe_of
+from spectf_cloud.archive.scratch import local_files
+from spectf_cloud.archive.thumbnail import write_thumbnail
+from spectf_cloud.dataset import open_scene
+from spectf_cloud.deploy import DeployJob, deploy
+from spectf_cloud.errors import InputError, SpectfError, UsageError
+from spectf_cloud.inference.warm import KeptBackend
+from spectf_cloud.products.geotiff import crs_of
+from spectf_cloud.scene import Glt, Scene
+from spectf_cloud.stopwatch import Stopwatch
+
+logger = logging.getLogger(__name__)
+
+#: A scene that was begun so often and never ended, because its process died, is set aside.
+DEATHS_ALLOWED = 3
+CLAIM = ".claim"
+# One in each worker process: the network is loaded for its first scene.
+_kept_backend = KeptBackend()
+
+
+@dataclass(frozen=True)
+class Task:
+    """All that a worker needs to know. `folder` is the granule's own; `recipe` the key that its outputs shall have."""
+
+    granule: Granule
+    folder: Path
+    settings: Settings
+    recipe: str
+    scratch: Path
+    verify: bool = False
+
+
+def process(task: Task) -> Outcome:
+    """Mask a granule, or find it masked already; never raises for what a scene can do wrong.
+
+    Only one process at a time works on a granule. The receipt is written last: whatever dies before leaves nothing
+    that counts, whatever dies after has nothing to do again.
+    """
+    try:
+        task.folder.mkdir(parents=True, exist_ok=True)
+        with claim(task.folder / CLAIM) as attempts:
+            assert attempts is not None
+            return _still_good(task) or _attempt(task, attempts)
+    except OSError as error:
+        return _failure(task, f"{task.folder}: {error.strerror or error}", permanent=False)
+
+
+def finished_before(task: Task) -> Outcome | None:
+    """The receipt of this recipe, if its inputs have not changed and its outputs are there."""
+    receipt = read_receipt(task.folder)
+    if receipt is None or receipt.recipe != task.recipe or not all_there(task.folder, receipt.outputs):
+        return None
+    return receipt if all(record.is_unchanged() for record in receipt.inputs.values()) else None
+
+
+def _still_good(task: Task) -> Outcome | None:
+    """The receipt of an earlier run or of another worker, if its outputs are what this run wants."""
+    receipt = finished_before(task)
+    if receipt is None:
+        return None
+    if task.verify and (reason := broken_output(task.folder, receipt.outputs)):
+        logger.warning("%s: %s; done again", task.granule.id, reason)
+        return None
+    return replace(receipt, reused=True)
+
+
+def _attempt(task: Task, attempts: IO[str]) -> Outcome:
+    """Note the attempt where only death leaves it, then do the work."""
+    attempts.seek(0)
+    deaths = attempts.read().count("\n")
+    if deaths >= DEATHS_ALLOWED:
+        return poisoned(task, f"the process masking it died {deaths} times")
+    attempts.write(f"{_now()} {socket.gethostname()}\n")
+    attempts.flush()
+    (task.folder / RECEIPT).unlink(missing_ok=True)
+    for leftover in task.folder.glob(".part-*"):
+        leftover.unlink()
+    try:
+        return _masked(task)
+    except SpectfError as error:
+        return _failure(task, str(error), permanent=isinstance(error, (InputError, UsageError)))
+    except Exception as error:  # a scene must never end the run
+        logger.debug("%s failed", task.granule.id, exc_info=True)
+        return _failure(task, f"{task.granule.radiance}: {type(error).__name__}: {error}", permanent=False)
+
+
+def _masked(task: Task) -> Outcome:
+    recipe = recipe_of(task.settings)
+    if recipe.key != task.recipe:
+        raise UsageError(
+            f"{socket.gethostname()} has other weights or code (spectf-cloud {recipe.version}, {recipe.code}) than "
+            "where the run was started; install the same on all workers"
+        )
+    watch = Stopwatch()
+    start = time.perf_counter()
+    with ExitStack() as files:
+        with watch.stage("fetch"):
+            radiance, observation = files.enter_context(local_files(task.granule, task.scratch))
+        scene = open_scene(radiance, observation)
+        glt = scene.glt()
+        thumbnail = _output(task, "thumbnail.jpg")
+        report = deploy(
+            _job(task, scene, glt), backends=_kept_backend, also=lambda mask: write_thumbnail(mask, thumbnail)
+        )
+        with watch.stage("record"):
+            inputs = _input_records(task.granule, scene)
+            outputs = {
+                kind: record_file(path, path.name) for kind, path in {**report.outputs, "thumbnail": thumbnail}.items()
+            }
+            place, grid = footprint(scene, glt), _grid(scene, glt)
+    seconds = {**watch.seconds, **report.seconds, "whole": time.perf_counter() - start}
+    outcome = Outcome(
+        granule=task.granule.id,
+        recipe=task.recipe,
+        state="done",
+        radiance=task.granule.radiance,
+        host=socket.gethostname(),
+        finished=_now(),
+        inputs=inputs,
+        outputs=outputs,
+        seconds={stage: round(spent, 3) for stage, spent in seconds.items()},
+        lines=report.lines,
+        samples=report.samples,
+        valid_pixels=report.valid_pixels,
+        cloud_fraction=report.cloud_fraction,
+        footprint=place,
+        grid=grid if task.settings.ortho else None,
+        tags=dict(report.tags),
+    )
+    write_receipt(task.folder, outcome)
+    return outcome
+
+
+def _job(task: Task, scene: Scene, glt: Glt | None) -> DeployJob:
+    """The scene as ``deploy-pt`` would be told; without a table or grid there is no orthorectified product."""
+    settings = task.settings
+    placed = glt is not None or scene.grid() is not None
+    return DeployJob(
+        out=_output(task, "mask.tif"),
+        radiance=scene.radiance.path,
+        observation=scene.observation.path,
+        weights=settings.weights,
+        irradiance=settings.irradiance,
+        arch_spec=settings.arch_spec,
+        threshold=settings.threshold,
+        device=settings.device,
+        fidelity=settings.fidelity,
+        keep_bands=settings.keep_bands,
+        probability=settings.probability,
+        ortho=_output(task, "ortho.tif") if settings.ortho and placed else None,
+        netcdf=_output(task, "mask.nc") if settings.netcdf else None,
+        quicklook=_output(task, "quicklook.png") if settings.quicklook else None,
+        overwrite=True,
+        memory_limit=settings.memory_limit,
+    )
+
+
+def _output(task: Task, ending: str) -> Path:
+    return task.folder / f"{task.granule.id}_{ending}"
+
+
+def _input_records(granule: Granule, scene: Scene) -> dict[str, FileRecord]:
+    """Of the data files, under the names they were given by; fetched ones are known by their address."""
+    records = {}
+    for role, given, cube in (
+        ("radiance", granule.radiance, scene.radiance),
+        ("observation", granule.observation or "", scene.observation),
+    ):
+        address = is_address(given)
+        records[role] = record_file(cube.path, given if address else str(cube.path), address=address)
+    return records
+
+
+def _grid(scene: Scene, glt: Glt | None) -> dict[str, object] | None:
+    """Of the orthorectified mask, as STAC's projection extension describes it."""
+    place = scene.grid() or glt
+    if place is None:
+        return None
+    shape = glt.line.shape if place is glt and glt is not None else (scene.lines, scene.samples)
+    x0, dx_column, dx_row, y0, dy_column, dy_row = place.geotransform
+    epsg = crs_of(place, scene.name).to_epsg()
+    return {
+        "code": None if epsg is None else f"EPSG:{epsg}",
+        "shape": [int(size) for size in shape],
+        "transform": [float(value) for value in (dx_column, dx_row, x0, dy_column, dy_row, y0)],
+    }
+
+
+def poisoned(task: Task, reason: str) -> Outcome:
+    """The outcome of a scene that is set aside; its attempts are forgotten, so that it can be asked for again."""
+    (task.folder / CLAIM).unlink(missing_ok=True)
+    error = f"{task.granule.radiance}: {reason}; set aside, try again with --retry-poison"
+    return replace(_failure(task, error, permanent=True), state="poison")
+
+
+def lost(task: Task, error: BaseException) -> Outcome:
+    """The outcome of a task of which the engine knows only that it failed."""
+    return _failure(task, f"{task.granule.radiance}: {type(error).__name__}: {error}", permanent=False)
+
+
+def _failure(task: Task, error: str, *, permanent: bool) -> Outcome:
+    return Outcome(
+        granule=task.granule.id,
+        recipe=task.recipe,
+        state="failed",
+        radiance=task.granule.radiance,
+        host=socket.gethostname(),
+        finished=_now(),
+        error=" ".join(error.split()),
+        permanent=permanent,
+    )
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")

@@ -1,0 +1,87 @@
+"""``spectf-cloud archive``: what the ledger of a ``deploy-many`` run says."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from spectf_cloud.cli.reporting import Json, Overwrite, Quiet, Reporter, Verbose
+
+app = typer.Typer(help="What came of many scenes.")
+
+Folder = Annotated[Path, typer.Argument(readable=False, metavar="DIR", help="The --out folder of deploy-many.")]
+
+
+@app.callback()
+def _group() -> None:
+    """What came of many scenes."""
+
+
+@app.command("status")
+def status(folder: Folder, json: Json = False, verbose: Verbose = 0, quiet: Quiet = False) -> None:
+    """How many granules are done, failed, waiting; how much cloud; what the scenes cost."""
+    reporter = Reporter(json, quiet, verbose)
+
+    from spectf_cloud.archive.ledger import read_ledger
+    from spectf_cloud.archive.summary import summarise
+
+    with read_ledger(folder) as ledger:
+        found = summarise(ledger)
+    counts = found.counts
+    lines = [
+        f"{counts.total:,} granules: {counts.done:,} done, {counts.failed:,} failed, {counts.poison:,} set aside, "
+        f"{counts.pending:,} waiting"
+    ]
+    if counts.cloud_fraction is not None:
+        lines.append(f"  {counts.cloud_fraction:.1%} cloud in {counts.valid_pixels:,} pixels")
+    lines += [f"  {stage:<10}{seconds:8.2f} s a scene" for stage, seconds in found.seconds_per_scene.items()]
+    lines += [f"  {number:,} with {recipe}" for recipe, number in found.recipes.items()]
+    reporter.done(asdict(found), *lines)
+
+
+@app.command("failures")
+def failures(folder: Folder, json: Json = False, verbose: Verbose = 0, quiet: Quiet = False) -> None:
+    """The granules that could not be masked, and why."""
+    reporter = Reporter(json, quiet, verbose)
+
+    from spectf_cloud.archive.ledger import read_ledger
+
+    with read_ledger(folder) as ledger:
+        rows = list(ledger.rows("failed", "poison"))
+    lines = [f"{row.id}  {row.state}, {row.attempts} attempts: {row.error}" for row in rows]
+    fields = [
+        {"granule": row.id, "state": row.state, "attempts": row.attempts, "error": row.error, "host": row.host}
+        for row in rows
+    ]
+    reporter.done({"failures": fields}, *(lines or ["no granule failed"]))
+
+
+@app.command("export")
+def export(
+    folder: Folder,
+    file: Annotated[
+        Path | None,
+        typer.Argument(readable=False, help="Table to write: .csv, .json or .parquet; none renews the catalogue."),
+    ] = None,
+    overwrite: Overwrite = False,
+    json: Json = False,
+    verbose: Verbose = 0,
+    quiet: Quiet = False,
+) -> None:
+    """Write the ledger as a table, or renew the STAC catalogue, the GeoParquet index and the page to browse."""
+    reporter = Reporter(json, quiet, verbose)
+
+    from spectf_cloud.archive.export import export_table
+    from spectf_cloud.archive.ledger import read_ledger
+    from spectf_cloud.archive.publish import publish
+
+    with read_ledger(folder) as ledger:
+        if file is not None:
+            written = export_table(ledger, folder, file, overwrite)
+            reporter.done({"file": file, "granules": written}, f"{file}: {written:,} granules")
+            return
+        catalogue = publish(ledger, folder)
+    reporter.done(asdict(catalogue), *(str(path) for path in asdict(catalogue).values() if path))

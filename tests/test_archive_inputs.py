@@ -1,0 +1,201 @@
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet
+import pystac
+import pytest
+
+from spectf_cloud.archive import scratch
+from spectf_cloud.archive.earthdata import granules_of, needs_login
+from spectf_cloud.archive.granules import Granule
+from spectf_cloud.archive.inputs import find_granules
+from spectf_cloud.archive.scratch import local_files
+from spectf_cloud.archive.search import Search, parse_box, parse_interval
+from spectf_cloud.errors import InputError, UsageError
+
+from archives import granule_id, serving, write_archive, write_granule
+
+EVERYTHING = Search()
+
+
+@pytest.fixture
+def archive(tmp_path):
+    write_archive(tmp_path / "in")
+    return tmp_path / "in"
+
+
+def ids(*sources, search=EVERYTHING):
+    return [granule.id for granule in find_granules([str(source) for source in sources], search).granules]
+
+
+def test_files_folders_and_patterns_name_the_same(archive):
+    all_ids = [granule_id(index) for index in (0, 1, 2, 3, 20, 21, 22)]
+    assert ids(archive) == all_ids
+    assert ids(f"{archive}/*") == all_ids
+    assert ids(f"{archive}/**/*") == all_ids
+    assert ids(*(path for path in archive.rglob("*") if path.is_file() and "_loc_" not in path.name)) == all_ids
+    assert len(find_granules([str(archive)], EVERYTHING).repeated) == 1
+
+
+@pytest.mark.parametrize("kind", ["txt", "csv", "plain.csv", "parquet"])
+def test_lists_name_granules_from_their_own_folder(archive, kind):
+    radiance, observation = (sorted(archive.glob(f"day/*{name}*.nc"))[0] for name in ("RAD", "OBS"))
+    pairs = [("day/" + radiance.name, "day/" + observation.name)]
+    path = archive / f"list.{kind}"
+    if kind == "parquet":
+        pa.parquet.write_table(pa.table({"radiance": [pairs[0][0]], "observation": [pairs[0][1]]}), path)
+    elif kind == "txt":
+        path.write_text(f"# mine\n{pairs[0][0]}\n\n")
+    else:
+        path.write_text(("radiance,observation\n" if kind == "csv" else "") + ",".join(pairs[0]) + "\n")
+    assert find_granules([str(path)], EVERYTHING).granules == (Granule(granule_id(0), str(radiance), str(observation)),)
+
+
+def test_what_is_not_there_is_named(archive, tmp_path):
+    for source, message in (
+        (tmp_path / "missing", "does not exist"),
+        (f"{archive}/*.tif", "matches no file"),
+        (tmp_path / "list.parquet", "not a Parquet table"),
+        (tmp_path / "catalog.json", "catalogue cannot be read"),
+        (tmp_path / "empty", "no granule there"),
+    ):
+        (tmp_path / "list.parquet").write_text("no table")
+        (tmp_path / "catalog.json").write_text("{}")
+        (tmp_path / "empty").mkdir(exist_ok=True)
+        with pytest.raises(InputError, match=message):
+            ids(source)
+    with pytest.raises(UsageError, match="name the granules"):
+        find_granules([], EVERYTHING)
+
+
+def stac_item(index, place):
+    """An item whose assets are the files of a granule below ``place``."""
+    stem = f"EMIT_L1B_{{}}_001_202402{index + 1:02d}T040506_24034{index:02d}_007.nc"
+    lon = 10.0 + index
+    item = pystac.Item(
+        f"item-{index}",
+        {"type": "Polygon", "coordinates": [[[lon, 0], [lon + 0.5, 0], [lon + 0.5, 1], [lon, 0]]]},
+        [lon, 0, lon + 0.5, 1],
+        datetime(2024, 2, index + 1, 4, 5, 6, tzinfo=UTC),
+        {"eo:cloud_cover": 10.0 * index},
+    )
+    item.add_asset("rad", pystac.Asset(f"{place}/{stem.format('RAD')}"))
+    item.add_asset("obs", pystac.Asset(f"{place}/{stem.format('OBS')}"))
+    return item
+
+
+@pytest.fixture
+def served(tmp_path):
+    """A server with five granules, a STAC API and a static catalogue of them."""
+    for index in range(5):
+        write_granule(tmp_path / "files", index)
+    with serving(tmp_path) as server:
+        catalogue = pystac.Catalog("static", "the same items")
+        items = [stac_item(index, f"{server.address}/files") for index in range(5)]
+        server.items = [item.to_dict(include_self_link=False) for item in items]
+        catalogue.add_items(items)
+        catalogue.add_item(pystac.Item("no-files", None, None, datetime(2024, 2, 3, tzinfo=UTC), {}))
+        catalogue.normalize_and_save(str(tmp_path / "stac"), pystac.CatalogType.SELF_CONTAINED)
+        yield server
+
+
+@pytest.mark.parametrize(
+    ("search", "expected"),
+    [
+        (Search(), range(5)),
+        (Search(interval=parse_interval("2024-02-02/2024-02-04")), (1, 2, 3)),
+        (Search(interval=parse_interval("2024-02-03T00:00Z/..")), (2, 3, 4)),
+        (Search(box_deg=parse_box("10.6,0,13.2,5")), (1, 2, 3)),
+        (Search(cloud_cover=20), (0, 1, 2)),
+    ],
+)
+def test_an_api_and_a_static_catalogue_give_the_same_list(served, tmp_path, search, expected):
+    api = find_granules([f"{served.address}/api/"], search).granules
+    static = find_granules([str(tmp_path / "stac" / "catalog.json")], search).granules
+    assert api == static == find_granules([f"{served.address}/stac/catalog.json"], search).granules
+    assert [granule.id for granule in api] == [granule_id(index) for index in expected]
+    assert all(granule.observation for granule in api)
+
+
+def test_an_api_that_is_busy_twice_is_asked_again_and_one_that_stays_so_is_named(served):
+    served.refusals = {"/api/search": [503, 503]}
+    assert len(ids(f"{served.address}/api/")) == 5
+    served.refusals = {"/api/": [404]}
+    with pytest.raises(InputError, match=r"127\.0\.0\.1.*cannot be read"):
+        ids(f"{served.address}/api/")
+
+
+def test_fetched_granules_are_whole_and_go_again(served, tmp_path, monkeypatch):
+    monkeypatch.setattr(scratch, "_FIRST_PAUSE_S", 0.01)
+    served.refusals = {"RAD": [503, 503]}
+    granule = find_granules([f"{served.address}/stac/catalog.json"], EVERYTHING).granules[0]
+    place = tmp_path / "scratch"
+    with local_files(granule, place) as (radiance, observation):
+        assert radiance.read_bytes() == (tmp_path / "files" / radiance.name).read_bytes()
+        assert observation.read_bytes() == (tmp_path / "files" / observation.name).read_bytes()
+    assert sum("RAD" in path for path in served.requests) == 3
+    assert [path.name for path in place.iterdir()] == [".spectf-scratch"]
+
+
+def test_what_cannot_be_fetched_is_named_and_leaves_nothing(served, tmp_path, monkeypatch):
+    monkeypatch.setattr(scratch, "_FIRST_PAUSE_S", 0.01)
+    granule = Granule("a", f"{served.address}/files/gone_rdn.nc", None)
+    with pytest.raises(InputError, match="answered 404"), local_files(granule, tmp_path / "s"):
+        pass
+    served.refusals = {"busy": [503] * 20}
+    granule = Granule("a", f"{served.address}/files/busy_rdn.nc", None)
+    with pytest.raises(InputError, match="answered 503, 6 times"), local_files(granule, tmp_path / "s"):
+        pass
+    assert [path.name for path in (tmp_path / "s").iterdir()] == [".spectf-scratch"]
+
+
+def test_what_a_killed_worker_left_on_scratch_is_removed(served, tmp_path):
+    left = tmp_path / "s" / "spectf-dead"
+    left.mkdir(parents=True)
+    (left / ".owner").touch()
+    granule = find_granules([f"{served.address}/stac/catalog.json"], EVERYTHING).granules[0]
+    with local_files(granule, tmp_path / "s"):
+        assert not left.exists()
+        with local_files(granule, tmp_path / "s") as (again, _):
+            assert len(list((tmp_path / "s").glob("spectf-*"))) == 2
+            assert again.is_file()
+
+
+def test_nasa_results_become_pairs():
+    earthaccess = pytest.importorskip("earthaccess")
+    stem = "https://data.lpdaac.earthdatacloud.nasa.gov/p/EMIT_L1B_{}_001_20240201T040506_2403400_007.nc"
+    urls = [{"URL": stem.format(kind), "Type": "GET DATA"} for kind in ("OBS", "RAD")]
+    found = {"umm": {"RelatedUrls": urls, "DataGranule": {}}, "meta": {"provider-id": "LPCLOUD"}}
+    granules = list(granules_of([earthaccess.DataGranule(found, cloud_hosted=True)]))
+    assert granules == [Granule(granule_id(0), stem.format("RAD"), stem.format("OBS"))]
+    assert needs_login(granules[0].radiance)
+    assert not needs_login("https://example.org/earthdatacloud.nasa.gov/file.nc")
+
+
+@pytest.mark.parametrize("text", ["1,2,3", "a,b,c,d", "0,5,1,2", "0,0,200,1"])
+def test_areas_that_are_none_are_refused(text):
+    with pytest.raises(UsageError, match="--bbox"):
+        parse_box(text)
+
+
+@pytest.mark.parametrize("text", ["yesterday", "2024-02-30", "2024-02-03/2024-02-01"])
+def test_times_that_are_none_are_refused(text):
+    with pytest.raises(UsageError, match="--datetime"):
+        parse_interval(text)
+
+
+def test_an_area_across_the_antimeridian_meets_both_sides():
+    search = Search(box_deg=parse_box("170,-10,-170,10"))
+    for box, inside in (((175, 0, 176, 1), True), ((-176, 0, -175, 1), True), ((0, 0, 1, 1), False)):
+        assert search.admits(None, box, None, None) == inside
+    assert Search(box_deg=(-179.5, 0, -179, 1)).admits(None, (179, 0, -179, 1), None, None)
+
+
+def test_a_feature_collection_is_a_catalogue(tmp_path):
+    items = [stac_item(index, "files").to_dict(include_self_link=False) for index in range(2)]
+    path = tmp_path / "items.json"
+    path.write_text(json.dumps({"type": "FeatureCollection", "features": items}))
+    assert ids(path) == [granule_id(0), granule_id(1)]
+    assert Path(find_granules([str(path)], EVERYTHING).granules[0].radiance).name.startswith("EMIT_L1B_RAD")
