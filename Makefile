@@ -6,10 +6,10 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constr
 SAMPLE := $(firstword $(wildcard datasets/sample/EMIT_L1B_RAD_*.nc))
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check bench reliability clean
+.PHONY: help install demo test check bench bench-performance reliability clean
 
 help: ## list the targets
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 13
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
 
 install: $(VENV)/.installed ## create .venv and install the package in it
 
@@ -31,6 +31,9 @@ bench: $(VENV)/.dev ## slow checks: full-size scenes, speed ratios
 
 reliability: $(VENV)/.dev ## kills, full disks, load, false alarms: writes evaluation/reliability.md
 	$(BIN)/python -m evaluation.reliability
+
+bench-performance: $(VENV)/.dev ## speed and fidelity of every CPU path (half an hour of CPU; needs SPECTF_REFERENCE)
+	sh evaluation/performance/all.sh $(BIN)/python
 
 clean: ## remove .venv, caches and demo output
 	rm -rf $(VENV) demo build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -56,7 +56,7 @@ class _PlainLoader(yaml.SafeLoader):
 
     def compose_node(self, parent: Any, index: Any) -> Any:
         if self.check_event(yaml.AliasEvent):
-            raise yaml.YAMLError(f"anchors and references (*{self.peek_event().anchor}) are not used here")
+            raise yaml.YAMLError(f"anchors and references (*{self.peek_event().anchor}) are not used here")  # type: ignore[no-untyped-call]
         return super().compose_node(parent, index)
 
 

@@ -18,6 +18,7 @@ from spectf_cloud.inference.algebra import DOMAIN
 from spectf_cloud.inference.kernel import Kernel, Plan, usable_levels
 from spectf_cloud.inference.load import load_model
 from spectf_cloud.inference.native import build
+from spectf_cloud.inference.native.build import Level
 from spectf_cloud.inference.native_backend import TIERS, NativeBackend, load_tables, open_native
 from spectf_cloud.inference.predict import pick_backend, predict
 from spectf_cloud.inference.torch_backend import TorchBackend
@@ -160,7 +161,7 @@ def test_no_compiler_means_pytorch(
 def test_broken_promise_falls_back(
     model: SpecTfEncoder, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    careless = native_backend.Tier(Plan(5.0, 0.0, 0.0, (0.0, 0.0)), 1e-6, 0.0, (0.0, 0.0))
+    careless = native_backend.Tier(Plan(5.0, 0.0, 0.0, 0.0, (0.0,) * 5), 1e-6, 0.0, (0.0, 0.0))
     monkeypatch.setitem(TIERS, "faithful", careless)
     with caplog.at_level(logging.INFO, "spectf_cloud"):
         assert pick_backend(model, threads=1).name == "torch-float32"
@@ -203,3 +204,18 @@ def test_kernel_says_what_it_did(model: SpecTfEncoder) -> None:
     assert 1 <= statistics.keys <= len(WAVELENGTH_NM)
     assert 0 < statistics.asked <= 1
     assert 0 <= statistics.redone <= 1
+
+
+@pytest.mark.parametrize("level", USABLE, ids=lambda level: level.name)
+def test_coarse_pass_stops_where_told_to(model: SpecTfEncoder, level: Level) -> None:
+    kernel = Kernel(level, load_tables(model)[0])
+    toa = smooth_spectra(50, len(WAVELENGTH_NM))
+    never = Plan(0.0, 0.0, 0.0, 0.0, (np.inf,) * 5)
+    at_once = Plan(0.0, 0.0, 0.0, 0.0, (-np.inf,) * 5)
+    whole, statistics = kernel.logits(toa, never)
+    assert (statistics.asked, statistics.redone) == (1, 0)
+    few, statistics = kernel.logits(toa, at_once)
+    assert statistics.asked == pytest.approx(16 / 64)  # one vector of 61 bands
+    assert np.abs(whole - few).max() > 1e-3
+    exact = TorchBackend(model, torch.device("cpu"), 1)(toa).astype(np.float64)
+    assert np.abs(1 / (1 + np.exp(-whole)) - exact).max() < 0.05

@@ -1,8 +1,9 @@
-"""Measure speed and fidelity of every CPU path and write performance.json; report.py makes the table of it.
+"""Measure speed and fidelity of every CPU path and write a json; report.py makes the table of it.
 
-Paths alternate within each round on the same pixels, on one thread. Times are CPU seconds of that thread, so a
-busy machine disturbs them little.
-Run: python -m evaluation.performance.bench BANK.npz OUT.json NAME=WEIGHTS ...  (the first one is timed)
+Paths alternate within each round on the same pixels. Times are CPU seconds of the process, so a busy machine
+disturbs them little; the slowest paths sit out the later rounds.
+Run: python -m evaluation.performance.bench PART BANK.npz OUT.json NAME=WEIGHTS ...  (the first one is timed), where
+PART is ``real``, ``simulated``, ``bands`` or ``fidelity``: parts may run side by side, and report.py joins them.
 """
 
 from __future__ import annotations
@@ -22,125 +23,164 @@ from evaluation.performance.original import BATCH, OriginalPath
 from spectf_cloud.inference.algebra import DOMAIN
 from spectf_cloud.inference.kernel import usable_levels
 from spectf_cloud.inference.load import load_model, read_state_dict
-from spectf_cloud.inference.native_backend import NativeBackend, open_native
+from spectf_cloud.inference.native_backend import TIERS, NativeBackend, Unavailable, open_native
+from spectf_cloud.inference.runtimes import RUNTIMES, RuntimeBackend
 from spectf_cloud.inference.torch_backend import TorchBackend
 from spectf_cloud.model import SpecTfEncoder
 from spectf_cloud.weights import WeightsFile, find_weights
 
-ROUNDS = 5  # of 4096 pixels: 20,480 for every path and source
+Spectra = NDArray[np.float32]
+Run = Callable[[Spectra], Spectra]
+
+ROUNDS = 5  # of 4096 pixels: 20,480
+SHORT_ROUNDS = 1  # for the float32 paths of others
 BAND_COUNTS = (60, 100, 150, 200, 268, 340, 425)
+PIXEL_COUNTS = (256, 1024, 4096, 16384)
 
-Path_ = Callable[[NDArray[np.float32]], NDArray[np.float32]]
 
-
-def forced(level: str, model: SpecTfEncoder, fidelity: str, threshold: float) -> NativeBackend:
+def forced(level: str, model: SpecTfEncoder, fidelity: str, threshold: float, threads: int = 1) -> NativeBackend:
     """The native backend at one level."""
     os.environ["SPECTF_SIMD"] = level
     try:
-        return open_native(model, fidelity, threshold, threads=1)
+        return open_native(model, fidelity, threshold, threads)
     finally:
         del os.environ["SPECTF_SIMD"]
 
 
-def paths(weights: WeightsFile, wavelength_nm: NDArray[np.float64]) -> dict[str, Path_]:
-    """Everything to be timed, by name."""
+def paths(weights: WeightsFile, wavelength_nm: NDArray[np.float64]) -> dict[str, tuple[Run, int]]:
+    """Everything to be timed, by name, with its rounds."""
     model = load_model(weights, wavelength_nm)
-    made: dict[str, Path_] = {
-        "original bf16 + jit": OriginalPath(read_state_dict(weights), wavelength_nm),
-        "PyTorch SDPA float32 (exact)": TorchBackend(model, torch.device("cpu"), 1),
+    made: dict[str, tuple[Run, int]] = {
+        "original bf16 + jit": (OriginalPath(read_state_dict(weights), wavelength_nm), ROUNDS),
+        "PyTorch SDPA float32 (exact)": (TorchBackend(model, torch.device("cpu"), 1), SHORT_ROUNDS),
     }
+    for runtime in RUNTIMES:
+        try:
+            made[f"{runtime} float32"] = (RuntimeBackend(runtime, model, weights.threshold, 1), SHORT_ROUNDS)
+        except Unavailable as reason:
+            print(f"{runtime} is not measured: {reason}")
     for level in usable_levels():
-        for fidelity in ("faithful", "fast"):
-            made[f"{level.name} {fidelity}"] = forced(level.name, model, fidelity, weights.threshold)
+        for fidelity in TIERS:
+            made[f"{level.name} {fidelity}"] = (forced(level.name, model, fidelity, weights.threshold), ROUNDS)
+    fastest = usable_levels()[0].name
+    made[f"{fastest} faithful, 2 threads"] = (forced(fastest, model, "faithful", weights.threshold, 2), ROUNDS)
     return made
 
 
-def rates(contenders: dict[str, Path_], spectra: NDArray[np.float32]) -> dict[str, list[float]]:
+def rates(contenders: dict[str, tuple[Run, int]], spectra: Spectra) -> dict[str, list[float]]:
     """Pixels per CPU second of every path, round by round; each round takes other pixels, all paths the same."""
     found: dict[str, list[float]] = {name: [] for name in contenders}
-    for run in contenders.values():
-        run(spectra[:512])
+    for run, _ in contenders.values():
+        run(spectra[:256])
     for turn in range(ROUNDS):
         pixels = np.ascontiguousarray(spectra[turn * BATCH : (turn + 1) * BATCH])
-        for name, run in contenders.items():
-            start = time.thread_time()
-            run(pixels)
-            found[name].append(BATCH / (time.thread_time() - start))
+        for name, (run, rounds) in contenders.items():
+            if turn < rounds:
+                start = time.process_time()
+                run(pixels)
+                found[name].append(BATCH / (time.process_time() - start))
         print(turn, {name: round(values[-1]) for name, values in found.items()}, flush=True)
     return found
 
 
+def in_domain(spectra: Spectra) -> NDArray[np.bool_]:
+    """Which spectra the kernel itself computes."""
+    inside: NDArray[np.bool_] = (spectra.min(axis=1) >= DOMAIN[0]) & (spectra.max(axis=1) <= DOMAIN[1])
+    return inside
+
+
 def fidelity(
-    weights: WeightsFile, wavelength_nm: NDArray[np.float64], spectra: NDArray[np.float32], exact: NDArray[np.float32]
+    weights: WeightsFile, wavelength_nm: NDArray[np.float64], spectra: Spectra, exact: Spectra, level_names: list[str]
 ) -> dict[str, dict[str, float]]:
     """Flips of the mask and errors of the probability of each level and tier, inside the domain."""
-    inside = (spectra.min(axis=1) >= DOMAIN[0]) & (spectra.max(axis=1) <= DOMAIN[1])
+    inside = in_domain(spectra)
     spectra, exact = spectra[inside], exact[inside]
     model = load_model(weights, wavelength_nm)
     found = {}
-    for level in usable_levels():
-        if level.name in ("avx512", "portable"):  # the arithmetic of avx2 in other vector lengths
-            continue
-        for tier in ("faithful", "fast"):
-            made = forced(level.name, model, tier, weights.threshold)(spectra)
+    for level in level_names:
+        for tier in TIERS:
+            made = forced(level, model, tier, weights.threshold)(spectra)
             error = np.abs(made - exact)
-            found[f"{level.name} {tier}"] = {
+            found[f"{level} {tier}"] = {
                 "spectra": len(spectra),
                 "flips": float(((made > weights.threshold) != (exact > weights.threshold)).mean()),
                 "largest": float(error.max()),
                 "p999": float(np.quantile(error, 0.999)),
                 "mean": float(error.mean()),
             }
-            print(weights.name, level.name, tier, found[f"{level.name} {tier}"], flush=True)
+            print(weights.name, level, tier, found[f"{level} {tier}"], flush=True)
     return found
 
 
-def cost_of_bands(
-    weights: WeightsFile, wavelength_nm: NDArray[np.float64], spectra: NDArray[np.float32]
-) -> dict[int, float]:
-    """Pixels per CPU second of the default backend for evenly spaced bands."""
-    found = {}
+def _rate(run: Run, toa: Spectra) -> float:
+    run(toa[:256])
+    turns = []
+    for _ in range(3):
+        start = time.process_time()
+        run(toa)
+        turns.append(len(toa) / (time.process_time() - start))
+    return float(np.median(turns))
+
+
+def cost(weights: WeightsFile, wavelength_nm: NDArray[np.float64], spectra: Spectra) -> dict[str, dict[int, float]]:
+    """Pixels per CPU second of the default backend, for evenly spaced bands and for numbers of pixels."""
+    by_bands, by_pixels = {}, {}
     for bands in BAND_COUNTS:
         wanted_nm = np.linspace(wavelength_nm[0], wavelength_nm[-1], bands)
-        toa = np.stack([np.interp(wanted_nm, wavelength_nm, row) for row in spectra]).astype(np.float32)
+        toa = np.stack([np.interp(wanted_nm, wavelength_nm, row) for row in spectra[:2000]]).astype(np.float32)
         backend = open_native(load_model(weights, wanted_nm), "faithful", weights.threshold, threads=1)
-        backend(toa[:256])
-        turns = []
-        for _ in range(3):
-            start = time.thread_time()
-            backend(toa)
-            turns.append(len(toa) / (time.thread_time() - start))
-        found[bands] = float(np.median(turns))
-        print(bands, round(found[bands]), flush=True)
-    return found
+        by_bands[bands] = _rate(backend, toa)
+        print(bands, round(by_bands[bands]), flush=True)
+    backend = open_native(load_model(weights, wavelength_nm), "faithful", weights.threshold, threads=1)
+    for pixels in PIXEL_COUNTS:
+        by_pixels[pixels] = _rate(backend, spectra[:pixels])
+        print(pixels, round(by_pixels[pixels]), flush=True)
+    return {"bands": by_bands, "pixels": by_pixels}
 
 
-def main(bank_path: Path, output: Path, named: dict[str, str]) -> None:
-    """All measurements, written as they come."""
+def time_source(
+    part: str, bank: dict[str, NDArray[np.generic]], weights: WeightsFile, result: dict[str, dict[str, object]]
+) -> None:
+    """Rates on the real statistics, or on mixed, clear and overcast simulated scenes (the last two: fewer paths)."""
+    contenders = paths(weights, bank["wavelength_nm"])
+    if part == "real":
+        result["rates"]["real statistics"] = rates(contenders, bank["real"])
+        return
+    rng = np.random.default_rng(0)
+    fastest = usable_levels()[0].name
+    few = {name: path for name, path in contenders.items() if name.startswith(f"{fastest} ")}
+    for kind, chosen in (("mixed", contenders), ("clear", few), ("overcast", few)):
+        spectra = bank["simulated"][bank["kind"] == kind]
+        drawn = spectra[rng.choice(len(spectra), ROUNDS * BATCH, replace=len(spectra) < ROUNDS * BATCH)]
+        result["rates"][f"simulated {kind}"] = rates(chosen, drawn)
+
+
+def main(part: str, bank_path: Path, output: Path, named: dict[str, str]) -> None:
+    """One part, written as it comes."""
     torch.set_num_threads(1)
-    bank = np.load(bank_path)
-    wavelength_nm, kind = bank["wavelength_nm"], bank["kind"]
+    bank = dict(np.load(bank_path))
     chosen = {name: find_weights(spec) for name, spec in named.items()}
     first = next(iter(chosen))
-    result: dict[str, object] = {"weights": list(named), "timed": first, "rates": {}, "fidelity": {}}
-    in_time = {"real statistics": bank["real"]} | {
-        f"simulated {name}": bank["simulated"][kind == name] for name in ("mixed", "clear", "overcast")
-    }
-    contenders = paths(chosen[first], wavelength_nm)
-    rng = np.random.default_rng(0)
-    for source, spectra in in_time.items():
-        print(source, flush=True)
-        drawn = spectra[rng.choice(len(spectra), ROUNDS * BATCH, replace=len(spectra) < ROUNDS * BATCH)]
-        timed = contenders if source in ("real statistics", "simulated mixed") else dict(list(contenders.items())[2:4])
-        result["rates"][source] = rates(timed, drawn)  # type: ignore[index]
-        output.write_text(json.dumps(result, indent=1))
-    result["bands"] = cost_of_bands(chosen[first], wavelength_nm, bank["simulated"][kind == "mixed"][:2000])
-    for name, weights in chosen.items():
-        for source in ("real", "simulated"):
-            answers = fidelity(weights, wavelength_nm, bank[source], bank[f"{source}:{name}"])
-            result["fidelity"][f"{name}, {source}"] = answers  # type: ignore[index]
-            output.write_text(json.dumps(result, indent=1))
+    result: dict[str, dict[str, object]] = {"timed": {"weights": first}, "rates": {}, "cost": {}, "fidelity": {}}
+    if part in ("real", "simulated"):
+        time_source(part, bank, chosen[first], result)
+    elif part == "bands":
+        mixed = bank["simulated"][bank["kind"] == "mixed"]
+        result["cost"] |= cost(chosen[first], bank["wavelength_nm"], mixed)
+    else:
+        fastest, *others = [level.name for level in usable_levels()]
+        for name, weights in chosen.items():
+            for source in ("real", "simulated"):
+                answers = bank[f"{source}:{name}"]
+                step = len(bank[source]) // len(answers)  # later networks may have answers to fewer spectra
+                spectra = bank[source][::step]
+                found = fidelity(weights, bank["wavelength_nm"], spectra, answers, [fastest])
+                every = slice(None, None, max(1, len(answers) // 10_000))
+                found |= fidelity(weights, bank["wavelength_nm"], spectra[every], answers[every], others)
+                result["fidelity"][f"{name}, {source}"] = found
+                output.write_text(json.dumps(result, indent=1))
+    output.write_text(json.dumps(result, indent=1))
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), Path(sys.argv[2]), dict(argument.split("=", 1) for argument in sys.argv[3:]))
+    main(sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3]), dict(argument.split("=", 1) for argument in sys.argv[4:]))

@@ -56,7 +56,7 @@ def main(bank_path: Path, output: Path, named: dict[str, str]) -> None:
                 step = len(bank[source]) // EACH
                 found[f"{name}, {source}"] = compare(weights, bank["wavelength_nm"], bank[source][::step])
     print(json.dumps(found, indent=1))
-    output.write_text(json.dumps(found, indent=1))
+    output.write_text(json.dumps({"fidelity": found}, indent=1))
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ import typer
 
 from spectf_cloud.cli.archive_progress import shown
 from spectf_cloud.cli.config_file import ConfigFile
-from spectf_cloud.cli.deploy_pt import FidelityChoice
+from spectf_cloud.cli.deploy_options import FidelityChoice
 from spectf_cloud.cli.reporting import Json, Quiet, Reporter, Verbose
 from spectf_cloud.errors import UsageError
 

@@ -23,7 +23,7 @@ HEADS, HEAD_DIM, DIM = 8, 8, 64
 #: Directions kept of the logits and of the values.
 LOGIT_RANK, VALUE_RANK = 6, 8
 #: Shares of the bands after which the coarse pass may stop.
-STAGE_SHARES = (0.24, 0.47, 1.0)
+STAGE_SHARES = (0.12, 0.24, 0.35, 0.47, 0.71, 1.0)
 LANES = 16
 _LOG2E = float(np.log2(np.e))
 

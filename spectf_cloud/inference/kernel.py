@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spectf_cloud.errors import UsageError
+from spectf_cloud.inference.algebra import STAGE_SHARES
 from spectf_cloud.inference.fixed_point import FixedPoint
 from spectf_cloud.inference.native.build import BuildError, Level, cpu_features, find_or_compile, levels
 from spectf_cloud.inference.tables import Tables
@@ -21,6 +22,7 @@ _ARRAYS = (
     "order",
     "stages",
     "curves",
+    "coarse_curves",
     "variance",
     "query_variance",
     "query_constant",
@@ -38,6 +40,7 @@ _ARRAYS = (
 _FIXED_ARRAYS = ("project", "project_constant", "hidden", "mixing", "difference")
 # int16 queries and keys whose product is in units of 2^-23 hold 2^30 / 2^23.
 _LARGEST_INT16_PRODUCT = 126.0
+_EARLY_STAGES = len(STAGE_SHARES) - 1
 
 
 class _Tables(ctypes.Structure):
@@ -64,7 +67,8 @@ class _Plan(ctypes.Structure):
         ("merge_variance", ctypes.c_float),
         ("redo_logit", ctypes.c_float),
         ("margin", ctypes.c_float),
-        ("enough_logit", ctypes.c_float * 2),
+        ("float_logit", ctypes.c_float),
+        ("enough_logit", ctypes.c_float * _EARLY_STAGES),
         ("all_fine", ctypes.c_int32),
     )
 
@@ -83,8 +87,10 @@ class Plan:
     margin
         Bands take part in the fine pass where their lack of a feature's maximum changes the probability by less
         than a quarter of this.
+    float_logit
+        Pixels whose coarse logit is nearer to zero have a fine pass in float whatever the instruction set.
     enough_logits
-        The coarse pass stops after the first 30 % of the bands, or after half, where the logit is beyond these.
+        The coarse pass stops after each of `STAGE_SHARES` but the last where the logit is beyond these.
     all_fine
         Every band of every pixel through the fine pass, in float whatever the instruction set.
     """
@@ -92,7 +98,8 @@ class Plan:
     merge_tolerance: float
     redo_logit: float
     margin: float
-    enough_logits: tuple[float, float]
+    float_logit: float
+    enough_logits: tuple[float, ...]
     all_fine: bool = False
 
 
@@ -173,8 +180,8 @@ class Kernel:
         logits = np.empty(len(pixels), np.float32)
         statistics = np.zeros(4, np.float64)
         merge_variance = (plan.merge_tolerance * np.log2(np.e)) ** 2
-        enough = (ctypes.c_float * 2)(*plan.enough_logits)
-        settings = _Plan(merge_variance, plan.redo_logit, plan.margin, enough, plan.all_fine)
+        enough = (ctypes.c_float * _EARLY_STAGES)(*plan.enough_logits)
+        settings = _Plan(merge_variance, plan.redo_logit, plan.margin, plan.float_logit, enough, plan.all_fine)
         status = self._run(
             ctypes.byref(self.tables),
             ctypes.byref(settings),

@@ -55,10 +55,10 @@ class Tier:
 
 
 TIERS = {
-    "faithful": Tier(Plan(0.12, 4.0, 0.12, (12.0, 8.0)), 0.02, 0.0005, (0.02, 0.004)),
-    "fast": Tier(Plan(0.3, 1.4, 0.03, (7.0, 5.0)), np.inf, 0.005, (0.0, 0.0)),
+    "faithful": Tier(Plan(0.13, 3.7, 0.05, 1.75, (18.0, 12.0, 9.0, 7.5, 6.0)), 0.02, 0.0005, (0.02, 0.004)),
+    "fast": Tier(Plan(0.35, 1.3, 0.03, 0.0, (14.0, 8.0, 6.0, 4.0, 2.5)), np.inf, 0.005, (0.0, 0.0)),
 }
-_EVERYTHING = Plan(0.3, np.inf, np.inf, (np.inf, np.inf), all_fine=True)
+_EVERYTHING = Plan(0.3, np.inf, np.inf, np.inf, (np.inf,) * 5, all_fine=True)
 
 
 class Unavailable(Exception):  # noqa: N818 - not an error to anyone but pick_backend

@@ -43,7 +43,7 @@ COARSE_LOGIT_RANK, COARSE_VALUE_RANK = 4, 6
 COARSE_TAIL = 32
 #: Spectra of the typical ones whose attention is computed to choose directions and orders.
 _STUDIED = 128
-DEGREE = 10
+DEGREE, COARSE_DEGREE = 10, 7
 #: |log2| of an unnormalised attention weight that float32 sums of them can hold.
 MAX_LOG2 = 120.0
 
@@ -62,6 +62,8 @@ class Tables:
         (heads, q + k + v columns, degree + 1, padded bands): numerators of queries, keys and values as
         monomials of (reflectance − mid) / half, highest power first. Queries carry log2 e / √8.
         The queries' bands are in the order of `order`.
+    coarse_curves
+        The same with the coarse pass's fewer columns and lower degree.
     order, stages
         (padded bands,) and (3,) int32: bands in the order in which they ask, see `order_bands`; how many have asked
         when the coarse pass may stop.
@@ -85,6 +87,7 @@ class Tables:
     order: Int32Array
     stages: Int32Array
     curves: Float32Array
+    coarse_curves: Float32Array
     variance: Float32Array
     query_variance: Float32Array
     query_constant: Float32Array
@@ -167,15 +170,18 @@ def build_tables(model: SpecTfEncoder, typical_toa: FloatArray) -> Tables:
     mixed = attend(q[studied], k[studied], v[studied] - value_mean, n_bands)
     mixed = np.einsum("nhd,hrd->nhr", mixed, to_value) / reach.value
     tail = _tail(weights, curve, from_value, value_mean, mixed)
-    coefficients, variance = _fit(curve, rows)
+    coefficients, variance = _fit(curve, rows, DEGREE)
+    coarse, _ = _fit(curve, rows[:, _coarse_columns()], COARSE_DEGREE)
     features = _features(mixed, tail, layer_norm_eps(model, 2)).reshape(-1, n_bands, DIM)
     order, stages = order_bands(features, np.asarray(tail["difference"], np.float64))
     coefficients[:, :LOGIT_RANK] = coefficients[:, :LOGIT_RANK, :, order]
+    coarse[:, :COARSE_LOGIT_RANK] = coarse[:, :COARSE_LOGIT_RANK, :, order]
     tables = Tables(
         bands=n_bands,
         order=order,
         stages=stages,
         curves=coefficients,
+        coarse_curves=coarse,
         variance=variance,
         query_variance=np.ascontiguousarray(variance[:, order]),
         query_constant=constants.astype(np.float32),
@@ -202,17 +208,26 @@ def _stack_heads(
     return np.concatenate([to_query @ q, to_key @ k, to_value @ v], axis=1), constants
 
 
-def _fit(curve: TokenCurve, rows: FloatArray) -> tuple[Float32Array, Float32Array]:
+def _fit(curve: TokenCurve, rows: FloatArray, degree: int) -> tuple[Float32Array, Float32Array]:
     """Monomial coefficients of numerators and variance on the domain, by Chebyshev least squares."""
-    nodes = np.cos(np.pi * (np.arange(4 * DEGREE) + 0.5) / (4 * DEGREE))
+    nodes = np.cos(np.pi * (np.arange(4 * degree) + 0.5) / (4 * degree))
     toa = (DOMAIN[0] + DOMAIN[1]) / 2 + (DOMAIN[1] - DOMAIN[0]) / 2 * nodes
     features = curve.features(np.repeat(toa[:, None], len(curve.from_band), axis=1))
-    orders = [chebyshev.cheb2poly(np.eye(DEGREE + 1)[i, : i + 1]) for i in range(DEGREE + 1)]
-    to_monomials = np.stack([np.pad(order, (0, DEGREE - i)) for i, order in enumerate(orders)]).T
-    solve = (to_monomials @ np.linalg.pinv(chebyshev.chebvander(nodes, DEGREE)))[::-1]
+    orders = [chebyshev.cheb2poly(np.eye(degree + 1)[i, : i + 1]) for i in range(degree + 1)]
+    to_monomials = np.stack([np.pad(order, (0, degree - i)) for i, order in enumerate(orders)]).T
+    solve = (to_monomials @ np.linalg.pinv(chebyshev.chebvander(nodes, degree)))[::-1]
     numerators = np.einsum("dn,nbf,hcf->hcdb", solve, features, rows, optimize=True)
     variance = solve @ curve.variance(features)
     return _pad_bands(numerators), _pad_bands(variance)
+
+
+def _coarse_columns() -> list[int]:
+    """Which of a head's columns the coarse pass reads."""
+    return [
+        *range(COARSE_LOGIT_RANK),
+        *range(LOGIT_RANK, LOGIT_RANK + COARSE_LOGIT_RANK),
+        *range(2 * LOGIT_RANK, 2 * LOGIT_RANK + COARSE_VALUE_RANK),
+    ]
 
 
 def _pad_bands(values: FloatArray) -> Float32Array:

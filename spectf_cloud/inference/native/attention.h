@@ -14,17 +14,22 @@ INLINE vf exp2_scaled(vf x) { return exp2_of(__builtin_convertvector(x, vi)); }
 
 constexpr float kExponentUnit = 8388608.0f;  // 2^23
 
-template <int R, int V, int B>
-INLINE void attend(const float *q, int q_stride, const Keys<R, V> &keys, float *out, int out_stride) {
+// Keys and values as they lie in memory, [R or V][kMaxBands]; no bias: none.
+struct KeyRows {
+    int count;
+    const float (*k)[kMaxBands], (*v)[kMaxBands], *bias;
+};
+
+template <int R, int V, int B> INLINE void attend(const float *q, const KeyRows &keys, float *out) {
     vf query[B][R], total[B], mixed[B][V];
     for (int b = 0; b < B; b++) {
-        for (int r = 0; r < R; r++) query[b][r] = load(q + r * q_stride + b * W) * kExponentUnit;
+        for (int r = 0; r < R; r++) query[b][r] = load(q + r * kMaxBands + b * W) * kExponentUnit;
         total[b] = vf{};
         for (int r = 0; r < V; r++) mixed[b][r] = vf{};
     }
     for (int j = 0; j < keys.count; j++) {
         vf weight[B];
-        const float bias = keys.bias[j] * kExponentUnit;
+        const float bias = keys.bias ? keys.bias[j] * kExponentUnit : 0.0f;
         for (int b = 0; b < B; b++) {
             vf logit = query[b][0] * keys.k[0][j] + bias;
             for (int r = 1; r < R; r++) logit += query[b][r] * keys.k[r][j];
@@ -36,14 +41,14 @@ INLINE void attend(const float *q, int q_stride, const Keys<R, V> &keys, float *
     }
     for (int b = 0; b < B; b++) {
         const vf share = 1.0f / total[b];
-        for (int r = 0; r < V; r++) store(out + r * out_stride + b * W, mixed[b][r] * share);
+        for (int r = 0; r < V; r++) store(out + r * kMaxBands + b * W, mixed[b][r] * share);
     }
 }
 
-// q [R][q_stride], out [V][out_stride]; queries is a multiple of W.
+// q [R][kMaxBands], out [V][kMaxBands]; queries is a multiple of W.
 template <int R, int V>
-static __attribute__((noinline)) void attention(const float *q, int q_stride, int queries, const Keys<R, V> &keys, float *out, int out_stride) {
+static __attribute__((noinline)) void attention(const float *q, int queries, const KeyRows &keys, float *out) {
     int i = 0;
-    for (; i + 2 * W <= queries; i += 2 * W) attend<R, V, 2>(q + i, q_stride, keys, out + i, out_stride);
-    for (; i < queries; i += W) attend<R, V, 1>(q + i, q_stride, keys, out + i, out_stride);
+    for (; i + 2 * W <= queries; i += 2 * W) attend<R, V, 2>(q + i, keys, out + i);
+    for (; i < queries; i += W) attend<R, V, 1>(q + i, keys, out + i);
 }

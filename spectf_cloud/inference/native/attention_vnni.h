@@ -88,8 +88,8 @@ static bool make_mantissa() {
 }
 static const bool kMantissaMade = make_mantissa();
 
-template <int R, int V, int B>
-INLINE void attend(const PackedQueries<R> &queries, int at, const PackedKeys<R, V> &keys, int32_t *out) {
+template <int R, int V, int B, class Finish>
+INLINE void attend(const PackedQueries<R> &queries, int at, const PackedKeys<R, V> &keys, Finish finish) {
     const __m512i table_low = _mm512_load_si512(kMantissa), table_high = _mm512_load_si512(kMantissa + 64);
     const __m512i mantissa = _mm512_set1_epi16(0x7f);
     const __m512i words = upper_of_both();
@@ -116,64 +116,33 @@ INLINE void attend(const PackedQueries<R> &queries, int at, const PackedKeys<R, 
         for (int r = 0; r < V; r++)
             for (int b = 0; b < B; b++) mixed[b][r] = _mm512_dpbf16_ps(mixed[b][r], weight[b], (__m512bh)splat_at(keys.v[r] + j));
     }
-    for (int b = 0; b < B; b++) {
-        const __m512 share = _mm512_set1_ps(kValueUnit) / total[b];
-        for (int r = 0; r < V; r += 2)
-            _mm512_store_si512(out + r / 2 * kMaxBands + at + b * 16, pair(mixed[b][r] * share, mixed[b][r + 1] * share));
-    }
+    for (int b = 0; b < B; b++) finish(at + b * 16, mixed[b], _mm512_set1_ps(1.0f) / total[b]);
 }
 
-// The fine pass: int16 logits, but weights and values in float32.
-template <int R, int V> struct FineKeys {
-    int count;
-    alignas(64) int32_t k[R / 2][kMaxBands];
-    const float (*v)[kMaxBands];
-};
-
-template <int R, int V, int B>
-INLINE void attend_fine(const float *q, int q_stride, const float *scale, const FineKeys<R, V> &keys, float *out, int out_stride) {
-    __m512i query[B][R / 2];
-    __m512 total[B], mixed[B][V];
-    const __m512i zero_exponent = _mm512_set1_epi32(0);
-    for (int b = 0; b < B; b++) {
-        for (int r = 0; r < R; r += 2)
-            query[b][r / 2] = pair(_mm512_loadu_ps(q + r * q_stride + b * 16) * _mm512_set1_ps(scale[r]),
-                                   _mm512_loadu_ps(q + (r + 1) * q_stride + b * 16) * _mm512_set1_ps(scale[r + 1]));
-        total[b] = _mm512_setzero_ps();
-        for (int r = 0; r < V; r++) mixed[b][r] = _mm512_setzero_ps();
-    }
-    for (int j = 0; j < keys.count; j++) {
-        __m512 weight[B];
-        for (int b = 0; b < B; b++) {
-            __m512i logit = zero_exponent;
-            for (int r = 0; r < R / 2; r++) logit = _mm512_dpwssd_epi32(logit, query[b][r], splat_at(keys.k[r] + j));
-            weight[b] = (__m512)exp2_of((vi)logit);
-            total[b] += weight[b];
-        }
-        for (int r = 0; r < V; r++)
-            for (int b = 0; b < B; b++) mixed[b][r] += weight[b] * _mm512_set1_ps(keys.v[r][j]);
-    }
-    for (int b = 0; b < B; b++) {
-        const __m512 share = _mm512_set1_ps(1.0f) / total[b];
-        for (int r = 0; r < V; r++) _mm512_storeu_ps(out + r * out_stride + b * 16, mixed[b][r] * share);
-    }
+template <int R, int V, class Finish>
+INLINE void attend_all(const PackedQueries<R> &queries, int from, int upto, const PackedKeys<R, V> &keys, Finish finish) {
+    int i = from;
+    for (; i + 32 <= upto; i += 32) attend<R, V, 2>(queries, i, keys, finish);
+    for (; i < upto; i += 16) attend<R, V, 1>(queries, i, keys, finish);
 }
 
-template <int R, int V>
-static __attribute__((noinline)) void attention_fine(const float *q, int q_stride, int queries, const float *scale, const FineKeys<R, V> &keys, float *out,
-                           int out_stride) {
-    int i = 0;
-    for (; i + 32 <= queries; i += 32) attend_fine<R, V, 2>(q + i, q_stride, scale, keys, out + i, out_stride);
-    for (; i < queries; i += 16) attend_fine<R, V, 1>(q + i, q_stride, scale, keys, out + i, out_stride);
-}
-
-// Coarse attention of the queries from..upto; outputs are pairs of int16, [V / 2][kMaxBands].
+// The queries from..upto; outputs are pairs of int16, [V / 2][kMaxBands].
 template <int R, int V>
 static __attribute__((noinline)) void attention(const PackedQueries<R> &queries, int from, int upto, const PackedKeys<R, V> &keys,
                                                 int32_t *out) {
-    int i = from;
-    for (; i + 32 <= upto; i += 32) attend<R, V, 2>(queries, i, keys, out);
-    for (; i < upto; i += 16) attend<R, V, 1>(queries, i, keys, out);
+    attend_all(queries, from, upto, keys, [&](int at, const __m512(&mixed)[V], __m512 share) {
+        share *= _mm512_set1_ps(kValueUnit);
+        for (int r = 0; r < V; r += 2) _mm512_store_si512(out + r / 2 * kMaxBands + at, pair(mixed[r] * share, mixed[r + 1] * share));
+    });
+}
+
+// The same for the fine pass; outputs are floats, [V][kMaxBands].
+template <int R, int V>
+static __attribute__((noinline)) void attention(const PackedQueries<R> &queries, int from, int upto, const PackedKeys<R, V> &keys,
+                                                float *out) {
+    attend_all(queries, from, upto, keys, [&](int at, const __m512(&mixed)[V], __m512 share) {
+        for (int r = 0; r < V; r++) _mm512_store_ps(out + r * kMaxBands + at, mixed[r] * share);
+    });
 }
 
 // What the cascade calls; `plain` in kernel.cpp says the same in float.

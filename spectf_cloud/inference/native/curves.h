@@ -15,11 +15,11 @@ struct Block {
 };
 
 // Horner's rule with one coefficient per band, for all pixels of the block at once.
-INLINE void horner(const float *coefficients, int padded, int at, const Lanes &block, vf (&value)[kBlock]) {
+template <int Degree> INLINE void horner(const float *coefficients, int padded, int at, const Lanes &block, vf (&value)[kBlock]) {
     vf u[kBlock];
     const vf first = load(coefficients + at);
     for (int p = 0; p < kBlock; p++) u[p] = load(block.scaled[p] + at), value[p] = first;
-    for (int d = 1; d <= kDegree; d++) {
+    for (int d = 1; d <= Degree; d++) {
         const vf c = load(coefficients + d * padded + at);
         for (int p = 0; p < kBlock; p++) value[p] = value[p] * u[p] + c;
     }
@@ -28,7 +28,7 @@ INLINE void horner(const float *coefficients, int padded, int at, const Lanes &b
 static void start_lanes(const Tables &t, const float *variance, Lanes &lanes) {
     for (int b = 0; b < t.padded; b += W) {
         vf value[kBlock];
-        horner(variance, t.padded, b, lanes, value);
+        horner<kDegree>(variance, t.padded, b, lanes, value);
         for (int p = 0; p < kBlock; p++) store(lanes.inverse_sigma[p] + b, 1.0f / vsqrt(value[p]));
     }
 }
@@ -45,12 +45,11 @@ static void start_block(const Tables &t, const float *const toa[kBlock], Block &
 }
 
 // One column (a direction of q, k or v of one head): out[p][band] = numerator / sigma + constant.
-INLINE void project_column(const Tables &t, int head, int column, float constant, const Lanes &block, float *out,
-                           int pixel_stride) {
-    const float *coefficients = t.curves + (int64_t)(head * kColumns + column) * (kDegree + 1) * t.padded;
-    for (int b = 0; b < t.padded; b += W) {
+template <int Degree>
+INLINE void project_column(const float *coefficients, int padded, float constant, const Lanes &block, float *out, int pixel_stride) {
+    for (int b = 0; b < padded; b += W) {
         vf value[kBlock];
-        horner(coefficients, t.padded, b, block, value);
+        horner<Degree>(coefficients, padded, b, block, value);
         for (int p = 0; p < kBlock; p++)
             store(out + p * pixel_stride + b, value[p] * load(block.inverse_sigma[p] + b) + constant);
     }
@@ -61,11 +60,15 @@ template <int R, int V> struct HeadCurves {
     alignas(64) float q[kBlock][R][kMaxBands], k[kBlock][R][kMaxBands], v[kBlock][V][kMaxBands];
 };
 
-template <int R, int V> static __attribute__((noinline)) void project_head(const Tables &t, int head, const Block &block, HeadCurves<R, V> &out) {
-    for (int r = 0; r < R; r++)
-        project_column(t, head, r, t.query_constant[head * kLogitRank + r], block.queries, out.q[0][r], R * kMaxBands);
-    for (int r = 0; r < R; r++)
-        project_column(t, head, kLogitRank + r, -t.key_centre[head * kLogitRank + r], block.bands, out.k[0][r], R * kMaxBands);
-    for (int r = 0; r < V; r++)
-        project_column(t, head, 2 * kLogitRank + r, -t.value_centre[head * kValueRank + r], block.bands, out.v[0][r], V * kMaxBands);
+// `curves`: [head][2 R + V][Degree + 1][padded].
+template <int Degree, int R, int V>
+static __attribute__((noinline)) void project_head(const Tables &t, const float *curves, int head, const Block &block, HeadCurves<R, V> &out) {
+    const int64_t column = (Degree + 1) * t.padded;
+    const float *at = curves + head * (2 * R + V) * column;
+    for (int r = 0; r < R; r++, at += column)
+        project_column<Degree>(at, t.padded, t.query_constant[head * kLogitRank + r], block.queries, out.q[0][r], R * kMaxBands);
+    for (int r = 0; r < R; r++, at += column)
+        project_column<Degree>(at, t.padded, -t.key_centre[head * kLogitRank + r], block.bands, out.k[0][r], R * kMaxBands);
+    for (int r = 0; r < V; r++, at += column)
+        project_column<Degree>(at, t.padded, -t.value_centre[head * kValueRank + r], block.bands, out.v[0][r], V * kMaxBands);
 }

@@ -29,7 +29,7 @@ INLINE void prepare(const Tables &, int, const float (*q)[kMaxBands], const Coar
 }
 
 INLINE void attention(const CoarseQueries &queries, int from, int upto, const CoarseKeys &keys, float *out) {
-    ::attention(queries.q[0] + from, kMaxBands, upto - from, keys, out + from, kMaxBands);
+    ::attention<kCoarseLogit, kCoarseValue>(queries.q[0] + from, upto - from, {keys.count, keys.k, keys.v, keys.bias}, out + from);
 }
 
 using ::coarse_tail;
@@ -50,16 +50,16 @@ struct Scratch {
     Block block;
     HeadCurves<kCoarseLogit, kCoarseValue> coarse_curves;
     HeadCurves<kLogitRank, kValueRank> fine_curves;
-    Level levels[kLevels];
+    Groups levels[kLevels];
     Keys<kCoarseLogit, kCoarseValue> merged;
     coarse::CoarseQueries queries[kBlock][kHeads];
     coarse::CoarseKeys keys[kBlock][kHeads];
     alignas(64) coarse::Number mixed[coarse::kCoarseRows][kMaxBands];
     alignas(64) coarse::Number features[kDim][kMaxBands];
 #ifdef SPECTF_VNNI
-    vnni::FineKeys<kLogitRank, kValueRank> packed_fine_keys;
+    vnni::PackedQueries<kLogitRank> packed_queries;
+    vnni::PackedKeys<kLogitRank, kValueRank> packed_keys;
 #endif
-    Keys<kLogitRank, kValueRank> fine_keys;
     alignas(64) float fine_mixed[kBlock][kFineIn][kMaxBands];
     alignas(64) float fine_features[kDim][kMaxBands];
     alignas(64) float asked[kLogitRank][kMaxBands];
@@ -75,7 +75,7 @@ struct Redo {
 // One pixel of the block, its keys being ready: its logit, and what is left to do in `redo`. Stops as soon as
 // the bands that have asked make a safe answer.
 float coarse_pixel(const Tables &t, const Plan &plan, Scratch &s, int index, Redo &redo) {
-    coarse::Number best[kDim];
+    alignas(64) coarse::Number best[kDim];
     float logit = 0;
     int from = 0;
     for (int stage = 0; stage < kStages; stage++) {
@@ -102,10 +102,10 @@ void coarse_block(const Tables &t, const Plan &plan, Scratch &s, const float *co
                   const int64_t *pixel, float *logit, Redo *redo, int64_t &redos) {
     start_block(t, toa, s.block);
     for (int h = 0; h < kHeads; h++) {
-        project_head(t, h, s.block, s.coarse_curves);
+        project_head<kCoarseDegree>(t, t.coarse_curves, h, s.block, s.coarse_curves);
         for (int p = 0; p < used; p++) {
             const auto q = s.coarse_curves.q[p];
-            merge_keys(q, s.coarse_curves.k[p], s.coarse_curves.v[p], t.bands, t.padded, plan.merge_variance, s.levels, s.merged);
+            merge_keys(q, s.coarse_curves.k[p], s.coarse_curves.v[p], t.bands, t.stages[1], plan.merge_variance, s.levels, s.merged);
             coarse::prepare(t, h, q, s.merged, s.queries[p][h], s.keys[p][h]);
             s.keys_seen += s.merged.count;
         }
@@ -123,34 +123,30 @@ void fine_attention(const Tables &t, Scratch &s, int p, int head, int queries, b
 #ifdef SPECTF_VNNI
     if (!plain) {
         const float *scale = t.query_scale + head * kLogitRank;
-        auto &keys = s.packed_fine_keys;
-        keys.count = t.bands, keys.v = s.fine_curves.v[p];
-        for (int j = 0; j < t.padded; j += 16) vnni::pack_directions<kLogitRank>(s.fine_curves.k[p], j, scale, keys.k);
-        vnni::attention_fine(s.asked[0], kMaxBands, queries, scale, keys, out, kMaxBands);
+        vnni::pack_queries<kLogitRank>(s.asked, queries, scale, s.packed_queries);
+        vnni::pack_keys(s.fine_curves.k[p], s.fine_curves.v[p], nullptr, t.bands, scale, s.packed_keys);
+        vnni::attention(s.packed_queries, 0, queries, s.packed_keys, out);
         return;
     }
 #else
     (void)plain;
 #endif
-    s.fine_keys.count = t.bands;
-    std::memcpy(s.fine_keys.k, s.fine_curves.k[p], sizeof s.fine_keys.k);
-    std::memcpy(s.fine_keys.v, s.fine_curves.v[p], sizeof s.fine_keys.v);
-    attention(s.asked[0], kMaxBands, queries, s.fine_keys, out, kMaxBands);
+    attention<kLogitRank, kValueRank>(s.asked[0], queries, {t.bands, s.fine_curves.k[p], s.fine_curves.v[p], nullptr}, out);
 }
 
 void fine_block(const Tables &t, const Plan &plan, Scratch &s, const float *const toa[kBlock], const Redo *redo, int used, float *logit) {
     start_block(t, toa, s.block);
     for (int h = 0; h < kHeads; h++) {
-        project_head(t, h, s.block, s.fine_curves);
+        project_head<kDegree>(t, t.curves, h, s.block, s.fine_curves);
         for (int p = 0; p < used; p++) {
             const int count = redo[p].count, whole = (count + W - 1) / W * W;
             for (int r = 0; r < kLogitRank; r++)
                 for (int i = 0; i < whole; i++) s.asked[r][i] = s.fine_curves.q[p][r][redo[p].band[i < count ? i : count - 1]];
-            fine_attention(t, s, p, h, whole, plan.all_fine);
+            fine_attention(t, s, p, h, whole, std::fabs(logit[redo[p].pixel]) < plan.float_logit);
         }
     }
     for (int p = 0; p < used; p++) {
-        float best[kDim];
+        alignas(64) float best[kDim];
         const int whole = (redo[p].count + W - 1) / W * W;
         fine_tail(t, s.fine_mixed[p][0], whole, s.fine_features[0]);
         logit[redo[p].pixel] = pool_more(t, s.fine_features[0], 0, whole, best);

@@ -4,7 +4,7 @@
 #include "tables.h"
 #include "vec.h"
 
-constexpr int kLevels = 5;  // groups of 1, 2, 4, 8, 16
+constexpr int kLevels = 5;  // groups of 1, 2, 4, 8, 16; of the first nothing is stored
 
 // Keys of one head as the attention reads them; weights are 2^(q·k + bias).
 template <int R, int V> struct Keys {
@@ -16,41 +16,50 @@ struct Moments {
     float mean[kCoarseLogit], second[kCoarseLogit][kCoarseLogit];
 };
 
-INLINE Moments query_moments(const float (*q)[kMaxBands], int padded) {
-    Moments m;
-    const float scale = 1.0f / padded;
-    for (int i = 0; i < kCoarseLogit; i++) {
-        vf total{};
-        for (int b = 0; b < padded; b += W) total += load(q[i] + b);
-        m.mean[i] = sum(total) * scale;
-        for (int j = 0; j <= i; j++) {
-            vf product{};
-            for (int b = 0; b < padded; b += W) product += load(q[i] + b) * load(q[j] + b);
-            m.second[i][j] = m.second[j][i] = sum(product) * scale;
-        }
+// Over the queries that ask first, in one pass: those that hold most maxima, whose keys have to be right.
+INLINE Moments query_moments(const float (*q)[kMaxBands], int queries) {
+    constexpr int kSums = kCoarseLogit + kCoarseLogit * (kCoarseLogit + 1) / 2;
+    vf total[kSums] = {};
+    for (int b = 0; b < queries; b += W) {
+        vf x[kCoarseLogit];
+        int n = 0;
+        for (int i = 0; i < kCoarseLogit; i++) x[i] = load(q[i] + b), total[n++] += x[i];
+        for (int i = 0; i < kCoarseLogit; i++)
+            for (int j = 0; j <= i; j++) total[n++] += x[i] * x[j];
     }
+    alignas(64) float sums[(kSums + W - 1) / W * W];
+    for (int n = 0; n < kSums; n += W) store(sums + n, sums_of_rows(total + n, kSums - n));
+    Moments m;
+    const float scale = 1.0f / queries;
+    int n = 0;
+    for (int i = 0; i < kCoarseLogit; i++) m.mean[i] = sums[n++] * scale;
+    for (int i = 0; i < kCoarseLogit; i++)
+        for (int j = 0; j <= i; j++) m.second[i][j] = m.second[j][i] = sums[n++] * scale;
     return m;
 }
 
-// Means over groups of 2^level bands of: key, value, centre·value, and the key's own q-weighted square.
-struct Level {
-    alignas(64) float k[kCoarseLogit][kMaxBands], v[kCoarseValue][kMaxBands], cv[kCoarseValue][kMaxBands];
-    alignas(64) float square[kMaxBands], c[kMaxBands], spread[kMaxBands];
-    uint8_t taken[kMaxBands];
+// What is known of groups of 2^level bands: mean key, mean value, covariance of value and logit, variance of the logit.
+struct Groups {
+    alignas(64) float k[kCoarseLogit][kMaxBands], v[kCoarseValue][kMaxBands], covariance[kCoarseValue][kMaxBands];
+    alignas(64) float spread[kMaxBands];
 };
 
-// Means of neighbours; n is a multiple of W.
-INLINE void halve(const float *from, float *to, int n) {
+// Vectors of the first and of the second neighbours of W pairs.
+INLINE void neighbours(const float *from, vf &first, vf &second) {
 #if defined(__AVX512F__)
     const __m512i even = _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
     const __m512i odd = _mm512_add_epi32(even, _mm512_set1_epi32(1));
-    for (int i = 0; i < n; i += 16) {
-        const __m512 a = _mm512_load_ps(from + 2 * i), b = _mm512_load_ps(from + 2 * i + 16);
-        store(to + i, 0.5f * ((vf)_mm512_permutex2var_ps(a, even, b) + (vf)_mm512_permutex2var_ps(a, odd, b)));
-    }
+    const __m512 a = _mm512_load_ps(from), b = _mm512_load_ps(from + 16);
+    first = (vf)_mm512_permutex2var_ps(a, even, b), second = (vf)_mm512_permutex2var_ps(a, odd, b);
 #else
-    for (int i = 0; i < n; i++) to[i] = 0.5f * (from[2 * i] + from[2 * i + 1]);
+    for (int i = 0; i < W; i++) first[i] = from[2 * i], second[i] = from[2 * i + 1];
 #endif
+}
+
+INLINE vf mean_of_neighbours(const float *from) {
+    vf a, b;
+    neighbours(from, a, b);
+    return 0.5f * (a + b);
 }
 
 INLINE vf quadratic(const Moments &m, const vf (&k)[kCoarseLogit]) {
@@ -65,90 +74,71 @@ INLINE vf quadratic(const Moments &m, const vf (&k)[kCoarseLogit]) {
 
 constexpr float kLn2 = 0.69314718f;
 
-// The largest acceptable groups, from the top level down; returns how many keys there are.
-#if defined(__AVX512F__)
-INLINE __mmask16 doubled(unsigned eight_bits) {
+// Groups twice as large as those of `k` and `v`. `below` knows what is spread inside each of these; null: single bands.
+INLINE void pair_groups(const Moments &m, const float (*k)[kMaxBands], const float (*v)[kMaxBands], const Groups *below, int groups,
+                        Groups &here) {
+    for (int g = 0; g < groups; g += W) {
+        vf a, b, apart[kCoarseLogit], logit_apart{};
+        for (int i = 0; i < kCoarseLogit; i++) {
+            neighbours(k[i] + 2 * g, a, b);
+            apart[i] = 0.5f * (a - b);
+            logit_apart += m.mean[i] * apart[i];
+            store(here.k[i] + g, 0.5f * (a + b));
+        }
+        const vf between = quadratic(m, apart);
+        store(here.spread + g, below ? between + mean_of_neighbours(below->spread + 2 * g) : between);
+        for (int i = 0; i < kCoarseValue; i++) {
+            neighbours(v[i] + 2 * g, a, b);
+            const vf together = 0.5f * logit_apart * (a - b);
+            store(here.v[i] + g, 0.5f * (a + b));
+            store(here.covariance[i] + g, below ? together + mean_of_neighbours(below->covariance[i] + 2 * g) : together);
+        }
+    }
+}
+
+// Every bit twice.
+INLINE unsigned doubled(unsigned eight_bits) {
     unsigned x = eight_bits;
     x = (x | x << 4) & 0x0f0f, x = (x | x << 2) & 0x3333, x = (x | x << 1) & 0x5555;
     return x * 3;
 }
 
-static int emit(const Level *levels, int bands, float merge_variance, Keys<kCoarseLogit, kCoarseValue> &out) {
-    uint16_t taken[kLevels][kMaxBands / 16 + 1];
+// The largest acceptable groups, from the top level down; returns how many keys there are.
+INLINE int choose(const float (*k)[kMaxBands], const float (*v)[kMaxBands], const Groups *levels, int bands, float merge_variance,
+                  Keys<kCoarseLogit, kCoarseValue> &out) {
+    uint16_t taken[kLevels][kMaxBands / W + 1];  // a bit for each group in a vector
     int count = 0;
     for (int level = kLevels - 1; level >= 0; level--) {
-        const Level &here = levels[level];
+        const Groups &here = levels[level];
         const int groups = bands >> level;
-        for (int g = 0; g < groups; g += 16) {
-            const __mmask16 valid = groups - g >= 16 ? 0xffff : (1 << (groups - g)) - 1;
+        for (int g = 0; g < groups; g += W) {
+            const unsigned valid = groups - g >= W ? (1u << W) - 1 : (1u << (groups - g)) - 1;
             const int above = g / 2;
             const bool known = level < kLevels - 1 && above < bands >> (level + 1);
-            const __mmask16 covered = known ? doubled(taken[level + 1][above / 16] >> (above & 8) & 0xff) : 0;
-            const __m512 spread = _mm512_load_ps(here.spread + g);
-            const __mmask16 accept = level ? _mm512_cmplt_ps_mask(spread, _mm512_set1_ps(merge_variance)) : 0xffff;
-            taken[level][g / 16] = valid & (covered | accept);
-            const __mmask16 take = valid & accept & ~covered;
+            const unsigned covered = known ? doubled(taken[level + 1][above / W] >> above % W & ((1u << W / 2) - 1)) : 0;
+            const vf spread = level ? load(here.spread + g) : vf{};
+            const unsigned accept = level ? mask_of(spread < merge_variance) : ~0u;
+            taken[level][g / W] = valid & (covered | accept);
+            const unsigned take = valid & accept & ~covered;
             if (!take) continue;
-            const auto put = [&](float *to, vf x) { _mm512_storeu_ps(to + count, _mm512_maskz_compress_ps(take, (__m512)x)); };
-            for (int i = 0; i < kCoarseLogit; i++) put(out.k[i], load(here.k[i] + g));
-            const vf c = load(here.c + g);
+            for (int i = 0; i < kCoarseLogit; i++) append(out.k[i] + count, take, load((level ? here.k : k)[i] + g));
             for (int i = 0; i < kCoarseValue; i++) {
-                const vf v = load(here.v[i] + g);
-                put(out.v[i], level ? v + kLn2 * (load(here.cv[i] + g) - c * v) : v);
+                const vf x = load((level ? here.v : v)[i] + g);
+                append(out.v[i] + count, take, level ? x + kLn2 * load(here.covariance[i] + g) : x);
             }
-            put(out.bias, level ? (float)level + 0.5f * kLn2 * (vf)spread : vf{});
+            append(out.bias + count, take, (float)level + 0.5f * kLn2 * spread);
             count += __builtin_popcount(take);
         }
     }
     return count;
 }
-#else
-static int emit(Level *levels, int bands, float merge_variance, Keys<kCoarseLogit, kCoarseValue> &out) {
-    int count = 0;
-    for (int level = kLevels - 1; level >= 0; level--) {
-        Level &here = levels[level];
-        const int groups = bands >> level;
-        for (int g = 0; g < groups; g++) {
-            const bool covered = level < kLevels - 1 && (g >> 1) < (bands >> (level + 1)) && levels[level + 1].taken[g >> 1];
-            const bool accept = level == 0 || here.spread[g] < merge_variance;
-            here.taken[g] = covered | accept;
-            if (covered || !accept) continue;
-            for (int i = 0; i < kCoarseLogit; i++) out.k[i][count] = here.k[i][g];
-            for (int i = 0; i < kCoarseValue; i++)
-                out.v[i][count] = here.v[i][g] + (level ? kLn2 * (here.cv[i][g] - here.c[g] * here.v[i][g]) : 0.0f);
-            out.bias[count++] = level ? level + 0.5f * kLn2 * here.spread[g] : 0.0f;
-        }
-    }
-    return count;
-}
-#endif
 
-static __attribute__((noinline)) void merge_keys(const float (*q)[kMaxBands], const float (*k)[kMaxBands], const float (*v)[kMaxBands], int bands,
-                       int padded, float merge_variance, Level *levels, Keys<kCoarseLogit, kCoarseValue> &out) {
-    const Moments m = query_moments(q, padded);
-    for (int level = 0; level < kLevels; level++) {
-        Level &here = levels[level];
-        const int groups = bands >> level, whole = (groups + W - 1) / W * W;
-        if (level == 0) {
-            std::memcpy(here.k, k, sizeof here.k);
-            std::memcpy(here.v, v, sizeof here.v);
-        } else {
-            const Level &below = levels[level - 1];
-            for (int i = 0; i < kCoarseLogit; i++) halve(below.k[i], here.k[i], whole);
-            for (int i = 0; i < kCoarseValue; i++) halve(below.v[i], here.v[i], whole), halve(below.cv[i], here.cv[i], whole);
-            halve(below.square, here.square, whole);
-        }
-        for (int g = 0; g < whole; g += W) {
-            vf key[kCoarseLogit], c{};
-            for (int i = 0; i < kCoarseLogit; i++) key[i] = load(here.k[i] + g), c += m.mean[i] * key[i];
-            const vf own = quadratic(m, key);
-            store(here.c + g, c);
-            if (level == 0) {
-                store(here.square + g, own);
-                for (int i = 0; i < kCoarseValue; i++) store(here.cv[i] + g, c * load(here.v[i] + g));
-            }
-            store(here.spread + g, load(here.square + g) - own);
-        }
-    }
-    out.count = emit(levels, bands, merge_variance, out);
+static __attribute__((noinline)) void merge_keys(const float (*q)[kMaxBands], const float (*k)[kMaxBands], const float (*v)[kMaxBands],
+                                                 int bands, int queries, float merge_variance, Groups *levels,
+                                                 Keys<kCoarseLogit, kCoarseValue> &out) {
+    const Moments m = query_moments(q, queries);
+    pair_groups(m, k, v, nullptr, bands >> 1, levels[1]);
+    for (int level = 2; level < kLevels; level++)
+        pair_groups(m, levels[level - 1].k, levels[level - 1].v, &levels[level - 1], bands >> level, levels[level]);
+    out.count = choose(k, v, levels, bands, merge_variance, out);
 }

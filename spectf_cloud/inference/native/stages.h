@@ -11,7 +11,7 @@ SPECTF_API int spectf_curves(const Tables *t, const float *toa, int head, float 
     const float *rows[kBlock];
     for (int p = 0; p < kBlock; p++) rows[p] = toa;
     start_block(*t, rows, s->block);
-    project_head(*t, head, s->block, s->fine_curves);
+    project_head<kDegree>(*t, t->curves, head, s->block, s->fine_curves);
     std::memcpy(q, s->fine_curves.q[0], sizeof s->fine_curves.q[0]);
     std::memcpy(k, s->fine_curves.k[0], sizeof s->fine_curves.k[0]);
     std::memcpy(v, s->fine_curves.v[0], sizeof s->fine_curves.v[0]);

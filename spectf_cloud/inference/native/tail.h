@@ -90,15 +90,19 @@ static __attribute__((noinline)) void coarse_tail(const Tables &t, const float *
 // Largest of each feature over the bands, those before `from` being in `best` already; from them the logit
 // difference cloud − clear.
 static float pool_more(const Tables &t, const float *features, int from, int upto, float *best) {
-    float logit = t.offset;
-    for (int c = 0; c < kDim; c++) {
-        const float *row = features + c * kMaxBands;
-        vf top = from ? splat(best[c]) : load(row);
-        for (int b = from; b < upto; b += W) top = vmax(top, load(row + b));
-        best[c] = highest(top);
-        logit += t.difference[c] * best[c];
+    vf logit{};
+    for (int c = 0; c < kDim; c += W) {
+        vf top[W];
+        for (int i = 0; i < W; i++) {
+            const float *row = features + (c + i) * kMaxBands;
+            top[i] = load(row + from);
+            for (int b = from + W; b < upto; b += W) top[i] = vmax(top[i], load(row + b));
+        }
+        const vf highest = highest_of_rows(top), now = from ? vmax(highest, load(best + c)) : highest;
+        store(best + c, now);
+        logit += load(t.difference + c) * now;
     }
-    return logit;
+    return t.offset + sum(logit);
 }
 
 // Bands whose features come within `margin` (in logits) of a maximum.

@@ -81,15 +81,21 @@ static __attribute__((noinline)) void coarse_tail(const Tables &t, const int32_t
 
 // As `pool_more` and `find_candidates` do in float.
 static float pool_more(const Tables &t, const int32_t *features, int from, int upto, int32_t *best) {
-    float logit = t.offset;
-    for (int c = 0; c < kDim; c++) {
-        const int32_t *row = features + c * kMaxBands;
-        __m512i top = from ? _mm512_set1_epi32(best[c]) : _mm512_load_si512(row);
-        for (int b = from; b < upto; b += 16) top = _mm512_max_epi32(top, _mm512_load_si512(row + b));
-        best[c] = _mm512_reduce_max_epi32(top);
-        logit += t.fixed_difference[c] * best[c];
+    __m512 logit = _mm512_setzero_ps();
+    for (int c = 0; c < kDim; c += 16) {
+        vf top[16];
+        for (int i = 0; i < 16; i++) {
+            const int32_t *row = features + (c + i) * kMaxBands;
+            __m512i x = _mm512_load_si512(row + from);
+            for (int b = from + 16; b < upto; b += 16) x = _mm512_max_epi32(x, _mm512_load_si512(row + b));
+            top[i] = (vf)x;
+        }
+        __m512i now = (__m512i)across(top, 16, [](__m512 a, __m512 b) { return (__m512)_mm512_max_epi32((__m512i)a, (__m512i)b); });
+        if (from) now = _mm512_max_epi32(now, _mm512_loadu_si512(best + c));
+        _mm512_storeu_si512(best + c, now);
+        logit += _mm512_loadu_ps(t.fixed_difference + c) * _mm512_cvtepi32_ps(now);
     }
-    return logit;
+    return t.offset + _mm512_reduce_add_ps(logit);
 }
 
 INLINE int find_candidates(const Tables &t, float margin, const int32_t *features, const int32_t *best, uint16_t *band) {
