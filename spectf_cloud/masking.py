@@ -9,6 +9,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from spectf_cloud.device_stream import device_lines, run_on_device
+from spectf_cloud.inference.device_backend import DeviceBackend
 from spectf_cloud.inference.predict import Backend, Fidelity, is_tensorrt, resolve_device
 from spectf_cloud.inference.warm import BackendSource, Wanted, fresh_backend
 from spectf_cloud.irradiance import read_irradiance
@@ -116,12 +118,18 @@ def mask_scene(
     factors = reflectance_per_radiance(solar, scene.earth_sun_au)
     watch = watch or Stopwatch()
     preparation = Preparation(kept, factors, scene.radiance.nodata, shown)
-    compute = OnProcessor(preparation, backend, workers if on_cpu else 1, watch)
-    lines_per_block = block_lines(scene, memory_limit_bytes, 2 * compute.workers * piece_lines(scene, compute))
+    if isinstance(backend, DeviceBackend):
+        lines_per_block = device_lines(scene, backend.device, memory_limit_bytes)
+    else:
+        compute = OnProcessor(preparation, backend, workers if on_cpu else 1, watch)
+        lines_per_block = block_lines(scene, memory_limit_bytes, 2 * compute.workers * piece_lines(scene, compute))
     logger.info("weights %s (%s), irradiance %s", found.name, found.path, irradiance_path)
     logger.info("%d of %d bands, %s on %s", len(kept), scene.sensor.bands, backend.name, device)
     logger.info("%d lines at a time, Earth–Sun distance %.4f AU", lines_per_block, scene.earth_sun_au)
-    rows = run_stream(scene, compute, len(shown), lines_per_block, watch, progress)
+    if isinstance(backend, DeviceBackend):
+        rows = run_on_device(scene, preparation, backend, lines_per_block, watch, progress)
+    else:
+        rows = run_stream(scene, compute, len(shown), lines_per_block, watch, progress)
     mask = CloudMask(
         scene=scene,
         probability=rows.probability,

@@ -74,19 +74,24 @@ class _Network(nn.Module):
 class OriginalPath:
     """Cloud probabilities as the published deployment computes them."""
 
-    def __init__(self, state: dict[str, Tensor], wavelength_nm: NDArray[np.float64]) -> None:
+    def __init__(
+        self, state: dict[str, Tensor], wavelength_nm: NDArray[np.float64], device: torch.device | str = "cpu"
+    ) -> None:
         network = _Network(wavelength_nm)
         network.load_state_dict(state, strict=True)
-        network = network.eval().requires_grad_(False).to(torch.bfloat16)
+        network = network.eval().requires_grad_(False).to(device, torch.bfloat16)
+        self.device = device
         with torch.inference_mode(False), torch.no_grad():
-            example = torch.zeros(8, len(wavelength_nm), 1, dtype=torch.bfloat16)
+            example = torch.zeros(8, len(wavelength_nm), 1, dtype=torch.bfloat16, device=device)
             self._run = torch.jit.optimize_for_inference(torch.jit.trace(network, example))
 
     @torch.no_grad()
     def __call__(self, toa: NDArray[np.float32]) -> NDArray[np.float32]:
         """toa (n, bands) → (n,) cloud probability."""
-        parts = []
-        for start in range(0, len(toa), BATCH):
-            pixels = torch.from_numpy(toa[start : start + BATCH, :, None]).to(torch.bfloat16)
-            parts.append(torch.softmax(self._run(pixels).float(), dim=-1)[:, 1].numpy())
-        return np.concatenate(parts)
+        return self.probability(torch.from_numpy(toa).to(self.device)).cpu().numpy()
+
+    @torch.no_grad()
+    def probability(self, toa: Tensor) -> Tensor:
+        """toa (n, bands) on the device → (n,) there."""
+        batches = toa.unsqueeze(-1).to(torch.bfloat16).split(BATCH)
+        return torch.cat([torch.softmax(self._run(batch).float(), dim=-1)[:, 1] for batch in batches])

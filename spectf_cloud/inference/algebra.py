@@ -71,10 +71,10 @@ class TokenCurve:
         return tuple(part.reshape(-1, HEADS, HEAD_DIM) for part in (q, k, v))  # type: ignore[return-value]
 
 
-def reduce_logits(q: FloatArray, k: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+def reduce_logits(q: FloatArray, k: FloatArray, rank: int = LOGIT_RANK) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Balanced low-rank form of q·k log2(e)/√8.
 
-    q, k (samples, heads, 8) → to_query, to_key (heads, LOGIT_RANK, 8), most important direction first, and the mean
+    q, k (samples, heads, 8) → to_query, to_key (heads, rank, 8), most important direction first, and the mean
     key (heads, 8). With q = Lq a and k − mean = Lk b for white a and b, the singular vectors of Lqᵀ Lk order the
     directions by how much they move logits.
     """
@@ -82,9 +82,9 @@ def reduce_logits(q: FloatArray, k: FloatArray) -> tuple[FloatArray, FloatArray,
     root_q = cholesky_root(np.einsum("nhi,nhj->hij", q, q) / len(q))
     root_k = cholesky_root(np.einsum("nhi,nhj->hij", k - mean, k - mean) / len(k))
     u, s, vt = np.linalg.svd(root_q.transpose(0, 2, 1) @ root_k)
-    half = np.sqrt(s * _LOG2E / np.sqrt(HEAD_DIM))[:, :LOGIT_RANK, None]
-    to_query = half * (u.transpose(0, 2, 1)[:, :LOGIT_RANK] @ np.linalg.inv(root_q))
-    to_key = half * (vt[:, :LOGIT_RANK] @ np.linalg.inv(root_k))
+    half = np.sqrt(s * _LOG2E / np.sqrt(HEAD_DIM))[:, :rank, None]
+    to_query = half * (u.transpose(0, 2, 1)[:, :rank] @ np.linalg.inv(root_q))
+    to_key = half * (vt[:, :rank] @ np.linalg.inv(root_k))
     return to_query, to_key, mean
 
 

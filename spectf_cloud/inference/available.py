@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 
 from spectf_cloud.errors import MissingExtraError
+from spectf_cloud.inference.device_backend import kernel_missing
 from spectf_cloud.inference.kernel import cache_dir, usable_levels
 from spectf_cloud.inference.native.build import BuildError, cpu_features, find_or_compile, levels
 from spectf_cloud.inference.runtimes import RUNTIMES, lacking, runtimes
@@ -25,7 +26,7 @@ class Availability:
 def backends() -> list[Availability]:
     """All backends, those of the CPU fastest first. Compiles a kernel that was not compiled yet.
 
-    Raises `UsageError` for a SPECTF_SIMD or SPECTF_RUNTIME that is not known.
+    Raises `UsageError` for a SPECTF_SIMD, SPECTF_RUNTIME or SPECTF_CUDA that is not known.
     """
     found, allowed, features = [], usable_levels(), cpu_features()
     for level in levels():
@@ -52,6 +53,9 @@ def backends() -> list[Availability]:
         ("mps", torch.backends.mps.is_available(), "no Apple GPU"),
     ):
         found.append(Availability(f"torch-float32 on {device}", there, "exact" if there else missing))
+    without = kernel_missing(torch.device("cuda")) if torch.cuda.is_available() else "PyTorch sees no NVIDIA GPU"
+    purpose = "GPU, faithful or fast; networks of the published shape"
+    found.append(Availability("cuda-triton", without is None, without or purpose))
     found.append(_tensorrt())
     return found
 

@@ -12,6 +12,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 
 from spectf_cloud.errors import MissingExtraError, UsageError
+from spectf_cloud.inference.device_backend import open_device
 from spectf_cloud.inference.load import load_model
 from spectf_cloud.inference.native_backend import Unavailable, open_native
 from spectf_cloud.inference.runtimes import open_runtime
@@ -112,9 +113,10 @@ def pick_backend(
     """The backend for this network, device and tier, by what it can do for these weights and bands.
 
     On a CPU the compiled kernel serves ``faithful`` and ``fast`` where it proves itself, else OpenVINO or ONNX Runtime
-    where installed; float32 PyTorch satisfies every tier and serves the rest. The reasons are logged. ``threshold`` is
-    where the mask will be cut: around it, ``faithful`` computes again in float32. ``device`` ``tensorrt`` or
-    ``tensorrt:1`` is a GPU through a TensorRT engine: one of the cache, or ``engine``.
+    where installed, on an NVIDIA GPU the CUDA kernel; float32 PyTorch satisfies every tier and serves the rest. The
+    reasons are logged. ``threshold`` is where the mask will be cut: around it, the CPU's ``faithful`` computes again in
+    float32. ``device`` ``tensorrt`` or ``tensorrt:1`` is a GPU through a TensorRT engine: one of the cache, or
+    ``engine``.
 
     Raises `UsageError` for unknown names, `MissingExtraError` for a device that is not there, and `EngineError`.
     """
@@ -127,7 +129,9 @@ def pick_backend(
 
         return open_tensorrt(model, str(device), fidelity, threshold, engine)
     target = resolve_device(device)
-    if fidelity == "exact" or target.type != "cpu":
+    if target.type != "cpu":
+        return open_device(model, target, fidelity, threshold)
+    if fidelity == "exact":
         return TorchBackend(model, target, threads)
     try:
         return open_native(model, fidelity, threshold, threads)

@@ -1,0 +1,1 @@
+"""What a GPU makes of it: contenders, clocks, floors, the whole command. Run `evaluation/gpu_bench.py`."""
