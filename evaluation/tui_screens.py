@@ -69,6 +69,7 @@ async def _looking(app: SpectfApp, pilot: Pilot[None], out: Path) -> None:
     await _until(pilot, lambda: len(tree.root.children) > 1)
     tree.move_cursor(tree.root.children[0])
     await pilot.pause(1.0)
+    await _until(pilot, lambda: app.query_one("#thumbnail", Picture).shows_something)
     await _export(pilot, out / "scenes.svg", _NARROW)
     await pilot.resize_terminal(*_WIDE)
     await pilot.press("f4")

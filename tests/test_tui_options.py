@@ -33,7 +33,12 @@ def test_every_option_of_the_command_is_a_field_with_its_help():
         "builtin",
         "",
     )
-    assert {name for name, field in fields.items() if field.kind == "switch"} == {"proba", "overwrite", "keep_bands"}
+    assert {name for name, field in fields.items() if field.kind == "switch"} == {
+        "proba",
+        "overwrite",
+        "keep_bands",
+        "trust_input",
+    }
 
 
 def test_values_come_back_from_the_command_line():

@@ -70,6 +70,7 @@ class SpectfApp(App[None]):
         self.masking = JobQueue(self._mask_job_changed)
         self.training = JobQueue(self._train_job_changed)
         self._offers_cancel = False
+        self._asked_for: str | None = None
         self.register_theme(_THEME)
 
     def compose(self) -> ComposeResult:
@@ -98,10 +99,24 @@ class SpectfApp(App[None]):
         """Go to a page."""
         if len(self.screen_stack) > 1:  # a question waits for its answer
             return
-        self.query_one(TabbedContent).active = page
-        widget = self.query_one(f"#{page}", TabPane).children[0]
-        if isinstance(widget, (ScenesPage, MaskingPage, ResultPage, TrainPage)):
-            self.call_after_refresh(widget.focus_first)
+        tabs = self.query_one(TabbedContent)
+        if tabs.active == page:
+            self._focus_page(tabs.active_pane)
+        else:
+            self.set_focus(None)  # a focused widget that gets hidden would take the focus away later
+            self._asked_for, tabs.active = page, page
+
+    @on(TabbedContent.TabActivated)
+    def _page_shown(self, event: TabbedContent.TabActivated) -> None:
+        # Not before: what is not displayed takes no focus. Only the page asked for: focus itself turns pages too.
+        if event.pane.id == self._asked_for:
+            self._asked_for = None
+            self._focus_page(event.pane)
+
+    def _focus_page(self, pane: TabPane | None) -> None:
+        for page in pane.children if pane else ():
+            if isinstance(page, (ScenesPage, MaskingPage, ResultPage, TrainPage)):
+                self.call_after_refresh(page.focus_first)
 
     @on(ScenesPage.Chosen)
     def _scene_chosen(self, event: ScenesPage.Chosen) -> None:
