@@ -5,6 +5,7 @@ docs/inference.md explains it with figures.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import cast
 
@@ -25,7 +26,7 @@ LOGIT_RANK, VALUE_RANK = 6, 8
 #: Shares of the bands after which the coarse pass may stop.
 STAGE_SHARES = (0.12, 0.24, 0.35, 0.47, 0.71, 1.0)
 LANES = 16
-_LOG2E = float(np.log2(np.e))
+_LOG2E = float(np.log2(math.e))
 
 
 def layer_norm_eps(model: SpecTfEncoder, norm: int) -> float:

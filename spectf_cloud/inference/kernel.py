@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import math
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -179,7 +180,7 @@ class Kernel:
             raise ValueError(f"toa {pixels.shape} must be (n, {self.bands})")
         logits = np.empty(len(pixels), np.float32)
         statistics = np.zeros(4, np.float64)
-        merge_variance = (plan.merge_tolerance * np.log2(np.e)) ** 2
+        merge_variance = (plan.merge_tolerance * np.log2(math.e)) ** 2
         enough = (ctypes.c_float * _EARLY_STAGES)(*plan.enough_logits)
         settings = _Plan(merge_variance, plan.redo_logit, plan.margin, plan.float_logit, enough, plan.all_fine)
         status = self._run(
