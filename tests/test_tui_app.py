@@ -34,8 +34,6 @@ from files import arrays, raster, write_emit
 
 SAMPLE = Path(__file__).resolve().parents[1] / "datasets" / "sample"
 
-pytestmark = pytest.mark.asyncio
-
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):

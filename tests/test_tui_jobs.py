@@ -32,7 +32,6 @@ async def until(condition):
     await asyncio.wait_for(comes(condition), 240)
 
 
-@pytest.mark.asyncio
 async def test_jobs_run_in_turn_and_tell_their_results(probability, tmp_path):
     seen = []
     queue = JobQueue(lambda job: seen.append((job.number, str(job.state))))
@@ -46,7 +45,6 @@ async def test_jobs_run_in_turn_and_tell_their_results(probability, tmp_path):
     assert seen.index((1, "done")) < seen.index((2, "running"))
 
 
-@pytest.mark.asyncio
 async def test_a_cancelled_job_leaves_nothing_and_the_next_one_runs(probability, tmp_path):
     out = tmp_path / "granule"
     out.mkdir()
@@ -64,7 +62,6 @@ async def test_a_cancelled_job_leaves_nothing_and_the_next_one_runs(probability,
     assert never.process_id is None
 
 
-@pytest.mark.asyncio
 async def test_a_killed_child_is_a_failed_job_that_says_so(tmp_path):
     queue = JobQueue(lambda job: None)
     job = queue.add([LONG[0], str(tmp_path), *LONG[1:]], "long")
@@ -75,7 +72,6 @@ async def test_a_killed_child_is_a_failed_job_that_says_so(tmp_path):
     assert "SIGKILL" in job.error
 
 
-@pytest.mark.asyncio
 async def test_whoever_stops_waiting_takes_the_child_along(tmp_path):
     started = []
 

@@ -15,6 +15,7 @@ from spectf_cloud.tui.train_page import TrainPage
 from files import arrays, write_emit
 
 SIZES = pytest.mark.parametrize("size", [(80, 24), (120, 40)], ids=["80x24", "120x40"])
+_STILL = 4  # pictures in a row that are the same
 STEM = "EMIT_L1B_{}_001_20240203T040506_2403404_007"
 TAGS = {"SPECTF_WEIGHTS": "builtin", "SPECTF_RADIANCE": f"{STEM.format('RAD')}.nc", "SPECTF_THRESHOLD": "0.51"}
 
@@ -42,12 +43,17 @@ def app(tmp_path, monkeypatch):
     return make_app(place.relative_to(place), tmp_path, rates=known_rate())
 
 
-async def settled(pilot):
-    """Nothing blinks and nothing is under way."""
+async def settled(pilot, page=None):
+    """The page has the focus, nothing blinks, and the picture has stopped changing."""
+    if page is not None:
+        await until(pilot, lambda: page.has_focus_within, "the page asked for")
     for field in pilot.app.query(Input):
         field.cursor_blink = False
-    await pilot.pause()
-    await pilot.pause()
+    seen, same = "", 0
+    while same < _STILL:
+        await pilot.pause(0.05)
+        now = pilot.app.export_screenshot()
+        seen, same = now, same + 1 if now == seen else 0
 
 
 @SIZES
@@ -63,9 +69,10 @@ def test_scenes(app, snap_compare, size):
 @SIZES
 def test_mask(app, snap_compare, size):
     async def show(pilot):
-        app.query_one(MaskingPage).choose(app.query_one("ScenesPage").folder / f"{STEM.format('RAD')}.nc")
+        page = app.query_one(MaskingPage)
+        page.choose(app.query_one("ScenesPage").folder / f"{STEM.format('RAD')}.nc")
         await pilot.press("f3")
-        await settled(pilot)
+        await settled(pilot, page)
         app.query_one("#option-threshold Input").focus()
         await pilot.press("2")
         await settled(pilot)
@@ -80,6 +87,7 @@ def test_result(app, snap_compare, size):
         page.open_result(app.query_one("ScenesPage").folder / "first_prob.tif")
         await pilot.press("f4")
         await until(pilot, lambda: page.result is not None and page.result.rgb is not None)
+        await settled(pilot, page)
         page.query_one("#threshold").focus()
         await pilot.press("right", "right", "b")
         await settled(pilot)
@@ -90,9 +98,10 @@ def test_result(app, snap_compare, size):
 @SIZES
 def test_train(app, snap_compare, size):
     async def show(pilot):
+        page = app.query_one(TrainPage)
         await pilot.press("f5")
-        app.query_one(TrainPage).open_run(app.query_one("ScenesPage").folder / "run")
-        await settled(pilot)
+        page.open_run(app.query_one("ScenesPage").folder / "run")
+        await settled(pilot, page)
 
     assert snap_compare(app, terminal_size=size, run_before=show)
 
