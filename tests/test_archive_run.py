@@ -8,11 +8,13 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
+import h5py
 import numpy as np
 import psutil
 import pytest
 
 import spectf_cloud as sc
+from spectf_cloud.archive import recipe
 from spectf_cloud.archive.claim import claim
 from spectf_cloud.archive.ledger import open_ledger, read_ledger
 from spectf_cloud.archive.outcome import granule_folder, read_receipt
@@ -115,6 +117,25 @@ def test_a_changed_input_is_masked_again(tmp_path):
     assert run_archive(job).masked == 0
     os.utime(radiance, ns=(1, 1))
     assert run_archive(job).masked == 1
+
+
+def test_what_cannot_be_right_is_masked_where_it_is_trusted(tmp_path):
+    radiance = write_granule(tmp_path / "in", 0)
+    with h5py.File(radiance, "r+") as file:
+        file["radiance"][...] = 0
+    job = ArchiveJob((str(radiance),), tmp_path / "out", engine="serial")
+    assert run_archive(job).failed == 1
+    assert "--trust-input" in rows(job.out)[granule_id(0)].error
+    trusting = replace(job, settings=replace(job.settings, trust_input=True))
+    assert run_archive(trusting).masked == 1
+
+
+def test_the_code_that_decides_outputs_is_all_there():
+    """A part that was renamed would silently drop out of the checksum."""
+    package = Path(sc.__file__).parent
+    assert all((package / part).exists() for part in recipe._CODE)
+    native = {path.suffix for path in (package / "inference/native").iterdir() if path.is_file()}
+    assert native <= set(recipe._CODE_SUFFIXES)
 
 
 def test_verify_finds_and_mends_broken_outputs(again):

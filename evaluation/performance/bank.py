@@ -47,7 +47,7 @@ def simulated() -> tuple[Spectra, NDArray[np.str_]]:
 
 
 def main(path: Path, named: dict[str, str]) -> None:
-    """Draw once, answer for every network (the first all spectra, the others every third), save."""
+    """Draw once, answer all spectra with every network, save."""
     torch.set_num_threads(1)
     if path.is_file():
         bank = dict(np.load(path))
@@ -56,13 +56,11 @@ def main(path: Path, named: dict[str, str]) -> None:
         spectra, kinds = simulated()
         bank = {"real": sources.draw({"real_statistics": 1.0}, len(spectra)), "simulated": spectra, "kind": kinds}
         bank["wavelength_nm"] = sources.wavelength_nm
-    first = next(iter(named))
     for name, weights in named.items():
         model = load_model(find_weights(weights), bank["wavelength_nm"])
         for source in ("real", "simulated"):
             if f"{source}:{name}" not in bank:
-                spectra = np.ascontiguousarray(bank[source][:: 1 if name == first else 3])
-                bank[f"{source}:{name}"] = TorchBackend(model, torch.device("cpu"), 1)(spectra)
+                bank[f"{source}:{name}"] = TorchBackend(model, torch.device("cpu"), 1)(bank[source])
                 scratch = path.with_name(f"{path.stem}.part.npz")
                 np.savez(scratch, **bank)
                 scratch.replace(path)

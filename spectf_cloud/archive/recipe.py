@@ -21,17 +21,20 @@ if TYPE_CHECKING:
 _CODE = (
     "dataset.py",
     "deploy.py",
+    "device_stream.py",
     "irradiance.py",
     "masking.py",
     "model.py",
+    "preparation.py",
     "scene.py",
     "sensor.py",
+    "stream.py",
     "toa.py",
     "inference",
     "products",
     "readers",
 )
-_CODE_SUFFIXES = (".py", ".c", ".h", ".npz")
+_CODE_SUFFIXES = (".py", ".cpp", ".h", ".npz")
 
 
 @dataclass(frozen=True)
@@ -50,6 +53,7 @@ class Settings:
     netcdf: bool = False
     quicklook: bool = False
     memory_limit: str | None = None
+    trust_input: bool = False
 
     @property
     def products(self) -> tuple[str, ...]:

@@ -171,6 +171,7 @@ def _job(task: Task, scene: Scene, glt: Glt | None) -> DeployJob:
         quicklook=_output(task, "quicklook.png") if settings.quicklook else None,
         overwrite=True,
         memory_limit=settings.memory_limit,
+        trust_input=settings.trust_input,
     )
 
 

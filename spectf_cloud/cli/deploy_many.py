@@ -34,6 +34,9 @@ def deploy_many(
             help="Files, folders, patterns, lists (.txt, .csv, .parquet), STAC catalogues (.json) or API addresses.",
         ),
     ] = None,
+    trust_input: Annotated[
+        bool, typer.Option("--trust-input", help="As for deploy-pt: mask even what cannot be right.")
+    ] = False,
     collection: Annotated[
         str | None,
         typer.Option(help="STAC collection; without INPUTS, a search at NASA (EMITL1BRAD).", rich_help_panel=_SEARCH),
@@ -140,6 +143,7 @@ def deploy_many(
             netcdf=netcdf,
             quicklook=quicklook,
             memory_limit=memory_limit,
+            trust_input=trust_input,
         ),
         search=Search(
             collection,

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from spectf_cloud.inference import algebra
+from spectf_cloud.inference import algebra, tail_tables
 from spectf_cloud.inference import tables as tables_module
 from spectf_cloud.inference.algebra import DOMAIN
 from spectf_cloud.inference.kernel import Kernel, Plan, cache_dir, usable_levels
@@ -218,4 +218,5 @@ def _fingerprint(model: SpecTfEncoder) -> str:
 
 @cache
 def _code() -> bytes:
-    return b"".join(Path(str(path)).read_bytes() for path in (algebra.__file__, tables_module.__file__, PROBE))
+    code = (algebra.__file__, tables_module.__file__, tail_tables.__file__, PROBE)
+    return b"".join(Path(str(path)).read_bytes() for path in code)

@@ -21,26 +21,23 @@ from spectf_cloud.inference.algebra import (
     HEADS,
     LANES,
     LOGIT_RANK,
-    VALUE_RANK,
     TokenCurve,
     attend,
     find_reach,
-    gelu,
     layer_norm_eps,
     order_bands,
     reduce_logits,
     reduce_values,
 )
+from spectf_cloud.inference.tail_tables import COARSE_VALUE_RANK, features_before_pooling, tail_tables
 from spectf_cloud.model import ModelConfig, SpecTfEncoder
 
 FloatArray = NDArray[np.float64]
 Float32Array = NDArray[np.float32]
 Int32Array = NDArray[np.int32]
 
-#: How many of the directions kept the coarse pass uses.
-COARSE_LOGIT_RANK, COARSE_VALUE_RANK = 4, 6
-#: Directions of the attention layer's output that the coarse pass keeps.
-COARSE_TAIL = 32
+#: How many of the logits' directions kept the coarse pass uses.
+COARSE_LOGIT_RANK = 4
 #: Spectra of the typical ones whose attention is computed to choose directions and orders.
 _STUDIED = 128
 DEGREE, COARSE_DEGREE = 10, 7
@@ -169,10 +166,10 @@ def build_tables(model: SpecTfEncoder, typical_toa: FloatArray) -> Tables:
     studied = slice(0, _STUDIED * n_bands)
     mixed = attend(q[studied], k[studied], v[studied] - value_mean, n_bands)
     mixed = np.einsum("nhd,hrd->nhr", mixed, to_value) / reach.value
-    tail = _tail(weights, curve, from_value, value_mean, mixed)
+    tail = tail_tables(weights, curve, from_value, value_mean, mixed)
     coefficients, variance = _fit(curve, rows, DEGREE)
     coarse, _ = _fit(curve, rows[:, _coarse_columns()], COARSE_DEGREE)
-    features = _features(mixed, tail, layer_norm_eps(model, 2)).reshape(-1, n_bands, DIM)
+    features = features_before_pooling(mixed, tail, layer_norm_eps(model, 2)).reshape(-1, n_bands, DIM)
     order, stages = order_bands(features, np.asarray(tail["difference"], np.float64))
     coefficients[:, :LOGIT_RANK] = coefficients[:, :LOGIT_RANK, :, order]
     coarse[:, :COARSE_LOGIT_RANK] = coarse[:, :COARSE_LOGIT_RANK, :, order]
@@ -234,54 +231,3 @@ def _pad_bands(values: FloatArray) -> Float32Array:
     extra = -values.shape[-1] % LANES
     widths = [(0, 0)] * (values.ndim - 1) + [(0, extra)]
     return np.ascontiguousarray(np.pad(values, widths, mode="edge").astype(np.float32))
-
-
-def _tail(
-    weights: dict[str, FloatArray], curve: TokenCurve, from_value: FloatArray, value_mean: FloatArray, mixed: FloatArray
-) -> dict[str, Float32Array | float]:
-    """From attention outputs to the logit difference; see `Tables`. `mixed` are typical attention outputs."""
-    out_weight = weights["layers.0.attention.attention.out_proj.weight"]
-    value_constant = curve.constant[2 * DIM :] + value_mean.reshape(-1)
-    constant = out_weight @ value_constant + weights["layers.0.attention.attention.out_proj.bias"]
-    constant = constant - constant.mean()
-    first = weights["layers.0.ff.linear1.weight"] * weights["layers.0.norm2.weight"]
-    whole = _with_constant(from_value, constant, VALUE_RANK)
-    bias = weights["layers.0.ff.linear1.weight"] @ weights["layers.0.norm2.bias"] + weights["layers.0.ff.linear1.bias"]
-    difference = weights["head.weight"][1] - weights["head.weight"][0]
-    offset = difference @ weights["layers.0.ff.linear2.bias"] + weights["head.bias"][1] - weights["head.bias"][0]
-    return {
-        "root": np.asarray(np.linalg.qr(whole, mode="r"), np.float32),
-        "hidden": (first @ whole).astype(np.float32),
-        "hidden_bias": bias.astype(np.float32),
-        "mixing": weights["layers.0.ff.linear2.weight"].astype(np.float32),
-        "difference": difference.astype(np.float32),
-        "offset": float(offset),
-        **_coarse_tail(_with_constant(from_value, constant, COARSE_VALUE_RANK), first, mixed),
-    }
-
-
-def _with_constant(from_value: FloatArray, constant: FloatArray, rank: int) -> FloatArray:
-    """(64, heads · rank + 1): attention outputs and a 1 to the centred output of the attention layer."""
-    columns = from_value[:, :, :rank].transpose(1, 0, 2).reshape(DIM, HEADS * rank)
-    return np.column_stack([columns, constant])
-
-
-def _coarse_tail(whole: FloatArray, first: FloatArray, mixed: FloatArray) -> dict[str, Float32Array | float]:
-    """The layer's output on its COARSE_TAIL leading directions over typical spectra; of the others the mean square."""
-    inputs = np.column_stack([mixed[:, :, :COARSE_VALUE_RANK].reshape(len(mixed), -1), np.ones(len(mixed))])
-    outputs = inputs @ whole.T
-    squares, directions = np.linalg.eigh(outputs.T @ outputs / len(outputs))
-    kept = directions[:, ::-1][:, :COARSE_TAIL]
-    return {
-        "coarse_project": (kept.T @ whole).astype(np.float32),
-        "coarse_hidden": (first @ kept).astype(np.float32),
-        "coarse_rest": float(np.clip(squares[:-COARSE_TAIL], 0, None).sum()),
-    }
-
-
-def _features(mixed: FloatArray, tail: dict[str, Float32Array | float], eps: float) -> FloatArray:
-    """Features (samples, 64) before pooling, of attention outputs (samples, heads, VALUE_RANK)."""
-    inputs = np.column_stack([mixed.reshape(len(mixed), -1), np.ones(len(mixed))])
-    norm = np.square(inputs @ np.asarray(tail["root"], np.float64).T).sum(axis=1) / DIM + eps
-    hidden = inputs @ np.asarray(tail["hidden"], np.float64).T / np.sqrt(norm)[:, None] + tail["hidden_bias"]
-    return gelu(hidden) @ np.asarray(tail["mixing"], np.float64).T
