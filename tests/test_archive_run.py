@@ -27,6 +27,7 @@ from spectf_cloud.errors import InputError, OutputError
 from archives import granule_id, serving, write_archive, write_granule
 from files import raster
 
+HANGS = Path(__file__).parents[1] / "evaluation/reliability/hangs"
 EVERYTHING = Settings(probability=True, ortho=True, netcdf=True, quicklook=True)
 
 
@@ -325,6 +326,17 @@ def test_a_cluster_loses_a_worker_and_the_run_does_not_notice(tmp_path):
     assert events[-1]["failed"] == len(expected)
     assert len(receipts(tmp_path / "out")) == 9
     assert not list((tmp_path / "out").rglob(".claim"))
+
+
+def test_a_file_that_never_ends_is_set_aside(tmp_path):
+    """A real one: damaged so that the HDF5 library loops in C code, where only the end of the process helps."""
+    radiance = write_granule(tmp_path / "in", 0)
+    write_granule(tmp_path / "in", 1)
+    shutil.copy(HANGS / "emit-global-heap.nc", radiance)
+    job = ArchiveJob((str(tmp_path / "in"),), tmp_path / "out", workers=1, time_limit_s=3.0)
+    report = run_archive(job)
+    assert (report.masked, report.set_aside) == (1, 1)
+    assert "died" in (error := rows(job.out)[granule_id(0)].error) and "more than 3 s" in error
 
 
 def _holds(process: psutil.Process, path: Path) -> bool:

@@ -18,7 +18,7 @@ import distributed
 
 from spectf_cloud.archive.engine import Finished
 from spectf_cloud.archive.outcome import Outcome
-from spectf_cloud.archive.worker import DEATHS_ALLOWED, Task, lost, poisoned, process
+from spectf_cloud.archive.worker import DEATHS_ALLOWED, Task, deaths, lost, perhaps, poisoned, process
 from spectf_cloud.errors import InputError, SpectfError
 
 # Its classes carry no types.
@@ -141,8 +141,9 @@ class Dask:
         if future.status != "error":
             raise SpectfError(f"the scheduler gave up {task.granule.id} ({future.status}); run again to go on")
         error = future.exception()
-        if isinstance(error, distributed.KilledWorker):
-            return poisoned(task, f"{error.allowed_failures + 1} workers died masking it")
+        # Dask blames every task that a dead worker had, also those that only waited there.
+        if isinstance(error, distributed.KilledWorker) and (died := deaths(task)) >= DEATHS_ALLOWED:
+            return poisoned(task, f"{died} workers died masking it{perhaps(task)}")
         return lost(task, error)
 
     def _check_connection(self) -> None:

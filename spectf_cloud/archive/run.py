@@ -48,6 +48,8 @@ class ArchiveJob:
         Let outputs of other weights, thresholds, products or code count as done.
     retry_poison
         Try scenes again that were set aside.
+    time_limit_s
+        How long a scene may take on a worker of the ``dask`` engine before its process is ended.
     scratch
         Folder on each worker's own disk for granules that are fetched; by default the system's.
     """
@@ -64,6 +66,7 @@ class ArchiveJob:
     verify: bool = False
     keep_stale: bool = False
     retry_poison: bool = False
+    time_limit_s: float = 7200.0
     scratch: Path | None = None
 
 
@@ -144,7 +147,8 @@ def run_archive(job: ArchiveJob, progress: Callable[[Status], None] | None = Non
 def _task(granule: Granule, job: ArchiveJob, recipe: str) -> Task:
     folder = granule_folder(job.out.resolve(), granule.id)
     scratch = job.scratch or Path(tempfile.gettempdir())
-    return Task(granule, folder, job.settings, recipe, scratch, job.verify)
+    time_limit_s = job.time_limit_s if job.engine == "dask" else None
+    return Task(granule, folder, job.settings, recipe, scratch, job.verify, time_limit_s)
 
 
 def _is_due(row: Row, recipe: str, job: ArchiveJob) -> bool:

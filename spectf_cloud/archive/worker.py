@@ -19,6 +19,7 @@ from spectf_cloud.archive.outcome import RECEIPT, FileRecord, Outcome, read_rece
 from spectf_cloud.archive.recipe import Settings, recipe_of
 from spectf_cloud.archive.scratch import local_files
 from spectf_cloud.archive.thumbnail import write_thumbnail
+from spectf_cloud.archive.time_limit import time_limit
 from spectf_cloud.dataset import open_scene
 from spectf_cloud.deploy import DeployJob, deploy
 from spectf_cloud.errors import InputError, SpectfError, UsageError
@@ -39,7 +40,10 @@ _kept_backend = KeptBackend()
 
 @dataclass(frozen=True)
 class Task:
-    """All that a worker needs to know. `folder` is the granule's own; `recipe` the key that its outputs shall have."""
+    """All that a worker needs to know.
+
+    `folder` is the granule's own; `recipe` the key that its outputs shall have; beyond `time_limit_s` the process ends.
+    """
 
     granule: Granule
     folder: Path
@@ -47,6 +51,7 @@ class Task:
     recipe: str
     scratch: Path
     verify: bool = False
+    time_limit_s: float | None = None
 
 
 def process(task: Task) -> Outcome:
@@ -85,17 +90,17 @@ def _still_good(task: Task) -> Outcome | None:
 
 def _attempt(task: Task, attempts: IO[str]) -> Outcome:
     """Note the attempt where only death leaves it, then do the work."""
-    attempts.seek(0)
-    deaths = attempts.read().count("\n")
-    if deaths >= DEATHS_ALLOWED:
-        return poisoned(task, f"the process masking it died {deaths} times")
+    died = deaths(task)
+    if died >= DEATHS_ALLOWED:
+        return poisoned(task, f"the process masking it died {died} times{perhaps(task)}")
     attempts.write(f"{_now()} {socket.gethostname()}\n")
     attempts.flush()
     (task.folder / RECEIPT).unlink(missing_ok=True)
     for leftover in task.folder.glob(f"{PREFIX}*"):
         leftover.unlink()
     try:
-        return _masked(task)
+        with time_limit(task.time_limit_s):
+            return _masked(task)
     except SpectfError as error:
         return _failure(task, str(error), permanent=isinstance(error, (InputError, UsageError)))
     except Exception as error:  # a scene must never end the run
@@ -211,6 +216,19 @@ def poisoned(task: Task, reason: str) -> Outcome:
     (task.folder / CLAIM).unlink(missing_ok=True)
     error = f"{task.granule.radiance}: {reason}; set aside, try again with --retry-poison"
     return replace(_failure(task, error, permanent=True), state="poison")
+
+
+def deaths(task: Task) -> int:
+    """How often this scene was begun and never ended."""
+    try:
+        return (task.folder / CLAIM).read_text(encoding="utf-8").count("\n")
+    except FileNotFoundError:
+        return 0
+
+
+def perhaps(task: Task) -> str:
+    """Why a process may have died that nobody killed."""
+    return f" (or took more than {task.time_limit_s:g} s)" if task.time_limit_s else ""
 
 
 def lost(task: Task, error: BaseException) -> Outcome:

@@ -98,6 +98,10 @@ def deploy_many(
     retries: Annotated[
         int, typer.Option(min=0, help="Further tries of a scene that failed by chance.", rich_help_panel=_ENGINE)
     ] = 2,
+    time_limit: Annotated[
+        float,
+        typer.Option(min=1, help="Seconds a scene may take on a worker (dask).", rich_help_panel=_ENGINE),
+    ] = 7200.0,
     scratch: Annotated[
         Path | None, typer.Option(help="Folder for fetched granules, on each worker.", rich_help_panel=_ENGINE)
     ] = None,
@@ -159,6 +163,7 @@ def deploy_many(
         verify=verify,
         keep_stale=keep_stale,
         retry_poison=retry_poison,
+        time_limit_s=time_limit,
         scratch=scratch,
     )
     with shown(reporter) as progress:
