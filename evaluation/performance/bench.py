@@ -47,8 +47,9 @@ def forced(level: str, model: SpecTfEncoder, fidelity: str, threshold: float, th
         del os.environ["SPECTF_SIMD"]
 
 
-def paths(weights: WeightsFile, wavelength_nm: NDArray[np.float64]) -> dict[str, tuple[Run, int]]:
-    """Everything to be timed, by name, with its rounds."""
+def paths(chosen: dict[str, WeightsFile], wavelength_nm: NDArray[np.float64]) -> dict[str, tuple[Run, int]]:
+    """Everything to be timed, by name, with its rounds: every path with the first weights, the fastest with all."""
+    (_, weights), *others = chosen.items()
     model = load_model(weights, wavelength_nm)
     made: dict[str, tuple[Run, int]] = {
         "original bf16 + jit": (OriginalPath(read_state_dict(weights), wavelength_nm), ROUNDS),
@@ -64,6 +65,10 @@ def paths(weights: WeightsFile, wavelength_nm: NDArray[np.float64]) -> dict[str,
             made[f"{level.name} {fidelity}"] = (forced(level.name, model, fidelity, weights.threshold), ROUNDS)
     fastest = usable_levels()[0].name
     made[f"{fastest} faithful, 2 threads"] = (forced(fastest, model, "faithful", weights.threshold, 2), ROUNDS)
+    for name, other in others:
+        model = load_model(other, wavelength_nm)
+        for fidelity in TIERS:
+            made[f"{fastest} {fidelity}, {name}"] = (forced(fastest, model, fidelity, other.threshold), ROUNDS)
     return made
 
 
@@ -139,20 +144,23 @@ def cost(weights: WeightsFile, wavelength_nm: NDArray[np.float64], spectra: Spec
 
 
 def time_source(
-    part: str, bank: dict[str, NDArray[np.generic]], weights: WeightsFile, result: dict[str, dict[str, object]]
+    part: str,
+    bank: dict[str, NDArray[np.generic]],
+    chosen: dict[str, WeightsFile],
+    result: dict[str, dict[str, object]],
 ) -> None:
     """Rates on the real statistics, or on mixed, clear and overcast simulated scenes (the last two: fewer paths)."""
-    contenders = paths(weights, bank["wavelength_nm"])
+    contenders = paths(chosen, bank["wavelength_nm"])
     if part == "real":
         result["rates"]["real statistics"] = rates(contenders, bank["real"])
         return
     rng = np.random.default_rng(0)
     fastest = usable_levels()[0].name
     few = {name: path for name, path in contenders.items() if name.startswith(f"{fastest} ")}
-    for kind, chosen in (("mixed", contenders), ("clear", few), ("overcast", few)):
+    for kind, timed in (("mixed", contenders), ("clear", few), ("overcast", few)):
         spectra = bank["simulated"][bank["kind"] == kind]
         drawn = spectra[rng.choice(len(spectra), ROUNDS * BATCH, replace=len(spectra) < ROUNDS * BATCH)]
-        result["rates"][f"simulated {kind}"] = rates(chosen, drawn)
+        result["rates"][f"simulated {kind}"] = rates(timed, drawn)
 
 
 def main(part: str, bank_path: Path, output: Path, named: dict[str, str]) -> None:
@@ -163,7 +171,7 @@ def main(part: str, bank_path: Path, output: Path, named: dict[str, str]) -> Non
     first = next(iter(chosen))
     result: dict[str, dict[str, object]] = {"timed": {"weights": first}, "rates": {}, "cost": {}, "fidelity": {}}
     if part in ("real", "simulated"):
-        time_source(part, bank, chosen[first], result)
+        time_source(part, bank, chosen, result)
     elif part == "bands":
         mixed = bank["simulated"][bank["kind"] == "mixed"]
         result["cost"] |= cost(chosen[first], bank["wavelength_nm"], mixed)

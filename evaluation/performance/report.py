@@ -1,4 +1,4 @@
-"""Turn the measurements of bench.py and extra.py into evaluation/performance.md and its plots.
+"""Turn the measurements of bench.py and cube.py into evaluation/performance.md and its plots.
 
 Run: python -m evaluation.performance.report MEASURED.json ...; later files add to earlier ones.
 """

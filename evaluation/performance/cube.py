@@ -1,6 +1,6 @@
-"""Fidelity where the bank does not reach: the real AVIRIS-NG cube with its 400 bands, further weights on fewer spectra.
+"""Fidelity on the real AVIRIS-NG cube with its 400 bands.
 
-Run: python -m evaluation.performance.extra BANK.npz OUT.json NAME=WEIGHTS ...; needs SPECTF_REFERENCE.
+Run: python -m evaluation.performance.cube OUT.json NAME=WEIGHTS ...; needs SPECTF_REFERENCE.
 """
 
 from __future__ import annotations
@@ -18,8 +18,6 @@ from spectf_cloud.inference.load import load_model
 from spectf_cloud.inference.predict import pick_backend
 from spectf_cloud.inference.torch_backend import TorchBackend
 from spectf_cloud.weights import find_weights
-
-EACH = 10_000
 
 
 def compare(weights: str, wavelength_nm: NDArray[np.float64], toa: NDArray[np.float32]) -> dict[str, dict[str, object]]:
@@ -41,23 +39,18 @@ def compare(weights: str, wavelength_nm: NDArray[np.float64], toa: NDArray[np.fl
     return answers
 
 
-def main(bank_path: Path, output: Path, named: dict[str, str]) -> None:
-    """The cube with every network, the bank's start with those the bank has no answers for."""
+def main(output: Path, named: dict[str, str]) -> None:
+    """The cube with every network."""
     torch.set_num_threads(1)
-    bank = np.load(bank_path)
     cube = np.load(reference_folder() / "golden/avirisng_20170323.npz")
     kept = np.isin(cube["wavelength"], cube["kept_wavelength"])
     spectra = cube["toa"][:, :, kept].reshape(-1, int(kept.sum())).astype(np.float32)
     found = {}
     for name, weights in named.items():
         found[f"{name}, AVIRIS-NG cube, {kept.sum()} bands"] = compare(weights, cube["kept_wavelength"], spectra)
-        for source in ("real", "simulated"):
-            if f"{source}:{name}" not in bank:
-                step = len(bank[source]) // EACH
-                found[f"{name}, {source}"] = compare(weights, bank["wavelength_nm"], bank[source][::step])
     print(json.dumps(found, indent=1))
     output.write_text(json.dumps({"fidelity": found}, indent=1))
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), Path(sys.argv[2]), dict(argument.split("=", 1) for argument in sys.argv[3:]))
+    main(Path(sys.argv[1]), dict(argument.split("=", 1) for argument in sys.argv[2:]))
