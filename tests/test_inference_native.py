@@ -18,7 +18,7 @@ from spectf_cloud.inference.algebra import DOMAIN
 from spectf_cloud.inference.kernel import Kernel, Plan, usable_levels
 from spectf_cloud.inference.load import load_model
 from spectf_cloud.inference.native import build
-from spectf_cloud.inference.native.build import Level
+from spectf_cloud.inference.native.build import BuildError, Level
 from spectf_cloud.inference.native_backend import TIERS, NativeBackend, load_tables, open_native
 from spectf_cloud.inference.predict import pick_backend, predict
 from spectf_cloud.inference.torch_backend import TorchBackend
@@ -156,6 +156,18 @@ def test_no_compiler_means_pytorch(
         backend = pick_backend(model, threads=1)
     assert (backend.name, backend.fidelity) == ("torch-float32", "exact")
     assert "no C++ compiler" in caplog.text
+
+
+def test_a_library_that_others_may_have_written_is_not_loaded(
+    model: SpecTfEncoder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(build, "CARRIED", tmp_path / "none")
+    monkeypatch.setenv("SPECTF_CACHE_DIR", str(tmp_path))
+    portable = build.levels()[-1]
+    library = build.compile_level(portable, tmp_path / "kernels")
+    library.chmod(0o666)
+    with pytest.raises(BuildError, match="anyone may write to it"):
+        Kernel(portable, load_tables(model)[0])
 
 
 def test_broken_promise_falls_back(

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from spectf_cloud.errors import UsageError
 from spectf_cloud.inference.algebra import STAGE_SHARES
 from spectf_cloud.inference.fixed_point import FixedPoint
-from spectf_cloud.inference.native.build import BuildError, Level, cpu_features, find_or_compile, levels
+from spectf_cloud.inference.native.build import CARRIED, BuildError, Level, cpu_features, find_or_compile, levels
+from spectf_cloud.inference.table_cache import distrust
 from spectf_cloud.inference.tables import Tables
 
 Float32Array = NDArray[np.float32]
@@ -153,6 +154,8 @@ class Kernel:
         self._held = (tables, fixed)  # the arrays the structure points into
         self.bands = tables.bands
         path = find_or_compile(level, cache_dir() / "kernels")
+        if path.parent != CARRIED and (reason := distrust(path.stat())):
+            raise BuildError(f"{path} is not used: {reason}; SPECTF_CACHE_DIR names another place")
         try:
             self.library = ctypes.CDLL(str(path))
             self._run = self.library.spectf_run

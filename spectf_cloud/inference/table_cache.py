@@ -26,7 +26,7 @@ def read_arrays(path: Path) -> Arrays | None:
     """The arrays that `keep_arrays` wrote to this path; None where there are none to be trusted."""
     try:
         with path.open("rb") as stream:
-            if reason := _distrust(os.fstat(stream.fileno())):
+            if reason := distrust(os.fstat(stream.fileno())):
                 logger.warning("%s is not used: %s; it is made anew", path, reason)
                 return None
             content = stream.read()
@@ -64,10 +64,10 @@ def _digest(path: Path, content: bytes) -> bytes:
     return hashlib.sha256(path.name.encode() + b"\0" + content).digest()
 
 
-def _distrust(status: os.stat_result) -> str:
-    """Why another user may have put numbers of theirs into this file; empty where none can."""
+def distrust(status: os.stat_result) -> str:
+    """Why another user may have put something of theirs into this file; empty where none can."""
     if not stat.S_ISREG(status.st_mode) or status.st_size > _LARGEST_BYTES:
-        return "no tables look like that"
+        return "it is no plain file of that size"
     if hasattr(os, "getuid"):
         if status.st_uid not in (0, os.getuid()):
             return "it belongs to another user"
