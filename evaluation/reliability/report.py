@@ -60,7 +60,7 @@ def _determinism(result: dict[str, Any]) -> list[tuple[str, ...]]:
         (
             "determinism",
             cases,
-            f"{result['different results']} different result",
+            "the same bytes in all" if result["different results"] == 1 else f"{result['different results']} results",
             "`test_determinism.py`, `test_masking.py`",
         )
     ]

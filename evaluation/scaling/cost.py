@@ -41,7 +41,7 @@ from spectf_cloud.simulation.config import SimulationConfig
 from spectf_cloud.simulation.granule import simulate_granule
 
 HERE = Path(__file__).parent
-_FULL = (1280, 1242)
+FULL = (1280, 1242)
 _EMPTY_TASKS = 200
 _SCENES = 4
 _SHORT = 32
@@ -50,7 +50,7 @@ _FEW = 40
 
 def scene_of(folder: Path, lines: int) -> Granule:
     """A granule as wide as EMIT's, its lines those of a small simulated scene over and over."""
-    small = simulate_granule(folder / "small", SimulationConfig(lines=16, samples=_FULL[1], seed=5)).files
+    small = simulate_granule(folder / "small", SimulationConfig(lines=16, samples=FULL[1], seed=5)).files
     target = folder / f"{lines}"
     target.mkdir(parents=True)
     for role in ("radiance", "observation"):
@@ -178,7 +178,7 @@ def cost_of_the_ledger(granules: tuple[Granule, ...], settings: Settings, folder
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("granules", type=Path, help="small granules, as of evaluation.scaling.granules")
-    parser.add_argument("--lines", type=int, default=_FULL[0])
+    parser.add_argument("--lines", type=int, default=FULL[0])
     parser.add_argument("--weights", default="builtin")
     parser.add_argument("--irradiance", type=Path)
     arguments = parser.parse_args()
@@ -192,7 +192,7 @@ def main() -> None:
             "load": round(os.getloadavg()[0], 1),
             "weights": recipe_of(settings).weights,
             "lines": arguments.lines,
-            "samples": _FULL[1],
+            "samples": FULL[1],
         }
         found["ledger"] = cost_of_the_ledger(granules, settings, folder)
         recipe = recipe_of(settings).key
@@ -208,7 +208,8 @@ def main() -> None:
         scene = scene_of(folder, arguments.lines)
         found["scene_cpu_s"] = cost_of_a_scene(scene, settings, folder)
         found["efficiency"] = efficiency(scene_of(folder / "short", _SHORT), settings, folder)
-    (HERE / "cost.json").write_text(json.dumps(found, indent=1) + "\n")
+    before = json.loads((HERE / "cost.json").read_text())  # overhead.py adds to it
+    (HERE / "cost.json").write_text(json.dumps(before | found, indent=1) + "\n")
     print(json.dumps(found, indent=1))
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable
+from importlib import import_module
 from queue import Empty, SimpleQueue
 from typing import Any
 
@@ -87,10 +89,16 @@ def lacking(runtime: str) -> str | None:
     """What a runtime lacks on this machine; None where it can be imported."""
     for package in ("onnx", runtime):
         try:
-            __import__(package)
+            _imported(package)
         except (ImportError, OSError):  # its libraries may be broken
             return f"{package} is not installed; pip install 'spectf-cloud[{_EXTRAS[runtime]}]'"
     return None
+
+
+def _imported(package: str) -> Any:
+    """OpenVINO would report its import to Google Analytics; without this package of its own it has a stub instead."""
+    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
+    return import_module(package)
 
 
 def _open_onnxruntime(graph: bytes, batch: int, bands: int, threads: int) -> _Compute:
@@ -110,8 +118,7 @@ def _open_onnxruntime(graph: bytes, batch: int, bands: int, threads: int) -> _Co
 
 
 def _open_openvino(graph: bytes, batch: int, bands: int, threads: int) -> _Compute:
-    import openvino
-
+    openvino = _imported("openvino")
     core = openvino.Core()
     network = core.read_model(model=graph)
     network.reshape({TOA: [batch, bands]})
