@@ -10,7 +10,7 @@ import torch
 
 from evaluation.distillation import pooled
 from evaluation.distillation.data import Sources, emit_bands
-from evaluation.distillation.lesson import Batch, Units
+from evaluation.distillation.lesson import Batch, Units, answers
 from evaluation.distillation.natural import Natural
 from evaluation.distillation.rows import features_and_rows, parameters_of
 from evaluation.distillation.soap import Soap
@@ -35,7 +35,16 @@ TINY_RUN = {
     "bound": 3.0,
     "stages": [
         {"tokens": 4, "batch": 16, "steps": 6, "rate": [0.1, 0.1], "rows": 4, "invented": 0.1},
-        {"tokens": 268, "batch": 8, "steps": 6, "rate": [1e-2, 1e-3], "jitter": 0.2, "passes": 2, "keep_sure": 0.5},
+        {
+            "tokens": 268,
+            "batch": 8,
+            "steps": 6,
+            "rate": [1e-2, 1e-3],
+            "jitter": 0.2,
+            "passes": 2,
+            "keep_sure": 0.5,
+            "hard": 0.5,
+        },
     ],
 }
 
@@ -166,6 +175,18 @@ def test_drawn_spectra_are_reflectance_and_follow_the_seed(reference: Path) -> N
     assert first.shape == (50, 268)
     assert first.min() >= 0
     assert first.max() <= 1.5
+
+
+def test_spectra_with_larger_errors_are_visited_more_often(reference: Path, tmp_path: Path) -> None:
+    run = Run(TINY_RUN, reference, resource("irr.npy"), tmp_path)
+    run.lesson.batch(run.stages[1])
+    bank, chance = run.lesson.bank, run.lesson.chance
+    assert chance is not None
+    error = answers(run.average, bank.toa, bank.wavelength)[1] - bank.logits
+    counted = (error[:, 1] - error[:, 0]).abs() / (1 + ((bank.logits[:, 1] - bank.logits[:, 0]) / 8) ** 2)
+    ordered = chance[counted.argsort()]
+    assert (ordered.diff() >= -1e-7).all() and ordered[-1] > 1.5 * ordered[0]
+    assert float(chance.sum()) == pytest.approx(1, abs=1e-5)
 
 
 def test_a_stopped_run_is_taken_up_where_it_was(reference: Path, tmp_path: Path) -> None:

@@ -37,6 +37,7 @@ class Stage:
     passes: int = 1
     keep_sure: float = 1.0
     doubtful: bool = False
+    hard: float = 0.0
     average: float = 0.999
     rows: int = 0
     damping: float = 0.003
@@ -124,6 +125,8 @@ class Lesson:
         self.bank_number, self.position = 0, 0
         self.stage: Stage | None = None
         self.bank_random = self.random.get_state()
+        self.student: SpecTfEncoder | None = None  # whose errors say which spectra are hard
+        self.chance: Tensor | None = None
 
     def state(self) -> dict[str, Any]:
         """What `restore` needs."""
@@ -132,6 +135,7 @@ class Lesson:
             "position": self.position,
             "random": self.random.get_state(),
             "bank_random": self.bank_random,
+            "chance": self.chance,
         }
 
     def restore(self, state: dict[str, Any], stage: Stage) -> None:
@@ -140,6 +144,7 @@ class Lesson:
             self.bank_number = state["bank_number"] - 1
             self.random.set_state(state["bank_random"])
             self._new_bank(stage)
+            self.chance = state.get("chance")
         self.position = state["position"]
         self.random.set_state(state["random"])
 
@@ -150,7 +155,10 @@ class Lesson:
             self._new_bank(stage)
         self.position += stage.batch
         if stage.passes > 1:
-            rows = torch.randint(len(self.bank.toa), (stage.batch,), generator=self.random)
+            if self.chance is None:
+                rows = torch.randint(len(self.bank.toa), (stage.batch,), generator=self.random)
+            else:
+                rows = torch.multinomial(self.chance, stage.batch, replacement=True, generator=self.random)
             return Batch(*(getattr(self.bank, field.name)[rows] for field in fields(Batch)))
         return self._sets(torch.randint(self.size, (stage.batch,), generator=self.random), stage)
 
@@ -167,6 +175,16 @@ class Lesson:
             doubt = (everything.logits[:, 1] - everything.logits[:, 0]).abs() < DOUBT
             kept = doubt | (torch.rand(self.size, generator=self.random) < stage.keep_sure)
             self.bank = Batch(*(getattr(everything, field.name)[kept] for field in fields(Batch)))
+        self.chance = self._chances(stage.hard) if stage.hard and self.student is not None else None
+
+    def _chances(self, hard: float) -> Tensor:
+        """How often each set of the bank is visited (n,): a share of the visits goes by the student's present error."""
+        assert self.student is not None
+        logits, truth = answers(self.student, self.bank.toa, self.bank.wavelength)[1], self.bank.logits
+        error = ((logits - truth) @ torch.tensor([-1.0, 1.0])).abs()
+        error /= 1 + ((truth[:, 1] - truth[:, 0]) / DOUBT) ** 2
+        error.clamp_(max=4 * float(error.mean()))
+        return (1 - hard) / len(error) + hard * error / error.sum()
 
     def _sets(self, rows: Tensor, stage: Stage) -> Batch:
         """Random bands of these spectra (b,), the first of them moved between bands, the last ones invented."""

@@ -141,6 +141,7 @@ class Run:
         random_start(self.model, config["seed"])
         self.average = ModelConfig().build(self.lesson.sources.wavelength_nm)
         self.average.load_state_dict(self.model.state_dict())
+        self.lesson.student = self.average
         embedding = list(self.model.spectral_embed.parameters())
         groups = [{"params": list(self.model.parameters())[len(embedding) :]}, {"params": embedding}]
         self.optimiser = Soap(groups, betas=tuple(config["betas"]), every=config["every"])
