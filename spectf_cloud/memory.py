@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
+from functools import cache
 from pathlib import Path
 
 from spectf_cloud.errors import UsageError
@@ -15,6 +17,8 @@ _BLOCK_BYTES = 32 * 2**20
 _LARGEST_BLOCK_BYTES = 256 * 2**20
 # One is computed while the next is read and, in some formats, turned.
 _BLOCKS_HELD = 3
+# glibc's names for what `mallopt` sets, and values beyond any block of ours.
+_MMAP_THRESHOLD, _TRIM_THRESHOLD = (-3, 2**25), (-1, 2**28)
 _RESULT_BYTES_PER_PIXEL = 4 + 6 * 4
 # Batches of the network on each thread, HDF5's chunk cache, products being written.
 _WORKING_BYTES = 300 * 2**20
@@ -70,3 +74,16 @@ def _resident_bytes() -> int:
     except OSError:  # not Linux
         return 500 * 2**20
     return pages * os.sysconf("SC_PAGE_SIZE")
+
+
+@cache
+def keep_freed_memory() -> None:
+    """Have glibc keep freed blocks for the next ones.
+
+    Dask starts its workers with MALLOC_TRIM_THRESHOLD_, with which every block of a scene is given back to the system
+    and faulted in again: a tenth of the CPU time of a scene.
+    """
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if "MALLOC_TRIM_THRESHOLD_" in os.environ else None
+    if mallopt is not None:
+        mallopt(*_MMAP_THRESHOLD)
+        mallopt(*_TRIM_THRESHOLD)

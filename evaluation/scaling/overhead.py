@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import resource
 import subprocess
 import sys
@@ -20,7 +21,7 @@ from statistics import median
 
 from evaluation.scaling.cost import FULL, HERE, scene_of
 
-_FIRST_SECOND = "T211703"
+_TIME = re.compile(r"(?<=T)\d{6}(?=_)")
 
 
 def cpu_of(command: list[str]) -> float:
@@ -35,10 +36,11 @@ def scenes(folder: Path, lines: int, count: int) -> Iterator[tuple[Path, Path]]:
     """The same granule under several names, some seconds apart: radiance and geometry."""
     granule = scene_of(folder, lines)
     pair = Path(granule.radiance), Path(granule.observation or "")
+    (first,) = _TIME.findall(pair[0].name)
     for number in range(count):
-        names = [path.with_name(path.name.replace(_FIRST_SECOND, f"T2117{3 + number:02d}")) for path in pair]
+        names = [path.with_name(_TIME.sub(f"{int(first) + number:06d}", path.name)) for path in pair]
         for path, name in zip(pair, names, strict=True):
-            if name != path:
+            if number:
                 os.link(path, name)
         yield names[0], names[1]
 

@@ -24,6 +24,7 @@ from spectf_cloud.dataset import open_scene
 from spectf_cloud.deploy import DeployJob, deploy
 from spectf_cloud.errors import InputError, SpectfError, UsageError
 from spectf_cloud.inference.warm import KeptBackend
+from spectf_cloud.memory import keep_freed_memory
 from spectf_cloud.outputs import PREFIX
 from spectf_cloud.products.geotiff import crs_of
 from spectf_cloud.scene import Glt, Scene
@@ -115,6 +116,7 @@ def _masked(task: Task) -> Outcome:
             f"{socket.gethostname()} has other weights or code (spectf-cloud {recipe.version}, {recipe.code}) than "
             "where the run was started; install the same on all workers"
         )
+    keep_freed_memory()
     watch = Stopwatch()
     start = time.perf_counter()
     with ExitStack() as files:
