@@ -14,7 +14,8 @@ from evaluation.distillation.lesson import Batch, Units, answers
 from evaluation.distillation.natural import Natural
 from evaluation.distillation.rows import features_and_rows, parameters_of
 from evaluation.distillation.soap import Soap
-from evaluation.distillation.train import Run, Validation, fit_head, train
+from evaluation.distillation.train import Run, fit_head, train
+from evaluation.distillation.validation import Validation
 from evaluation.irradiance.make_irradiance import make_irradiance
 from spectf_cloud.model import ModelConfig
 from spectf_cloud.resources import resource

@@ -23,15 +23,15 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from evaluation.distillation import pooled
-from evaluation.distillation.data import bounded, reference_folder
+from evaluation.distillation.data import reference_folder
 from evaluation.distillation.lesson import Batch, Lesson, Stage, answers
 from evaluation.distillation.natural import Natural
 from evaluation.distillation.rows import features_and_rows, parameters_of
 from evaluation.distillation.soap import Soap
+from evaluation.distillation.validation import Validation
 from spectf_cloud.model import ModelConfig, SpecTfEncoder
 
 HERE = Path(__file__).parent
-VALIDATION_SOURCES = ("real_statistics", "clear")
 COLUMNS = ("step", "stage", "cpu_s", "samples", "rate", "loss", "source", "mask_differs", "mean_abs_dp", "doubt_error")
 
 
@@ -97,34 +97,6 @@ def loss_of(model: SpecTfEncoder, batch: Batch, scale: FeatureScale, stage: Stag
     if stage.doubtful:
         on_features = on_features * (0.25 + doubt) / (0.25 + doubt).mean()
     return on_features.mean() + stage.logit_weight * (on_logits + 0.1 * on_sum)
-
-
-class Validation:
-    """Held-out draws of its own seed, all bands, through our irradiance."""
-
-    def __init__(self, lesson: Lesson, seed: int, n: int, threshold: float) -> None:
-        kept = lesson.sources.random
-        lesson.sources.random = np.random.default_rng(seed)
-        self.cut = math.log(threshold / (1 - threshold))
-        self.sets = {}
-        for name in VALIDATION_SOURCES:
-            toa = torch.tensor(bounded(getattr(lesson.sources, name), n))
-            wavelength = lesson.wavelength.expand_as(toa)
-            logits = answers(lesson.teacher, toa, wavelength)[1]
-            self.sets[name] = (toa * lesson.units.emit, wavelength, logits[:, 1] - logits[:, 0])
-        lesson.sources.random = kept
-
-    def score(self, model: SpecTfEncoder) -> dict[str, tuple[float, float, float]]:
-        """Per source: share of the mask that differs, mean abs probability error, mean abs error where |d| < 4."""
-        result = {}
-        for name, (toa, wavelength, truth) in self.sets.items():
-            logits = answers(model, toa, wavelength)[1]
-            answer = logits[:, 1] - logits[:, 0]
-            flips = ((truth > self.cut) != (answer > self.cut)).float().mean()
-            probability_error = (truth.sigmoid() - answer.sigmoid()).abs().mean()
-            doubtful = (truth - answer).abs()[truth.abs() < 4].mean()
-            result[name] = (float(flips), float(probability_error), float(doubtful))
-        return result
 
 
 class Run:
