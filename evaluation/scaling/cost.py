@@ -43,8 +43,8 @@ from spectf_cloud.simulation.granule import simulate_granule
 HERE = Path(__file__).parent
 FULL = (1280, 1242)
 _EMPTY_TASKS = 200
-_SCENES = 4
-_SHORT = 32
+_SCENES = 8
+_SHORT = 128
 _FEW = 40
 
 
