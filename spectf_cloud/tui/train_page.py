@@ -165,9 +165,11 @@ Stopping a run (**F8**) keeps the checkpoint of its last whole epoch; **ctrl+g**
     def _fill_table(self, columns: dict[str, str], rows: list[Row] | list[dict[str, Any]]) -> None:
         table = self.query_one("#epochs", DataTable)
         table.clear(columns=True)
-        table.add_columns(*columns.values())
-        for row in rows:
-            table.add_row(*(_cell(name, row.get(name)) for name in columns))
+        cells = [[_cell(name, row.get(name)) for name in columns] for row in rows]
+        for number, label in enumerate(columns.values()):
+            # Widths left to the table sometimes stay those of the labels.
+            table.add_column(label, width=max(len(label), *(len(row[number]) for row in cells), 0))
+        table.add_rows(cells)
 
     def _earlier_epochs(self, form: OptionForm) -> list[Row]:
         folder = Path(str(form.values.get("outdir", "outdir")))
