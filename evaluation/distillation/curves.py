@@ -18,6 +18,7 @@ def draw(log: Path, out: Path) -> None:
         lines = list(csv.DictReader(file))
     figure, axes = plt.subplots(1, 2, figsize=(10, 4), constrained_layout=True)
     labels = {"real_statistics": "real EMIT statistics", "clear": "library surfaces, clear sky"}
+    labels["simulated_scenes"] = "simulated scenes"
     for axis, column, title in zip(
         axes, ("mask_differs", "mean_abs_dp"), ("share of the mask that differs", "mean |dp|"), strict=True
     ):

@@ -40,7 +40,7 @@ def scene_spectra(folder: Path, preset: str, seed: int, published_sun: bool) -> 
     return np.concatenate(parts)[:, kept].astype(np.float32)
 
 
-def main(out: Path, scenes_per_preset: int = 10) -> None:
+def main(out: Path, scenes_per_preset: int = 30) -> None:
     """Write (n, 268) float16: its rounding, 0.05 %, is far below the noise."""
     folder, parts = reference_folder(), []
     for number in range(scenes_per_preset):

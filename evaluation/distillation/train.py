@@ -28,7 +28,7 @@ from evaluation.distillation.lesson import Batch, Lesson, Stage, answers
 from evaluation.distillation.natural import Natural
 from evaluation.distillation.rows import features_and_rows, parameters_of
 from evaluation.distillation.soap import Soap
-from evaluation.distillation.validation import Validation
+from evaluation.distillation.validation import VALIDATION_SOURCES, Validation
 from spectf_cloud.model import ModelConfig, SpecTfEncoder
 
 HERE = Path(__file__).parent
@@ -120,6 +120,8 @@ class Run:
         self.natural = Natural(parameters_of(self.model), config["slowness"], config["bound"])
         self.step, self.samples, self.cpu_s, self.best = 0, 0, 0.0, math.inf
         self.scale: FeatureScale | None = None
+        judges = (config["validation_seed"], config["validation_size"], *VALIDATION_SOURCES)
+        self.judged_on = " ".join(map(str, judges))
         if (run / "checkpoint.pt").is_file():
             self.load()
 
@@ -202,6 +204,7 @@ class Run:
             "samples": self.samples,
             "cpu_s": self.cpu_s,
             "best": self.best,
+            "judged_on": self.judged_on,
         }
         _write(state, self.run / "checkpoint.pt")
 
@@ -213,6 +216,8 @@ class Run:
         self.optimiser.load_state_dict(state["optimiser"])
         self.natural.load_state_dict(state["natural"])
         self.step, self.samples, self.cpu_s, self.best = (state[k] for k in ("step", "samples", "cpu_s", "best"))
+        if state.get("judged_on") != self.judged_on:  # another validation has another scale
+            self.best = math.inf
         number = self.where(self.step - 1)[0]
         if self.step and number < len(self.stages):
             self.lesson.restore(state["lesson"], self.stages[number])

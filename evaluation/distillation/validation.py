@@ -11,7 +11,7 @@ from evaluation.distillation.data import bounded
 from evaluation.distillation.lesson import Lesson, answers
 from spectf_cloud.model import SpecTfEncoder
 
-VALIDATION_SOURCES = ("real_statistics", "clear")
+VALIDATION_SOURCES = ("real_statistics", "clear", "simulated_scenes")
 
 
 class Validation:
