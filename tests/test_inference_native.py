@@ -173,11 +173,18 @@ def test_a_library_that_others_may_have_written_is_not_loaded(
 def test_broken_promise_falls_back(
     model: SpecTfEncoder, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    careless = native_backend.Tier(Plan(5.0, 0.0, 0.0, 0.0, (0.0,) * 5), 1e-6, 0.0, (0.0, 0.0))
+    careless = native_backend.Tier((Plan(5.0, 0.0, 0.0, 0.0, (0.0,) * 5),), 1e-6, 0.0, (0.0, 0.0))
     monkeypatch.setitem(TIERS, "faithful", careless)
     with caplog.at_level(logging.INFO, "spectf_cloud"):
         assert pick_backend(model, threads=1).name == "torch-float32"
     assert "differ from float32 by up to" in caplog.text
+
+
+def test_the_quickest_plan_that_has_a_margin_serves(model: SpecTfEncoder, monkeypatch: pytest.MonkeyPatch) -> None:
+    careless, careful = Plan(5.0, 0.0, 0.0, 0.0, (0.0,) * 5), TIERS["faithful"].plans[-1]
+    for plans, chosen in (((careless, careful), careful), ((careful, careless), careful)):
+        monkeypatch.setitem(TIERS, "faithful", native_backend.Tier(plans, 0.02, 0.0005, (0.02, 0.004)))
+        assert open_native(model, "faithful", 0.51, threads=1).plan is chosen
 
 
 def test_simd_none_and_unknown(model: SpecTfEncoder, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -212,7 +219,7 @@ def test_predict_uses_the_kernel(model: SpecTfEncoder) -> None:
 
 def test_kernel_says_what_it_did(model: SpecTfEncoder) -> None:
     kernel = Kernel(USABLE[0], load_tables(model)[0])
-    _, statistics = kernel.logits(smooth_spectra(50, len(WAVELENGTH_NM)), TIERS["faithful"].plan)
+    _, statistics = kernel.logits(smooth_spectra(50, len(WAVELENGTH_NM)), TIERS["faithful"].plans[0])
     assert 1 <= statistics.keys <= len(WAVELENGTH_NM)
     assert 0 < statistics.asked <= 1
     assert 0 <= statistics.redone <= 1
