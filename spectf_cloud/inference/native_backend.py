@@ -61,7 +61,7 @@ _QUICK = Plan(0.13, 4.6, 0.15, 2.5, (21.0, 13.0, 11.0, 10.0, 7.5))
 _CAREFUL = Plan(0.16, 6.0, 2.0, 2.5, (27.0, 27.0, 16.0, 13.0, 9.0))
 _ROUGH = Plan(0.35, 1.3, 0.03, 0.0, (14.0, 8.0, 6.0, 4.0, 2.5))
 TIERS = {
-    "faithful": Tier((_QUICK, _CAREFUL), 0.02, 0.0005, (0.02, 0.004)),
+    "faithful": Tier((_QUICK, _CAREFUL), 0.02, 0.0005, (0.02, 0.01)),
     "fast": Tier((_ROUGH,), np.inf, 0.005, (0.0, 0.0)),
 }
 # Share of the promised error that a quick plan may use on the probe: it has hundreds of spectra, a scene a million.
