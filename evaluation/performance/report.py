@@ -26,6 +26,7 @@ def main(parts: list[dict[str, Any]]) -> None:
     for part in parts:
         for key, value in part.items():
             measured.setdefault(key, {}).update(value)
+    (HERE / "performance.json").write_text(json.dumps(measured, indent=1) + "\n")
     text = (HERE / "preface.md").read_text().rstrip() + "\n\n"
     text += "## Speed\n\n" + speed(measured["rates"], measured["timed"]["weights"])
     text += "\n## Fidelity\n\n" + fidelity(measured["fidelity"])
