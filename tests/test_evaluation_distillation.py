@@ -12,6 +12,8 @@ from evaluation.distillation import pooled
 from evaluation.distillation.data import Sources, emit_bands
 from evaluation.distillation.lesson import Batch, Units, answers
 from evaluation.distillation.natural import Natural
+from evaluation.distillation.newton import gradients, steps
+from evaluation.distillation.polish import Polish, Polisher, draw
 from evaluation.distillation.rows import features_and_rows, parameters_of
 from evaluation.distillation.soap import Soap
 from evaluation.distillation.train import Run, fit_head, train
@@ -87,6 +89,29 @@ def test_winning_queries_alone_give_the_value_and_gradient_of_all(bands: int) ->
     used = [parameter for name, parameter in model.named_parameters() if not name.startswith("head")]
     for one, other in zip(torch.autograd.grad(plain, used, pull), torch.autograd.grad(quick, used, pull), strict=True):
         torch.testing.assert_close(other, one, atol=2e-5 * float(one.abs().max()), rtol=1e-3)
+
+
+def test_gradients_are_those_of_autograd_spectrum_by_spectrum() -> None:
+    torch.manual_seed(4)
+    model = ModelConfig().build(np.linspace(400, 2400, 90))
+    toa = torch.rand(3, 90)
+    rows = torch.empty(3, sum(value.numel() for value in model.parameters()))
+    differences = gradients(model, toa, model.wavelength.expand_as(toa), rows)
+    for spectrum, difference, row in zip(toa, differences, rows, strict=True):
+        logits = model(spectrum[None, :, None])[0]
+        plain = torch.autograd.grad(logits[1] - logits[0], list(model.parameters()))
+        torch.testing.assert_close(row, torch.cat([part.flatten() for part in plain]), atol=2e-4, rtol=1e-3)
+        torch.testing.assert_close(difference, (logits[1] - logits[0]).detach(), atol=1e-5, rtol=1e-5)
+
+
+def test_conjugate_gradients_end_at_the_least_squares_step() -> None:
+    random = torch.Generator().manual_seed(5)
+    rows, error = torch.randn(200, 20, generator=random), torch.randn(200, generator=random)
+    scale = torch.rand(20, generator=random) + 0.5
+    early, late = steps(rows, error, scale, 1e-7, (2, 40))
+    truth = torch.linalg.lstsq(rows.double(), error.double()[:, None]).solution[:, 0].float()
+    torch.testing.assert_close(late, truth, atol=1e-4, rtol=1e-4)
+    assert (rows @ truth - error).norm() < (rows @ early - error).norm() < error.norm()
 
 
 def test_rows_are_those_of_autograd() -> None:
@@ -188,6 +213,24 @@ def test_spectra_with_larger_errors_are_visited_more_often(reference: Path, tmp_
     ordered = chance[counted.argsort()]
     assert (ordered.diff() >= -1e-7).all() and ordered[-1] > 1.5 * ordered[0]
     assert float(chance.sum()) == pytest.approx(1, abs=1e-5)
+
+
+def test_polishing_brings_a_spoilt_head_back_to_the_teacher(reference: Path) -> None:
+    torch.set_num_threads(1)
+    settings = Polish({"real_statistics": 1.0}, 1, 96, 96, 4.0, 0.0, 32, 0.1, 4.0, 1e-6, (5, 20), 0.7, 6)
+    irradiance = str(resource("irr.npy"))
+    pool = draw("", irradiance, settings, 1, 32, 96)
+    assert torch.equal(pool.toa, draw("", irradiance, settings, 1, 32, 96).toa)
+    lesson = Run(TINY_RUN, reference, Path(irradiance), reference / "no run here").lesson
+    model = ModelConfig().build(lesson.sources.wavelength_nm)
+    model.load_state_dict(torch.load(resource("weights.pt"), weights_only=True))
+    with torch.no_grad():
+        model.head.bias[1] += 2
+    polisher = Polisher(settings, model, [pool], Validation(lesson, 7, 64, 0.51))
+    spoilt = polisher.scores["real_statistics"][2]
+    assert polisher.step(0) in settings.conjugate
+    assert polisher.validation.score(model) == polisher.scores
+    assert polisher.scores["real_statistics"][2] < 0.75 * spoilt
 
 
 def test_a_stopped_run_is_taken_up_where_it_was(reference: Path, tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ The run may still be going: its best weights so far are taken.
 from __future__ import annotations
 
 import argparse
+import csv
 import hashlib
 from collections import OrderedDict
 from dataclasses import asdict
@@ -25,7 +26,7 @@ TEACHER = "SpecTf cloud v0.1.0 (emit-sds/SpecTf at 2f7f05b, Apache-2.0)"
 
 
 def export(run: Path, out: Path, irradiance: Path, config: dict[str, Any], version: str) -> dict[str, Any]:
-    """Write the best averaged weights of a run as a plain float32 state dict, and the card beside it."""
+    """Write the best weights of a run as a plain float32 state dict, and the card beside it."""
     progress = torch.load(run / "checkpoint.pt", map_location="cpu", weights_only=True)
     state = torch.load(run / "best.pt", map_location="cpu", weights_only=True)
     network = ModelConfig().build([1000.0])
@@ -34,6 +35,7 @@ def export(run: Path, out: Path, irradiance: Path, config: dict[str, Any], versi
     temporary = out.with_suffix(".tmp")
     torch.save(plain, temporary)
     temporary.replace(out)
+    polished = _last_line(run / "polish.csv")
     card = {
         "name": "builtin",
         "version": version,
@@ -47,13 +49,22 @@ def export(run: Path, out: Path, irradiance: Path, config: dict[str, Any], versi
             "seed": config["seed"],
             "steps": progress["step"],
             "samples": progress["samples"],
-            "cpu_seconds": round(progress["cpu_s"]),
+            "polishing_steps": int(polished.get("step", 0)),
+            "cpu_seconds": round(progress["cpu_s"] + float(polished.get("cpu_s", 0))),
         },
         "licence": "Apache-2.0",
     }
     text = "# Written by evaluation/distillation/export.py\n" + yaml.safe_dump(card, sort_keys=False)
     out.with_suffix(".yml").write_text(text)
     return card
+
+
+def _last_line(log: Path) -> dict[str, str]:
+    if not log.is_file():
+        return {}
+    with log.open(newline="") as file:
+        *_, last = csv.DictReader(file)
+    return last
 
 
 def _sha256(path: Path) -> str:

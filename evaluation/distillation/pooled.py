@@ -64,7 +64,25 @@ def features(model: SpecTfEncoder, toa: Tensor, wavelength: Tensor, winners_only
         return outputs(model, tokens, key, value).amax(1)
     with torch.no_grad():
         winner = outputs(model, tokens, key, value).argmax(1)
-    needed, place = unique_per_row(winner, tokens.shape[1])
+    return _of_winners(model, tokens, key, value, *unique_per_row(winner, tokens.shape[1]))
+
+
+def winners(model: SpecTfEncoder, toa: Tensor, wavelength: Tensor) -> tuple[Tensor, Tensor]:
+    """The tokens that win any feature and where in them each feature's winner stands, as `unique_per_row` has them."""
+    tokens = embed(model, toa, wavelength)
+    winner = outputs(model, tokens, *keys_values(model, tokens)).argmax(1)
+    return unique_per_row(winner, tokens.shape[1])
+
+
+def features_at(model: SpecTfEncoder, toa: Tensor, wavelength: Tensor, needed: Tensor, place: Tensor) -> Tensor:
+    """`features` (b, d) where `winners` is known: no index is sought, so that it may run under `torch.func.vmap`."""
+    tokens = embed(model, toa, wavelength)
+    return _of_winners(model, tokens, *keys_values(model, tokens), needed, place)
+
+
+def _of_winners(
+    model: SpecTfEncoder, tokens: Tensor, key: Tensor, value: Tensor, needed: Tensor, place: Tensor
+) -> Tensor:
     queries = tokens.gather(1, needed.unsqueeze(-1).expand(-1, -1, tokens.shape[2]))
     return outputs(model, queries, key, value).gather(1, place.unsqueeze(1)).squeeze(1)
 

@@ -11,6 +11,9 @@ from evaluation.distillation.data import bounded
 from evaluation.distillation.lesson import Lesson, answers
 from spectf_cloud.model import SpecTfEncoder
 
+#: Per source: share of the mask that differs, mean abs probability error, mean abs error where |d| < 4.
+Scores = dict[str, tuple[float, float, float]]
+
 VALIDATION_SOURCES = ("real_statistics", "clear", "simulated_scenes")
 
 
@@ -29,8 +32,8 @@ class Validation:
             self.sets[name] = (toa * lesson.units.emit, wavelength, logits[:, 1] - logits[:, 0])
         lesson.sources.random = kept
 
-    def score(self, model: SpecTfEncoder) -> dict[str, tuple[float, float, float]]:
-        """Per source: share of the mask that differs, mean abs probability error, mean abs error where |d| < 4."""
+    def score(self, model: SpecTfEncoder) -> Scores:
+        """How far `model` is from the teacher."""
         result = {}
         for name, (toa, wavelength, truth) in self.sets.items():
             logits = answers(model, toa, wavelength)[1]
