@@ -58,7 +58,7 @@ class Tier:
 
 _QUICK = Plan(0.13, 4.6, 0.15, 2.5, (21.0, 13.0, 11.0, 10.0, 7.5))
 # For networks whose logits keep more in the directions that the coarse pass leaves out.
-_CAREFUL = Plan(0.2, 6.0, 1.5, 1.75, (27.0, 27.0, 16.0, 13.0, 9.0))
+_CAREFUL = Plan(0.2, 6.5, 2.2, 2.1, (27.0, 27.0, 16.0, 13.0, 9.0))
 _ROUGH = Plan(0.35, 1.3, 0.03, 0.0, (14.0, 8.0, 6.0, 4.0, 2.5))
 TIERS = {
     "faithful": Tier((_QUICK, _CAREFUL), 0.02, 0.0005, (0.02, 0.01)),
