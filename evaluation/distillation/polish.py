@@ -27,6 +27,7 @@ from torch.nn.utils import parameters_to_vector, vector_to_parameters
 from evaluation.distillation.data import reference_folder
 from evaluation.distillation.lesson import Lesson, Stage
 from evaluation.distillation.newton import gradients, scale_of, steps
+from evaluation.distillation.train import write_whole
 from evaluation.distillation.validation import Scores, Validation
 from spectf_cloud.model import ModelConfig, SpecTfEncoder
 
@@ -151,7 +152,7 @@ def polish(config: dict[str, Any], irradiance: Path, run: Path) -> None:
     lesson = _lesson(bank, str(irradiance))
     if not (run / "pool.pt").is_file():
         pools = draw_pools(bank, str(irradiance), settings, len(lesson.wavelength))
-        torch.save([vars(pool) for pool in pools], run / "pool.pt")
+        write_whole([vars(pool) for pool in pools], run / "pool.pt")
     pools = [Pool(**values) for values in torch.load(run / "pool.pt", weights_only=True)]
     validation = Validation(lesson, config["validation_seed"], config["validation_size"], config["threshold"])
     model = ModelConfig().build(lesson.sources.wavelength_nm)
@@ -163,12 +164,11 @@ def polish(config: dict[str, Any], irradiance: Path, run: Path) -> None:
     polisher = Polisher(settings, model, pools, validation)
     for number in range(first, settings.steps):
         taken = polisher.step(number)
-        torch.save(model.state_dict(), run / "best.tmp")
-        (run / "best.tmp").replace(run / "best.pt")
-        _write(log, number + 1, cpu_s + time.process_time(), taken, polisher.scores)
+        write_whole(model.state_dict(), run / "best.pt")
+        _record(log, number + 1, cpu_s + time.process_time(), taken, polisher.scores)
 
 
-def _write(log: Path, number: int, cpu_s: float, taken: int, scores: Scores) -> None:
+def _record(log: Path, number: int, cpu_s: float, taken: int, scores: Scores) -> None:
     with log.open("a", newline="") as file:
         writer = csv.writer(file)
         if file.tell() == 0:

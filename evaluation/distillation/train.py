@@ -206,7 +206,7 @@ class Run:
             "best": self.best,
             "judged_on": self.judged_on,
         }
-        _write(state, self.run / "checkpoint.pt")
+        write_whole(state, self.run / "checkpoint.pt")
 
     def load(self) -> None:
         """Take up a saved run."""
@@ -239,10 +239,11 @@ class Run:
         total = sum(score[1] for score in scores.values())
         if total < self.best:
             self.best = total
-            _write(self.average.state_dict(), self.run / "best.pt")
+            write_whole(self.average.state_dict(), self.run / "best.pt")
 
 
-def _write(state: Any, path: Path) -> None:
+def write_whole(state: Any, path: Path) -> None:
+    """`torch.save` under a temporary name, then renamed."""
     temporary = path.with_suffix(".tmp")
     torch.save(state, temporary)
     temporary.replace(path)
