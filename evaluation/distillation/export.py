@@ -8,7 +8,6 @@ The run may still be going: its best weights so far are taken.
 from __future__ import annotations
 
 import argparse
-import csv
 import hashlib
 from collections import OrderedDict
 from dataclasses import asdict
@@ -18,6 +17,7 @@ from typing import Any
 import torch
 import yaml
 
+from evaluation.distillation.polish import last_line
 from spectf_cloud.model import ModelConfig
 
 HERE = Path(__file__).parent
@@ -35,7 +35,7 @@ def export(run: Path, out: Path, irradiance: Path, config: dict[str, Any], versi
     temporary = out.with_suffix(".tmp")
     torch.save(plain, temporary)
     temporary.replace(out)
-    polished = _last_line(run / "polish.csv")
+    polished = last_line(run / "polish.csv")
     card = {
         "name": "builtin",
         "version": version,
@@ -57,14 +57,6 @@ def export(run: Path, out: Path, irradiance: Path, config: dict[str, Any], versi
     text = "# Written by evaluation/distillation/export.py\n" + yaml.safe_dump(card, sort_keys=False)
     out.with_suffix(".yml").write_text(text)
     return card
-
-
-def _last_line(log: Path) -> dict[str, str]:
-    if not log.is_file():
-        return {}
-    with log.open(newline="") as file:
-        *_, last = csv.DictReader(file)
-    return last
 
 
 def _sha256(path: Path) -> str:

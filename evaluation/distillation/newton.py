@@ -40,7 +40,8 @@ def gradients(model: SpecTfEncoder, toa: Tensor, wavelength: Tensor, rows: Tenso
     parameters = {name: value.detach() for name, value in network.named_parameters()}
 
     def one(values: dict[str, Tensor], *tokens: Tensor) -> Tensor:
-        return functional_call(network, values, tokens)  # type: ignore[no-any-return]
+        difference: Tensor = functional_call(network, values, tokens)
+        return difference
 
     each = vmap(grad_and_value(one), in_dims=(None, 0, 0, 0, 0))
     differences = []

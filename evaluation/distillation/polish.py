@@ -8,7 +8,6 @@ spectra. Two threads; a step holds `rows` gradients of 25,538 numbers, 8 GB for 
 
 from __future__ import annotations
 
-import argparse
 import csv
 import time
 from concurrent.futures import ProcessPoolExecutor
@@ -27,11 +26,10 @@ from torch.nn.utils import parameters_to_vector, vector_to_parameters
 from evaluation.distillation.data import reference_folder
 from evaluation.distillation.lesson import Lesson, Stage
 from evaluation.distillation.newton import gradients, scale_of, steps
-from evaluation.distillation.train import write_whole
+from evaluation.distillation.train import parse, write_whole
 from evaluation.distillation.validation import Scores, Validation
 from spectf_cloud.model import ModelConfig, SpecTfEncoder
 
-HERE = Path(__file__).parent
 COLUMNS = ("step", "cpu_s", "conjugate", "source", "mask_differs", "mean_abs_dp", "doubt_error")
 _PORTION = 4096
 
@@ -158,14 +156,23 @@ def polish(config: dict[str, Any], irradiance: Path, run: Path) -> None:
     model = ModelConfig().build(lesson.sources.wavelength_nm)
     model.load_state_dict(torch.load(run / "best.pt", weights_only=True))
     log = run / "polish.csv"
-    lines = log.read_text().splitlines() if log.is_file() else []
-    first, cpu_s = (int(lines[-1].split(",")[0]), float(lines[-1].split(",")[1])) if lines else (0, 0.0)
+    last = last_line(log)
+    first, cpu_s = int(last.get("step", 0)), float(last.get("cpu_s", 0))
     torch.set_num_threads(2)
     polisher = Polisher(settings, model, pools, validation)
     for number in range(first, settings.steps):
         taken = polisher.step(number)
         write_whole(model.state_dict(), run / "best.pt")
         _record(log, number + 1, cpu_s + time.process_time(), taken, polisher.scores)
+
+
+def last_line(log: Path) -> dict[str, str]:
+    """The last line of a polishing log by column; empty where there is none."""
+    if not log.is_file():
+        return {}
+    with log.open(newline="") as file:
+        *_, last = csv.DictReader(file)
+    return last
 
 
 def _record(log: Path, number: int, cpu_s: float, taken: int, scores: Scores) -> None:
@@ -179,11 +186,7 @@ def _record(log: Path, number: int, cpu_s: float, taken: int, scores: Scores) ->
 
 def main() -> None:
     """Command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--config", type=Path, default=HERE / "config.yml")
-    parser.add_argument("--irradiance", type=Path, default=HERE.parents[1] / "irr.npy")
-    parser.add_argument("--run", type=Path, required=True)
-    options = parser.parse_args()
+    options = parse(__doc__)
     polish(yaml.safe_load(options.config.read_text()), options.irradiance, options.run)
 
 

@@ -268,13 +268,18 @@ def train(run: Run, validation: Validation, until: int | None = None) -> None:
     run.save()
 
 
-def main() -> None:
-    """Command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def parse(description: str | None) -> argparse.Namespace:
+    """config, irradiance and run, for this command and `polish`."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--config", type=Path, default=HERE / "config.yml")
     parser.add_argument("--irradiance", type=Path, default=HERE.parents[1] / "irr.npy")
     parser.add_argument("--run", type=Path, required=True)
-    options = parser.parse_args()
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Command line."""
+    options = parse(__doc__)
     torch.set_num_threads(1)
     options.run.mkdir(parents=True, exist_ok=True)
     config = yaml.safe_load(options.config.read_text())
