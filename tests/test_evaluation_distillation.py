@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
 
 import numpy as np
@@ -9,18 +10,21 @@ import pytest
 import torch
 
 from evaluation.distillation import pooled
-from evaluation.distillation.data import Sources, emit_bands
+from evaluation.distillation.data import Sources, bounded, emit_bands
+from evaluation.distillation.descend import Descender, Descent
 from evaluation.distillation.lesson import Batch, Units, answers
 from evaluation.distillation.natural import Natural
 from evaluation.distillation.newton import gradients, steps
-from evaluation.distillation.polish import Polish, Polisher, draw
+from evaluation.distillation.polish import Polish, Polisher
+from evaluation.distillation.pool import Part, Pool, draw
 from evaluation.distillation.rows import features_and_rows, parameters_of
 from evaluation.distillation.soap import Soap
 from evaluation.distillation.train import Run, fit_head, train
 from evaluation.distillation.validation import Validation
 from evaluation.irradiance.make_irradiance import make_irradiance
-from spectf_cloud.model import ModelConfig
+from spectf_cloud.model import ModelConfig, SpecTfEncoder
 from spectf_cloud.resources import resource
+from spectf_cloud.training.distributed import World
 
 TINY_RUN = {
     "seed": 3,
@@ -215,18 +219,61 @@ def test_spectra_with_larger_errors_are_visited_more_often(reference: Path, tmp_
     assert float(chance.sum()) == pytest.approx(1, abs=1e-5)
 
 
-def test_polishing_brings_a_spoilt_head_back_to_the_teacher(reference: Path) -> None:
-    torch.set_num_threads(1)
-    settings = Polish({"real_statistics": 1.0}, 1, 96, 96, 4.0, 0.0, 32, 0.1, 4.0, 1e-6, (5, 20), 0.7, 6)
-    irradiance = str(resource("irr.npy"))
-    pool = draw("", irradiance, settings, 1, 32, 96)
-    assert torch.equal(pool.toa, draw("", irradiance, settings, 1, 32, 96).toa)
-    lesson = Run(TINY_RUN, reference, Path(irradiance), reference / "no run here").lesson
+def near_pool(size: int) -> Pool:
+    """Sets of 32 bands of spectra near the threshold."""
+    return draw("", str(resource("irr.npy")), Part({"real_statistics": 1.0}, size, 3.0, 6, tokens=32), size, 0)
+
+
+def spoilt_model(reference: Path) -> tuple[SpecTfEncoder, Validation]:
+    """The bundled weights with a wrong bias, and what they are judged on."""
+    lesson = Run(TINY_RUN, reference, resource("irr.npy"), reference / "no run here").lesson
     model = ModelConfig().build(lesson.sources.wavelength_nm)
     model.load_state_dict(torch.load(resource("weights.pt"), weights_only=True))
     with torch.no_grad():
         model.head.bias[1] += 2
-    polisher = Polisher(settings, model, [pool], Validation(lesson, 7, 64, 0.51))
+    return model, Validation(lesson, 7, 64, 0.51)
+
+
+def test_a_pool_follows_its_seed_and_lies_near_the_threshold(reference: Path) -> None:
+    torch.set_num_threads(1)
+    lesson = Run(TINY_RUN, reference, resource("irr.npy"), reference / "no run here").lesson
+    part = Part({"real_statistics": 1.0}, 200, 3.0, 6, jitter=0.0)
+    pool = draw("", str(resource("irr.npy")), part, 200, 0)
+    assert torch.equal(pool.toa, draw("", str(resource("irr.npy")), part, 200, 0).toa)
+    logits = answers(lesson.teacher, pool.toa / lesson.units.emit, pool.wavelength)[1]
+    torch.testing.assert_close(pool.difference, logits[:, 1] - logits[:, 0], atol=1e-3, rtol=1e-4)
+    everything = bounded(lesson.sources.real_statistics, 200)
+    logits = answers(lesson.teacher, torch.tensor(everything), pool.wavelength)[1]
+    assert pool.difference.abs().median() < 0.6 * (logits[:, 1] - logits[:, 0]).abs().median()
+
+
+def test_descending_brings_a_spoilt_head_back_and_goes_on_where_it_was(reference: Path) -> None:
+    torch.set_num_threads(1)
+    settings = Descent(60, 32, (5e-3, 1e-3), 0.9, 2.0, 5, 8)
+    model, pool = spoilt_model(reference)[0], near_pool(256)
+
+    def error(network: SpecTfEncoder) -> float:
+        logits = answers(network, pool.toa, pool.wavelength)[1]
+        return float((logits[:, 1] - logits[:, 0] - pool.difference).abs().mean())
+
+    whole, broken = (Descender(settings, copy.deepcopy(model), pool, (0.95, 0.98), 5) for _ in range(2))
+    for _ in range(60):
+        whole.advance(World())
+    assert error(whole.average) < 0.6 * error(model)
+    for _ in range(4):
+        broken.advance(World())
+    resumed = Descender(settings, model, pool, (0.95, 0.98), 5)
+    resumed.restore(copy.deepcopy(broken.state()))
+    assert resumed.advance(World()) == broken.advance(World())
+    for one, other in zip(resumed.average.parameters(), broken.average.parameters(), strict=True):
+        assert torch.equal(one, other)
+
+
+def test_polishing_brings_a_spoilt_head_back_to_the_teacher(reference: Path) -> None:
+    torch.set_num_threads(1)
+    settings = Polish(1, 96, 4.0, 1e-6, (5, 20), 0.7, 6)
+    model, validation = spoilt_model(reference)
+    polisher = Polisher(settings, model, [near_pool(96)], validation)
     spoilt = polisher.scores["real_statistics"][2]
     assert polisher.step(0) in settings.conjugate
     assert polisher.validation.score(model) == polisher.scores

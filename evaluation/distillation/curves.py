@@ -1,4 +1,4 @@
-"""Draws `curves.png` from a run's log: python -m evaluation.distillation.curves log.csv curves.png"""
+"""Draws `curves.png` from the logs of a run: python -m evaluation.distillation.curves RUN_FOLDER curves.png"""
 
 from __future__ import annotations
 
@@ -7,15 +7,25 @@ import sys
 from pathlib import Path
 
 
-def draw(log: Path, out: Path) -> None:
+def read(run: Path) -> list[dict[str, str]]:
+    """The lines of all logs, one part of the training after the other; CPU time counted through."""
+    lines: list[dict[str, str]] = []
+    for name in ("log.csv", "polish.csv", "descent.csv"):
+        before = float(lines[-1]["cpu_s"]) if lines else 0.0
+        with (run / name).open(newline="") as file:
+            part = [{"stage": name, **line} for line in csv.DictReader(file)]
+        lines += [{**line, "cpu_s": str(before + float(line["cpu_s"]))} for line in part]
+    return lines
+
+
+def draw(run: Path, out: Path) -> None:
     """Share of the mask that differs and mean probability error against CPU time, per validation source."""
     import matplotlib
 
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
 
-    with log.open(newline="") as file:
-        lines = list(csv.DictReader(file))
+    lines = read(run)
     figure, axes = plt.subplots(1, 2, figsize=(10, 4), constrained_layout=True)
     labels = {"real_statistics": "real EMIT statistics", "clear": "library surfaces, clear sky"}
     labels["simulated_scenes"] = "simulated scenes"

@@ -17,7 +17,7 @@ from typing import Any
 import torch
 import yaml
 
-from evaluation.distillation.polish import last_line
+from evaluation.distillation.log import last_line
 from spectf_cloud.model import ModelConfig
 
 HERE = Path(__file__).parent
@@ -35,7 +35,7 @@ def export(run: Path, out: Path, irradiance: Path, config: dict[str, Any], versi
     temporary = out.with_suffix(".tmp")
     torch.save(plain, temporary)
     temporary.replace(out)
-    polished = last_line(run / "polish.csv")
+    after = [last_line(run / name) for name in ("polish.csv", "descent.csv")]
     card = {
         "name": "builtin",
         "version": version,
@@ -49,8 +49,9 @@ def export(run: Path, out: Path, irradiance: Path, config: dict[str, Any], versi
             "seed": config["seed"],
             "steps": progress["step"],
             "samples": progress["samples"],
-            "polishing_steps": int(polished.get("step", 0)),
-            "cpu_seconds": round(progress["cpu_s"] + float(polished.get("cpu_s", 0))),
+            "polishing_steps": int(after[0].get("step", 0)),
+            "descending_steps": int(after[1].get("step", 0)),
+            "cpu_seconds": round(progress["cpu_s"] + sum(float(line.get("cpu_s", 0)) for line in after)),
         },
         "licence": "Apache-2.0",
     }

@@ -160,31 +160,28 @@ class Lesson:
             else:
                 rows = torch.multinomial(self.chance, stage.batch, replacement=True, generator=self.random)
             return Batch(*(getattr(self.bank, field.name)[rows] for field in fields(Batch)))
-        return self._sets(torch.randint(self.size, (stage.batch,), generator=self.random), stage)
+        return self.sets(torch.randint(self.size, (stage.batch,), generator=self.random), stage)
 
     def _new_bank(self, stage: Stage) -> None:
         """Fresh spectra; with several passes, also token sets of them with the teacher's answers, asked once."""
         self.bank_random = self.random.get_state()
-        self._draw()
+        self.draw()
         self.position, self.stage = 0, stage
         if stage.passes > 1:
-            everything = self._sets(torch.arange(self.size), stage)
+            everything = self.sets(torch.arange(self.size), stage)
             doubt = (everything.logits[:, 1] - everything.logits[:, 0]).abs() < DOUBT
             kept = doubt | (torch.rand(self.size, generator=self.random) < stage.keep_sure)
             self.bank = Batch(*(getattr(everything, field.name)[kept] for field in fields(Batch)))
         self.chance = self._chances(stage.hard) if stage.hard and self.student is not None else None
 
-    def fresh(self, stage: Stage) -> Batch:
-        """A bank of spectra no call before has seen, one set of each, with the teacher's answers."""
-        self._draw()
-        return self._sets(torch.arange(self.size), stage)
-
-    def _draw(self) -> None:
+    def draw(self) -> Tensor:
+        """Published reflectance (n, 268) that no call before has had; `sets` then numbers these."""
         self.sources.random = np.random.default_rng([self.seed, self.bank_number])
         self.bank_number += 1
         # Shares are rounded: a few spectra more or less than asked for.
         spectra = self.sources.disturb(self.sources.draw(self.shares, self.size + 16)[: self.size])
         self.spectra = torch.tensor(spectra).clamp(max=1.6)
+        return self.spectra
 
     def _chances(self, hard: float) -> Tensor:
         """How often each set of the bank is visited (n,): a share of the visits goes by the student's present error."""
@@ -195,7 +192,7 @@ class Lesson:
         error.clamp_(max=4 * float(error.mean()))
         return (1 - hard) / len(error) + hard * error / error.sum()
 
-    def _sets(self, rows: Tensor, stage: Stage) -> Batch:
+    def sets(self, rows: Tensor, stage: Stage) -> Batch:
         """Random bands of these spectra (b,), the first of them moved between bands, the last ones invented."""
         b, s, bands = len(rows), stage.tokens, len(self.wavelength)
         if s >= bands:

@@ -2,106 +2,47 @@
 
     SPECTF_REFERENCE=../shared/reference python -m evaluation.distillation.polish --run RUN_FOLDER
 
-Starts from `best.pt` in the run folder and leaves the better network there; `polish.csv` is its log, `pool.pt` its
-spectra. Two threads; a step holds `rows` gradients of 25,538 numbers, 8 GB for 81,920 of them.
+Starts from `best.pt` in the run folder, with the spectra of `pool`, and leaves the better network there; `polish.csv`
+is its log. Two threads; a step holds `rows` gradients of 25,538 numbers, 8 GB for 81,920 of them.
 """
 
 from __future__ import annotations
 
-import csv
 import time
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from functools import cache
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 import yaml
 from torch import Tensor
 from torch.nn.utils import parameters_to_vector, vector_to_parameters
 
-from evaluation.distillation.data import reference_folder
-from evaluation.distillation.lesson import Lesson, Stage
+from evaluation.distillation.log import append, last_line
 from evaluation.distillation.newton import gradients, scale_of, steps
-from evaluation.distillation.train import parse, write_whole
-from evaluation.distillation.validation import Scores, Validation
-from spectf_cloud.model import ModelConfig, SpecTfEncoder
+from evaluation.distillation.pool import Pool, load
+from evaluation.distillation.train import best_so_far, parse, write_whole
+from evaluation.distillation.validation import Validation
+from spectf_cloud.model import SpecTfEncoder
 
-COLUMNS = ("step", "cpu_s", "conjugate", "source", "mask_differs", "mean_abs_dp", "doubt_error")
-_PORTION = 4096
+COLUMNS = ("step", "cpu_s", "conjugate")
 
 
 @dataclass(frozen=True)
 class Polish:
     """Settings, from config.yml.
 
-    shares: of the sources, before the choice. pool: spectra drawn; rows: of them, at random, in a step. near: a
-    spectrum with logit difference t is taken with chance 1/(1 + (t/near)²). partial: share of the spectra of which only
-    `tokens` bands are given. jitter: as in the stages. clip: the largest error that counts. conjugate: after how many
+    rows: spectra of the pool, at random, in a step. clip: the largest error that counts. conjugate: after how many
     conjugate gradients to look at the step; rate: the share of it that is gone.
     """
 
-    shares: dict[str, float]
     steps: int
-    pool: int
     rows: int
-    near: float
-    partial: float
-    tokens: int
-    jitter: float
     clip: float
     damping: float
     conjugate: tuple[int, ...]
     rate: float
     seed: int
-
-
-@dataclass(frozen=True)
-class Pool:
-    """toa, wavelength (n, s) in our units and normalised, and the teacher's logit differences (n,)."""
-
-    toa: Tensor
-    wavelength: Tensor
-    difference: Tensor
-
-
-@cache
-def _lesson(simulated: str, irradiance: str) -> Lesson:
-    """One per process: reading the libraries takes seconds."""
-    torch.set_num_threads(1)
-    bank = np.load(simulated, mmap_mode="r") if Path(simulated).is_file() else None
-    return Lesson(reference_folder(), Path(irradiance), 0, {}, _PORTION, bank)
-
-
-def draw(simulated: str, irradiance: str, settings: Polish, number: int, tokens: int, wanted: int) -> Pool:
-    """Fresh spectra near the threshold; `number` is their seed."""
-    lesson = _lesson(simulated, irradiance)
-    lesson.shares, lesson.seed, lesson.bank_number = settings.shares, settings.seed, 1000 * number
-    lesson.random.manual_seed(settings.seed + number)
-    stage = Stage(tokens, 1, 1, (1, 1), jitter=settings.jitter)
-    parts: list[tuple[Tensor, Tensor, Tensor]] = []
-    while sum(len(part[2]) for part in parts) < wanted:
-        batch = lesson.fresh(stage)
-        difference = batch.logits[:, 1] - batch.logits[:, 0]
-        near = torch.rand(len(difference), generator=lesson.random) < 1 / (1 + (difference / settings.near) ** 2)
-        parts.append((batch.toa[near], batch.wavelength[near], difference[near]))
-    return Pool(*(torch.cat(values)[:wanted] for values in zip(*parts, strict=True)))
-
-
-def draw_pools(simulated: str, irradiance: str, settings: Polish, bands: int) -> list[Pool]:
-    """The pool of whole spectra and that of sets of some bands, by two processes."""
-    partial = round(settings.partial * settings.pool)
-    with ProcessPoolExecutor(2, get_context("spawn")) as drawers:
-        pools = []
-        for kind, (tokens, size) in enumerate(((bands, settings.pool - partial), (settings.tokens, partial))):
-            numbers = range(kind, 2 * -(-size // _PORTION), 2)
-            parts = [drawers.submit(draw, simulated, irradiance, settings, k, tokens, _PORTION) for k in numbers]
-            drawn = [part.result() for part in parts]
-            pools.append(Pool(*(torch.cat([getattr(part, name) for part in drawn])[:size] for name in vars(drawn[0]))))
-    return pools
 
 
 class Polisher:
@@ -144,44 +85,18 @@ class Polisher:
 
 
 def polish(config: dict[str, Any], irradiance: Path, run: Path) -> None:
-    """Draw the pools where the run has none, then take the steps it has not taken."""
+    """Take the steps the run has not taken."""
     values = {name: tuple(value) if isinstance(value, list) else value for name, value in config["polish"].items()}
-    settings, bank = Polish(**values), str(config.get("simulated", ""))
-    lesson = _lesson(bank, str(irradiance))
-    if not (run / "pool.pt").is_file():
-        pools = draw_pools(bank, str(irradiance), settings, len(lesson.wavelength))
-        write_whole([vars(pool) for pool in pools], run / "pool.pt")
-    pools = [Pool(**values) for values in torch.load(run / "pool.pt", weights_only=True)]
-    validation = Validation(lesson, config["validation_seed"], config["validation_size"], config["threshold"])
-    model = ModelConfig().build(lesson.sources.wavelength_nm)
-    model.load_state_dict(torch.load(run / "best.pt", weights_only=True))
-    log = run / "polish.csv"
+    settings, log = Polish(**values), run / "polish.csv"
+    model, validation = best_so_far(config, irradiance, run)
     last = last_line(log)
     first, cpu_s = int(last.get("step", 0)), float(last.get("cpu_s", 0))
     torch.set_num_threads(2)
-    polisher = Polisher(settings, model, pools, validation)
+    polisher = Polisher(settings, model, load(run), validation)
     for number in range(first, settings.steps):
         taken = polisher.step(number)
         write_whole(model.state_dict(), run / "best.pt")
-        _record(log, number + 1, cpu_s + time.process_time(), taken, polisher.scores)
-
-
-def last_line(log: Path) -> dict[str, str]:
-    """The last line of a polishing log by column; empty where there is none."""
-    if not log.is_file():
-        return {}
-    with log.open(newline="") as file:
-        *_, last = csv.DictReader(file)
-    return last
-
-
-def _record(log: Path, number: int, cpu_s: float, taken: int, scores: Scores) -> None:
-    with log.open("a", newline="") as file:
-        writer = csv.writer(file)
-        if file.tell() == 0:
-            writer.writerow(COLUMNS)
-        for name, score in scores.items():
-            writer.writerow((number, round(cpu_s, 1), taken, name, *(f"{value:.5f}" for value in score)))
+        append(log, COLUMNS, (number + 1, round(cpu_s + time.process_time(), 1), taken), polisher.scores)
 
 
 def main() -> None:

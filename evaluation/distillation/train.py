@@ -9,7 +9,6 @@ stopped (SIGTERM, Ctrl-C) goes on where it was (to the rounding of float sums). 
 from __future__ import annotations
 
 import argparse
-import csv
 import math
 import signal
 import time
@@ -25,6 +24,7 @@ from torch.nn import functional as F
 from evaluation.distillation import pooled
 from evaluation.distillation.data import reference_folder
 from evaluation.distillation.lesson import Batch, Lesson, Stage, answers
+from evaluation.distillation.log import append
 from evaluation.distillation.natural import Natural
 from evaluation.distillation.rows import features_and_rows, parameters_of
 from evaluation.distillation.soap import Soap
@@ -32,7 +32,7 @@ from evaluation.distillation.validation import VALIDATION_SOURCES, Validation
 from spectf_cloud.model import ModelConfig, SpecTfEncoder
 
 HERE = Path(__file__).parent
-COLUMNS = ("step", "stage", "cpu_s", "samples", "rate", "loss", "source", "mask_differs", "mean_abs_dp", "doubt_error")
+COLUMNS = ("step", "stage", "cpu_s", "samples", "rate", "loss")
 
 
 def random_start(model: SpecTfEncoder, seed: int) -> None:
@@ -229,13 +229,8 @@ class Run:
         if self.stages[number].rows:
             fit_head(self.average, self._calibration(self.stages[number]))
         scores = validation.score(self.average)
-        with (self.run / "log.csv").open("a", newline="") as file:
-            writer = csv.writer(file)
-            if file.tell() == 0:
-                writer.writerow(COLUMNS)
-            for name, score in scores.items():
-                fixed = (self.step, number, round(self.cpu_s, 1), self.samples, f"{rate:.5g}", f"{loss:.5g}", name)
-                writer.writerow((*fixed, *(f"{value:.5f}" for value in score)))
+        values = (self.step, number, round(self.cpu_s, 1), self.samples, f"{rate:.5g}", f"{loss:.5g}")
+        append(self.run / "log.csv", COLUMNS, values, scores)
         total = sum(score[1] for score in scores.values())
         if total < self.best:
             self.best = total
@@ -266,6 +261,16 @@ def train(run: Run, validation: Validation, until: int | None = None) -> None:
             losses.clear()
             run.save()
     run.save()
+
+
+def best_so_far(config: dict[str, Any], irradiance: Path, run: Path) -> tuple[SpecTfEncoder, Validation]:
+    """The network in `best.pt`, for the steps after these, and what it is judged on."""
+    simulated = str(config.get("simulated", ""))
+    bank = np.load(simulated, mmap_mode="r") if Path(simulated).is_file() else None
+    lesson = Lesson(reference_folder(), irradiance, 0, {}, 1, bank)
+    model = ModelConfig().build(lesson.sources.wavelength_nm)
+    model.load_state_dict(torch.load(run / "best.pt", weights_only=True))
+    return model, Validation(lesson, config["validation_seed"], config["validation_size"], config["threshold"])
 
 
 def parse(description: str | None) -> argparse.Namespace:
