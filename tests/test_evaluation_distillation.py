@@ -249,7 +249,7 @@ def test_a_pool_follows_its_seed_and_lies_near_the_threshold(reference: Path) ->
 
 def test_descending_brings_a_spoilt_head_back_and_goes_on_where_it_was(reference: Path) -> None:
     torch.set_num_threads(1)
-    settings = Descent(60, 32, (5e-3, 1e-3), 0.9, 2.0, 5, 8)
+    settings = Descent(1, 60, 32, (5e-3, 1e-3), 0.9, 2.0, 5, 8)
     model, pool = spoilt_model(reference)[0], near_pool(256)
 
     def error(network: SpecTfEncoder) -> float:

@@ -1,6 +1,6 @@
-"""Trains the network on spectra near the threshold alone, two processes at a time.
+"""Trains the network on spectra near the threshold alone, by two processes.
 
-    SPECTF_REFERENCE=../shared/reference torchrun --nproc_per_node 2 -m evaluation.distillation.descend --run RUN_FOLDER
+    SPECTF_REFERENCE=../shared/reference python -m evaluation.distillation.descend --run RUN_FOLDER
 
 Starts from `best.pt` in the run folder, with the spectra of `pool`, and leaves its averaged network there at the end;
 `descent.csv` is its log, `descent.pt` what the same command goes on with.
@@ -8,6 +8,8 @@ Starts from `best.pt` in the run folder, with the spectra of `pool`, and leaves 
 
 from __future__ import annotations
 
+import os
+import socket
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +17,7 @@ from typing import Any
 
 import numpy as np
 import torch
+import torch.multiprocessing
 import yaml
 from torch.nn import functional as F
 
@@ -33,11 +36,13 @@ COLUMNS = ("step", "cpu_s", "samples", "rate", "loss")
 class Descent:
     """Settings, from config.yml.
 
-    batch: spectra a step, of each process. rate: at the start and the end, in shares of each tensor's root mean square:
-    their sizes differ fiftyfold here, and with one rate for all the small ones are noise before the large ones move.
-    average: of the weights, exponential. delta: error of the logit difference from where on it counts linearly.
+    processes: at a time, a core each. batch: spectra a step, of each process. rate: at the start and the end, in shares
+    of each tensor's root mean square: their sizes differ thirtyfold here, and with one rate for all the small ones are
+    noise before the large ones move. average: of the weights, exponential. delta: error of the logit difference from
+    where on it counts linearly.
     """
 
+    processes: int
     steps: int
     batch: int
     rate: tuple[float, float]
@@ -131,12 +136,24 @@ def descend(config: dict[str, Any], irradiance: Path, run: Path, group: World) -
         write_whole(descender.average.state_dict(), run / "best.pt")
 
 
+def _process(rank: int, port: int, config: dict[str, Any], irradiance: Path, run: Path) -> None:
+    """One of the processes, started as torchrun would start it."""
+    size = config["descent"]["processes"]
+    os.environ.update(RANK=str(rank), WORLD_SIZE=str(size), MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port))
+    torch.set_num_threads(1)
+    with world(on_cuda=False) as group:
+        descend(config, irradiance, run, group)
+
+
 def main() -> None:
     """Command line."""
     options = parse(__doc__)
-    torch.set_num_threads(1)
-    with world(on_cuda=False) as group:
-        descend(yaml.safe_load(options.config.read_text()), options.irradiance, options.run, group)
+    config = yaml.safe_load(options.config.read_text())
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    torch.multiprocessing.spawn(
+        _process, (port, config, options.irradiance, options.run), nprocs=config["descent"]["processes"]
+    )
 
 
 if __name__ == "__main__":
