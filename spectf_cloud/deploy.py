@@ -33,6 +33,9 @@ from spectf_cloud.weights import BUILTIN, files_of
 logger = logging.getLogger(__name__)
 
 _SIDE_BY_SIDE = (("mask", "probability", "ortho"), ("netcdf",), ("quicklook",))
+# Side by side the products need some 220 bytes a pixel, in turn 100: beyond a granule's size that would be what a scene
+# needs most memory for.
+_LARGEST_SIDE_BY_SIDE = 1280 * 1300
 
 
 @dataclass(frozen=True)
@@ -146,7 +149,10 @@ def deploy(
 
 
 def _write(mask: CloudMask, job: DeployJob) -> None:
-    """Kinds of files side by side, each kind in turn: rasters share GDAL's state and Python's warnings."""
+    """Kinds of files side by side, each kind in turn: rasters share GDAL's state and Python's warnings.
+
+    All in turn where memory is asked to be saved, or the scene is large.
+    """
     writers = {
         "mask": mask.to_geotiff,
         "probability": mask.to_probability_geotiff,
@@ -160,7 +166,8 @@ def _write(mask: CloudMask, job: DeployJob) -> None:
             if kind in job.outputs:
                 writers[kind](job.outputs[kind], overwrite=job.overwrite)
 
-    with ThreadPoolExecutor(len(_SIDE_BY_SIDE), "spectf-write") as pool:
+    roomy = job.memory_limit is None and mask.probability.size <= _LARGEST_SIDE_BY_SIDE
+    with ThreadPoolExecutor(len(_SIDE_BY_SIDE) if roomy else 1, "spectf-write") as pool:
         for _ in pool.map(write, _SIDE_BY_SIDE):
             pass
 

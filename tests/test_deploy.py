@@ -54,6 +54,28 @@ def test_products_side_by_side_are_those_written_one_by_one(job, tmp_path):
     assert only_mask.out.read_bytes() == together["mask"].read_bytes()
 
 
+@pytest.mark.parametrize("why", ["large scene", "memory limit"])
+def test_products_are_written_in_turn_where_memory_counts(job, monkeypatch, why):
+    writing, most = [], []
+    for name in ("to_geotiff", "to_probability_geotiff", "to_ortho", "to_netcdf", "to_quicklook"):
+        written = getattr(CloudMask, name)
+
+        def watched(mask, path, overwrite, written=written):
+            writing.append(path)
+            most.append(len(writing))
+            time.sleep(0.05)  # others would start meanwhile
+            written(mask, path, overwrite)
+            writing.remove(path)
+
+        monkeypatch.setattr(CloudMask, name, watched)
+    if why == "large scene":
+        monkeypatch.setattr("spectf_cloud.deploy._LARGEST_SIDE_BY_SIDE", 8 * 12 - 1)
+        deploy(job)
+    else:
+        deploy(replace(job, memory_limit="4GB"))
+    assert most == [1] * 5
+
+
 def test_a_product_that_fails_is_the_error_and_leaves_nothing_half_done(job, tmp_path, monkeypatch):
     def fail(mask, path, overwrite):
         raise OutputError(f"{path}: could not be written: the disk is full")
