@@ -33,8 +33,8 @@ from spectf_cloud.weights import BUILTIN, files_of
 logger = logging.getLogger(__name__)
 
 _SIDE_BY_SIDE = (("mask", "probability", "ortho"), ("netcdf",), ("quicklook",))
-# Side by side the products need some 220 bytes a pixel, in turn 100: beyond a granule's size that would be what a scene
-# needs most memory for.
+# Side by side the products need 160 to 220 bytes a pixel, in turn 80: beyond a granule's size that would be what a
+# scene needs most memory for.
 _LARGEST_SIDE_BY_SIDE = 1280 * 1300
 
 

@@ -8,9 +8,9 @@ from pathlib import Path
 
 
 def read(run: Path) -> list[dict[str, str]]:
-    """The lines of all logs, one part of the training after the other; CPU time counted through."""
+    """The lines of all logs there are, one part of the training after the other; CPU time counted through."""
     lines: list[dict[str, str]] = []
-    for name in ("log.csv", "polish.csv", "descent.csv"):
+    for name in filter(lambda name: (run / name).is_file(), ("log.csv", "polish.csv", "descent.csv")):
         before = float(lines[-1]["cpu_s"]) if lines else 0.0
         with (run / name).open(newline="") as file:
             part = [{"stage": name, **line} for line in csv.DictReader(file)]

@@ -234,6 +234,12 @@ class Sources:
         return np.clip(spectra, 0, None, out=spectra)
 
 
+def read_bank(path: str) -> Spectra | None:
+    """The spectra `simulate_bank` wrote (n, 268), mapped; None where there are none."""
+    bank: Spectra | None = np.load(path, mmap_mode="r") if Path(path).is_file() else None
+    return bank
+
+
 def bounded(source: object, n: int) -> Spectra:
     """n spectra of a source whose largest reflectance stays within `MAX_REFLECTANCE`."""
     kept: list[Spectra] = []

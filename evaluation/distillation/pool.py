@@ -15,12 +15,11 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 import yaml
 from torch import Tensor
 
-from evaluation.distillation.data import reference_folder
+from evaluation.distillation.data import read_bank, reference_folder
 from evaluation.distillation.lesson import Lesson, Stage
 from evaluation.distillation.train import parse, write_whole
 from spectf_cloud.inference.predict import Backend, pick_backend
@@ -63,8 +62,7 @@ class Pool:
 def _lesson(simulated: str, irradiance: str) -> tuple[Lesson, Backend]:
     """One per process, with the teacher as the compiled kernel: reading the libraries takes seconds."""
     torch.set_num_threads(1)
-    bank = np.load(simulated, mmap_mode="r") if Path(simulated).is_file() else None
-    lesson = Lesson(reference_folder(), Path(irradiance), 0, {}, _DRAWN_AT_ONCE, bank)
+    lesson = Lesson(reference_folder(), Path(irradiance), 0, {}, _DRAWN_AT_ONCE, read_bank(simulated))
     return lesson, pick_backend(lesson.teacher, fidelity="fast", threads=1)
 
 

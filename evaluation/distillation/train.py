@@ -22,7 +22,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from evaluation.distillation import pooled
-from evaluation.distillation.data import reference_folder
+from evaluation.distillation.data import read_bank, reference_folder
 from evaluation.distillation.lesson import Batch, Lesson, Stage, answers
 from evaluation.distillation.log import append
 from evaluation.distillation.natural import Natural
@@ -105,8 +105,7 @@ class Run:
     def __init__(self, config: dict[str, Any], folder: Path, irradiance: Path, run: Path) -> None:
         self.config, self.run = config, run
         self.stages = [Stage.from_mapping(values) for values in config["stages"]]
-        bank = config.get("simulated")
-        simulated = np.load(bank) if bank and Path(bank).is_file() else None
+        simulated = read_bank(config.get("simulated", ""))
         shares = dict(config["shares"])
         self.lesson = Lesson(folder, irradiance, config["seed"], shares, config["bank"], simulated)
         self.model = ModelConfig().build(self.lesson.sources.wavelength_nm)
@@ -265,9 +264,7 @@ def train(run: Run, validation: Validation, until: int | None = None) -> None:
 
 def best_so_far(config: dict[str, Any], irradiance: Path, run: Path) -> tuple[SpecTfEncoder, Validation]:
     """The network in `best.pt`, for the steps after these, and what it is judged on."""
-    simulated = str(config.get("simulated", ""))
-    bank = np.load(simulated, mmap_mode="r") if Path(simulated).is_file() else None
-    lesson = Lesson(reference_folder(), irradiance, 0, {}, 1, bank)
+    lesson = Lesson(reference_folder(), irradiance, 0, {}, 1, read_bank(config.get("simulated", "")))
     model = ModelConfig().build(lesson.sources.wavelength_nm)
     model.load_state_dict(torch.load(run / "best.pt", weights_only=True))
     return model, Validation(lesson, config["validation_seed"], config["validation_size"], config["threshold"])
