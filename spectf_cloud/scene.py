@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
@@ -18,6 +18,9 @@ FloatArray = NDArray[np.float64]
 
 #: What both file formats write where nothing was measured.
 NODATA = -9999.0
+
+#: What tools leave outside a warped or cropped scene without a word of it in the file.
+_UNDECLARED_FILLS = (0.0, -50.0, NODATA)
 
 # Far beyond any instrument; what a header says past these is a mistake or malice.
 _MAX_BANDS = 2**14
@@ -80,7 +83,8 @@ class Cube(ABC):
     """One open file of (lines, samples, bands), read by lines; each reader module provides one.
 
     `sensor` is None where the file names no band centres. `lines_per_chunk` is how many lines the file
-    stores together: reading fewer costs as much.
+    stores together: reading fewer costs as much. `stored` is the dtype of the numbers in the file. `marked_bad` are
+    positions of the bands that the file itself calls bad. `simulated` is true where it says that nothing was measured.
     """
 
     path: Path
@@ -92,6 +96,9 @@ class Cube(ABC):
     band_names: tuple[str, ...] = ()
     sensor: Sensor | None = None
     lines_per_chunk: int = 1
+    stored: np.dtype[np.generic] = field(default=np.dtype(np.float32))
+    marked_bad: tuple[int, ...] = ()
+    simulated: bool = False
 
     @property
     def files(self) -> tuple[Path, ...]:
@@ -101,6 +108,18 @@ class Cube(ABC):
     @abstractmethod
     def read(self, start: int, stop: int, bands: NDArray[np.intp] | None = None) -> NDArray[np.floating]:
         """Lines start to stop: (stop − start, samples, bands or chosen bands) in the file's units; floats."""
+
+    def fill_spectra(self) -> NDArray[np.floating]:
+        """(fills, bands): what pixels read as that hold one and the same undeclared fill value in every band.
+
+        0, −50, −9999 and the lowest number of a signed type. Not the highest of an unsigned one: that is saturation.
+        """
+        return self.as_read(np.repeat(fill_values(self.stored)[:, None], self.bands, axis=1))
+
+    def as_read(self, stored: NDArray[np.generic]) -> NDArray[np.floating]:
+        """Numbers (…, bands) as the file holds them, in the file's units; NaN may stand for no data."""
+        values: NDArray[np.floating] = stored.astype(np.float64 if stored.dtype.itemsize > 4 else np.float32)
+        return values
 
     def location(self) -> Location | None:
         """Longitude, latitude and elevation where the file carries them."""
@@ -113,6 +132,15 @@ class Cube(ABC):
     def grid(self) -> Grid | None:
         """The georeference of the sensor grid where the file is orthorectified."""
         return None
+
+
+def fill_values(stored: np.dtype[np.generic]) -> NDArray[np.generic]:
+    """Values that in every band of a pixel mean no measurement, though no header says so: (fills,) of this dtype."""
+    if stored.kind == "u":
+        return np.array([0], stored)
+    lowest = float(np.iinfo(str(stored)).min if stored.kind == "i" else np.finfo(str(stored)).min)
+    inside = [value for value in _UNDECLARED_FILLS if value > lowest]
+    return np.array([*inside, lowest], stored)
 
 
 def check_size(path: Path, lines: int, samples: int, bands: int) -> None:

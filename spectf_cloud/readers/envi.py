@@ -32,12 +32,15 @@ class EnviCube(Cube):
 
     def read(self, start: int, stop: int, bands: NDArray[np.intp] | None = None) -> NDArray[np.floating]:
         """(stop − start, samples, bands or chosen bands); float32, or float64 where the file is that."""
-        block = self._stored(start, stop, bands)
+        return self.as_read(self._stored(start, stop, bands), bands)
+
+    def as_read(self, stored: NDArray[np.generic], bands: NDArray[np.intp] | None = None) -> NDArray[np.floating]:
+        """Numbers (…, bands or chosen bands) as the file holds them, scaled; NaN for no data where they are."""
         if self.header.dtype.kind == "f" and self.header.gain is None and self.header.bias is None:
-            return np.ascontiguousarray(block, dtype=self.header.dtype.newbyteorder("="))
-        values = block.astype(np.float32)
+            return np.ascontiguousarray(stored, dtype=self.header.dtype.newbyteorder("="))
+        values = stored.astype(np.float32)
         # Before scaling: afterwards no one would know the no-data value again.
-        values[(block == self.nodata) | (block == NODATA)] = np.nan
+        values[(stored == self.nodata) | (stored == NODATA)] = np.nan
         for scale, operate in ((self.header.gain, np.multiply), (self.header.bias, np.add)):
             if scale is not None:
                 operate(values, (scale if bands is None else scale[bands]).astype(np.float32), out=values)
@@ -121,6 +124,7 @@ def open_cube(path: Path) -> EnviCube:
         nodata=NODATA if header.nodata is None else header.nodata,
         band_names=header.band_names,
         sensor=sensor,
+        stored=header.dtype,
     )
 
 
