@@ -15,14 +15,15 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from spectf_cloud.inference.device_backend import DeviceBackend
 from spectf_cloud.memory import block_lines
-from spectf_cloud.preparation import Preparation
 from spectf_cloud.readers.layout import layout_of
 from spectf_cloud.scene import NODATA, Scene
 from spectf_cloud.stopwatch import Stopwatch
 from spectf_cloud.stream import Progress, Rows
+from spectf_cloud.tokens import Tokens
 
 _BLOCK_BYTES = 128 * 2**20
 _SLOTS = 2
@@ -47,7 +48,8 @@ def device_lines(scene: Scene, device: torch.device, memory_limit_bytes: int | N
 
 def run_on_device(
     scene: Scene,
-    preparation: Preparation,
+    tokens: Tokens,
+    shown: NDArray[np.intp],
     backend: DeviceBackend,
     lines_per_block: int,
     watch: Stopwatch,
@@ -58,9 +60,9 @@ def run_on_device(
     The watch learns the seconds of ``read``, which pass while blocks are computed, ``waiting`` for a block, and
     ``inference`` (TOA and copies back included).
     """
-    whole = Rows.empty(scene.lines, scene.samples, len(preparation.preview))
+    whole = Rows.empty(scene.lines, scene.samples, len(shown))
     loader = _Loader(scene, backend.device, lines_per_block, watch)
-    compute = _Compute(preparation, backend, loader.layout.axes if loader.layout else (0, 1, 2))
+    compute = _Compute(tokens, shown, backend, loader.layout.axes if loader.layout else (0, 1, 2))
     try:
         for start, stop in loader.blocks:
             with watch.stage("waiting"):
@@ -168,14 +170,16 @@ class _Loader:
 class _Compute:
     """Turns a block on the device into rows on the host."""
 
-    def __init__(self, preparation: Preparation, backend: DeviceBackend, axes: tuple[int, int, int]) -> None:
-        self.backend, self.nodata = backend, preparation.nodata
+    def __init__(
+        self, tokens: Tokens, shown: NDArray[np.intp], backend: DeviceBackend, axes: tuple[int, int, int]
+    ) -> None:
+        self.backend, self.nodata = backend, tokens.nodata
         self.lines_samples_bands = tuple(axes.index(i) for i in range(3))
         self.kept, self.preview = (
-            torch.from_numpy(positions.astype(np.int64)).to(backend.device)
-            for positions in (preparation.kept, preparation.preview)
+            torch.from_numpy(positions.astype(np.int64)).to(backend.device) for positions in (tokens.kept, shown)
         )
-        self.factors = torch.from_numpy(preparation.factors.astype(np.float32)).to(backend.device)
+        self.factors = torch.from_numpy(tokens.factors.astype(np.float32)).to(backend.device)
+        self.fills = torch.from_numpy(tokens.fills.astype(np.float32)).to(backend.device)
 
     @torch.inference_mode()
     def __call__(self, slot: _Slot) -> Rows:
@@ -187,7 +191,10 @@ class _Compute:
         radiance = cube.reshape(lines * samples, bands).index_select(1, self.kept)
         per_cosine = slot.there[1][: len(radiance)]
         absent = ~radiance.isfinite() | (radiance == NODATA) | (radiance == self.nodata)
-        usable = (per_cosine.isfinite() & ~absent.any(dim=1)).nonzero().squeeze(1)
+        unusable = ~per_cosine.isfinite() | absent.any(dim=1)
+        for fill in self.fills:
+            unusable |= (radiance == fill).all(dim=1)
+        usable = (~unusable).nonzero().squeeze(1)
         toa = radiance[usable] * self.factors * per_cosine[usable, None]
         probability = torch.full((lines * samples,), NODATA, device=toa.device)
         preview = torch.full((lines * samples, len(self.preview)), float("nan"), device=toa.device)

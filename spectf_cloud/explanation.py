@@ -18,9 +18,9 @@ from spectf_cloud.inference.load import load_model
 from spectf_cloud.irradiance import read_irradiance
 from spectf_cloud.model import EncoderLayer, SpecTfEncoder
 from spectf_cloud.outputs import check_output
-from spectf_cloud.scene import NODATA, Scene
+from spectf_cloud.scene import Scene
 from spectf_cloud.sensor import PUBLISHED_DROP_NM, BandRanges
-from spectf_cloud.toa import reflectance_per_radiance, resample_irradiance, toa_reflectance
+from spectf_cloud.tokens import Tokens
 from spectf_cloud.training.forward import logits
 from spectf_cloud.weights import BUILTIN, find_weights
 
@@ -129,17 +129,13 @@ def explain_pixel(
     if not (0 <= line < scene.lines and 0 <= sample < scene.samples):
         raise UsageError(f"pixel {line},{sample} is outside the scene of {scene.lines} lines x {scene.samples} samples")
     found = find_weights(weights)
-    kept = np.flatnonzero(scene.sensor.kept(drop_nm))
-    wavelength_nm = scene.sensor.wavelength_nm[kept]
     source = Path(irradiance) if irradiance is not None else found.irradiance_path
-    solar = resample_irradiance(read_irradiance(source), wavelength_nm, scene.sensor.fwhm_nm[kept])
-    radiance = scene.read_radiance(line, line + 1)[0, [sample]][:, kept]
-    sun_zenith_deg = scene.read_sun_zenith_deg(line, line + 1)[0, [sample]]
-    missing = (radiance == scene.radiance.nodata) | (radiance == NODATA) | ~np.isfinite(radiance)
-    if missing.any() or not np.isfinite(sun_zenith_deg).all():
+    tokens = Tokens.of_scene(scene, read_irradiance(source), drop_nm, trained=found.published)
+    radiance, sun_zenith_deg = scene.read_radiance(line, line + 1), scene.read_sun_zenith_deg(line, line + 1)
+    usable, toa = tokens.reflectance(radiance[0, [sample]], sun_zenith_deg[0, [sample]])
+    if not usable.all():
         raise InputError(f"{scene.name}: pixel {line},{sample} has no data; choose another")
-    factors = reflectance_per_radiance(solar, scene.earth_sun_au)
-    return explain(toa_reflectance(radiance, factors, sun_zenith_deg)[0], wavelength_nm, weights=weights)
+    return explain(toa[0], scene.sensor.wavelength_nm[tokens.kept], weights=weights)
 
 
 def _attention(model: SpecTfEncoder, spectrum: Tensor) -> tuple[NDArray[np.float64], Tensor]:

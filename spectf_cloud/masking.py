@@ -16,14 +16,13 @@ from spectf_cloud.inference.warm import BackendSource, Wanted, fresh_backend
 from spectf_cloud.irradiance import read_irradiance
 from spectf_cloud.memory import block_lines
 from spectf_cloud.model import ModelConfig
-from spectf_cloud.preparation import Preparation
 from spectf_cloud.products.mask import CloudMask, Preview, check_threshold
 from spectf_cloud.products.preview import PREVIEW_NM
 from spectf_cloud.scene import NODATA, Scene
 from spectf_cloud.sensor import PUBLISHED_DROP_NM, BandRanges
 from spectf_cloud.stopwatch import Stopwatch
 from spectf_cloud.stream import OnProcessor, Progress, piece_lines, run_stream
-from spectf_cloud.toa import reflectance_per_radiance, resample_irradiance
+from spectf_cloud.tokens import Tokens
 from spectf_cloud.weights import BUILTIN, WeightsFile, find_weights, sha256_of
 
 logger = logging.getLogger(__name__)
@@ -61,7 +60,8 @@ def mask_scene(
     threshold
         Cloud where the probability is above it; by default the weights' own.
     drop_nm
-        Bands not shown to the model, nm, ends included; ``()`` keeps all.
+        Bands not shown to the model, nm, ends included; ``()`` keeps all that hold data, those marked bad in the file
+        among them.
     architecture
         Of weights that have no card and are not of the published shape.
     memory_limit_bytes
@@ -94,11 +94,10 @@ def mask_scene(
     sunlight = read_irradiance(irradiance_path)
     if found.irradiance_sha256 not in (None, sha256_of(irradiance_path)):
         logger.warning("the weights %s were trained with another irradiance than %s", found.name, irradiance_path)
-    kept = np.flatnonzero(scene.sensor.kept(drop_nm))
-    # In the order of wavelength, so that no result depends on the order in the file.
-    kept = kept[np.argsort(scene.sensor.wavelength_nm[kept], kind="stable")]
-    wavelength_nm = scene.sensor.wavelength_nm[kept]
-    solar = resample_irradiance(sunlight, wavelength_nm, scene.sensor.fwhm_nm[kept])
+    tokens = Tokens.of_scene(scene, sunlight, drop_nm, trained=found.published)
+    for note in tokens.notes:
+        logger.warning("%s", note)
+    wavelength_nm = scene.sensor.wavelength_nm[tokens.kept]
     chosen = found.threshold if threshold is None else threshold
     # Several lines side by side on one thread each: no thread waits for the others at the end of a line.
     workers = threads or torch.get_num_threads()
@@ -115,26 +114,24 @@ def mask_scene(
     )
     backend = backends(wanted)
     shown = np.array([np.abs(wavelength_nm - wanted).argmin() for wanted in PREVIEW_NM])
-    factors = reflectance_per_radiance(solar, scene.earth_sun_au)
     watch = watch or Stopwatch()
-    preparation = Preparation(kept, factors, scene.radiance.nodata, shown)
     if isinstance(backend, DeviceBackend):
         lines_per_block = device_lines(scene, backend.device, memory_limit_bytes)
     else:
-        compute = OnProcessor(preparation, backend, workers if on_cpu else 1, watch)
+        compute = OnProcessor(tokens, shown, backend, workers if on_cpu else 1, watch)
         lines_per_block = block_lines(scene, memory_limit_bytes, 2 * compute.workers * piece_lines(scene, compute))
     logger.info("weights %s (%s), irradiance %s", found.name, found.path, irradiance_path)
-    logger.info("%d of %d bands, %s on %s", len(kept), scene.sensor.bands, backend.name, device)
+    logger.info("%d of %d bands, %s on %s", len(tokens.kept), scene.sensor.bands, backend.name, device)
     logger.info("%d lines at a time, Earth–Sun distance %.4f AU", lines_per_block, scene.earth_sun_au)
     if isinstance(backend, DeviceBackend):
-        rows = run_on_device(scene, preparation, backend, lines_per_block, watch, progress)
+        rows = run_on_device(scene, tokens, shown, backend, lines_per_block, watch, progress)
     else:
         rows = run_stream(scene, compute, len(shown), lines_per_block, watch, progress)
     mask = CloudMask(
         scene=scene,
         probability=rows.probability,
         threshold=chosen,
-        tags=_provenance(scene, found, irradiance_path, chosen, backend),
+        tags=_provenance(scene, tokens, found, irradiance_path, chosen, backend),
         preview=Preview(wavelength_nm[shown], rows.preview),
     )
     if (rows.probability == NODATA).all():
@@ -143,7 +140,7 @@ def mask_scene(
 
 
 def _provenance(
-    scene: Scene, weights: WeightsFile, irradiance_path: Path, threshold: float, backend: Backend
+    scene: Scene, tokens: Tokens, weights: WeightsFile, irradiance_path: Path, threshold: float, backend: Backend
 ) -> dict[str, str]:
     """What every product says about how it was made."""
     return {
@@ -156,4 +153,5 @@ def _provenance(
         "SPECTF_OBSERVATION": scene.observation.path.name,
         "SPECTF_BACKEND": backend.name,
         "SPECTF_FIDELITY": backend.fidelity,
+        **({"SPECTF_BANDS_LEFT_OUT": tokens.left_out} if tokens.left_out else {}),
     }

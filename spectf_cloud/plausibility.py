@@ -108,9 +108,8 @@ class _Sample:
         )
         lines = np.concatenate([np.arange(*block) for block in blocks])
         line, column = (axis.ravel() for axis in np.meshgrid(lines, columns, indexing="ij"))
-        zenith = geometry[:, scene.sun_zenith_band]
-        with np.errstate(invalid="ignore"):
-            lit = (zenith >= 0) & (zenith < 90) & np.isfinite(radiance).any(axis=1)
+        zenith = np.concatenate([scene.read_sun_zenith_deg(*block)[:, columns].ravel() for block in blocks])
+        lit = np.isfinite(zenith) & np.isfinite(radiance).any(axis=1)
         return cls(radiance[lit], geometry[lit], zenith[lit], line[lit], column[lit])
 
 
@@ -213,16 +212,28 @@ def _light(scene: Scene, sample: _Sample, irradiance: FloatArray) -> Iterator[Do
         return
     for low, high_nm in PUBLISHED_DROP_NM:  # the model does not see these
         dead &= ~((scene.sensor.wavelength_nm >= low) & (scene.sensor.wavelength_nm <= high_nm))
-    if dead.any():
+    if dead.any() and scene.radiance.stored.kind in "iu":  # of other numbers they are left out, see `empty_bands`
         first_nm = scene.sensor.wavelength_nm[dead][0]
         yield Doubt(f"{path}: {dead.sum()} of {len(dead)} bands are all zero, the first at {first_nm:.0f} nm", False)
+    measured = ~_filled(scene, radiance)
+    if measured.sum() < _FEWEST_PIXELS:
+        return
+    radiance, zenith_deg = radiance[measured], sample.sun_zenith_deg[high][measured]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # bands without any value
         mean = np.nanmean(radiance, axis=0)
     shape = list(_shape(scene, mean, irradiance))
     yield from shape
     if not shape:  # else brightness would say the same in other words
-        yield from _brightness(scene, radiance, sample.sun_zenith_deg[high], irradiance)
+        yield from _brightness(scene, radiance, zenith_deg, irradiance)
+
+
+def _filled(scene: Scene, radiance: FloatArray) -> NDArray[np.bool_]:
+    """Which pixels (n,) hold one fill value wherever they hold anything."""
+    nothing = np.isnan(radiance)
+    alike = [((radiance == spectrum) | nothing).all(axis=1) for spectrum in scene.radiance.fill_spectra()]
+    filled: NDArray[np.bool_] = np.any(alike, axis=0)
+    return filled
 
 
 def _shape(scene: Scene, mean: FloatArray, irradiance: FloatArray) -> Iterator[Doubt]:

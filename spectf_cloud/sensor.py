@@ -119,6 +119,12 @@ class Sensor:
         except InputError as error:
             raise InputError(f"{source}: {error}") from error
 
+    def is_emit(self) -> bool:
+        """Whether every centre is one of EMIT's, to 1 nm: calibrations differ by less, other sensors by more."""
+        nominal_nm = Sensor.emit().wavelength_nm
+        nearest = np.abs(self.wavelength_nm[:, None] - nominal_nm).min(axis=1)
+        return bool((nearest < 1.0).all())
+
     def kept(self, drop_nm: Iterable[tuple[float, float]] = PUBLISHED_DROP_NM) -> NDArray[np.bool_]:
         """Which bands lie in none of the ranges (nm, ends included): (bands,) bool.
 

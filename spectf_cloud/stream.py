@@ -18,9 +18,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spectf_cloud.inference.predict import Backend
-from spectf_cloud.preparation import Preparation
 from spectf_cloud.scene import NODATA, Scene
 from spectf_cloud.stopwatch import Stopwatch
+from spectf_cloud.tokens import Tokens
 
 Float32Array = NDArray[np.float32]
 
@@ -66,21 +66,25 @@ class LineComputer(Protocol):
 class OnProcessor:
     """Lines through TOA and a backend that ``workers`` threads may call at once.
 
+    ``shown`` are the positions among the tokens that the preview holds.
+
     The watch learns the workers' mean seconds of ``toa`` and ``inference``.
     """
 
     pixels = _CPU_PIXELS
 
-    def __init__(self, preparation: Preparation, backend: Backend, workers: int, watch: Stopwatch) -> None:
-        self.preparation, self.backend, self.workers, self.watch = preparation, backend, workers, watch
+    def __init__(
+        self, tokens: Tokens, shown: NDArray[np.intp], backend: Backend, workers: int, watch: Stopwatch
+    ) -> None:
+        self.tokens, self.shown, self.backend, self.workers, self.watch = tokens, shown, backend, workers, watch
 
     def __call__(self, radiance: NDArray[np.floating], sun_zenith_deg: NDArray[np.float64]) -> Rows:
         """See `LineComputer`."""
         lines, samples, bands = radiance.shape
-        rows = Rows.empty(lines, samples, len(self.preparation.preview))
+        rows = Rows.empty(lines, samples, len(self.shown))
         with self.watch.stage("toa", self.workers):
-            usable, toa = self.preparation.reflectance(radiance.reshape(-1, bands), sun_zenith_deg.reshape(-1))
-            rows.preview.reshape(len(usable), -1)[usable] = toa[:, self.preparation.preview]
+            usable, toa = self.tokens.reflectance(radiance.reshape(-1, bands), sun_zenith_deg.reshape(-1))
+            rows.preview.reshape(len(usable), -1)[usable] = toa[:, self.shown]
         if len(toa):
             with self.watch.stage("inference", self.workers):
                 rows.probability.reshape(-1)[usable] = self.backend(toa)

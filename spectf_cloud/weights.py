@@ -79,6 +79,11 @@ class WeightsFile:
     irradiance_sha256: str | None = None
     architecture: ModelConfig | None = None
 
+    @property
+    def published(self) -> bool:
+        """Whether these are the published weights."""
+        return self.name in RELEASES
+
 
 def find_weights(spec: str | Path = BUILTIN) -> WeightsFile:
     """Weights by path or by name: ``builtin``, ``official:v0.1.0``, ``official:v0.0.1``.

@@ -30,7 +30,7 @@ OBS_NAMES = (
 # As netCDF stores them, so that every format can hold the same numbers.
 WAVELENGTH_NM = np.linspace(400.0, 2400.0, 12).astype(np.float32).astype(np.float64)
 FWHM_NM = np.full(12, 9.0)
-_ENVI_CODE = {"u1": 1, "i2": 2, "i4": 3, "f4": 4, "f8": 5}
+_ENVI_CODE = {"u1": 1, "i2": 2, "i4": 3, "f4": 4, "f8": 5, "u2": 12}
 _ENVI_ORDER = {"bil": (0, 2, 1), "bip": (0, 1, 2), "bsq": (2, 0, 1)}
 
 

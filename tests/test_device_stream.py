@@ -14,13 +14,14 @@ from spectf_cloud.inference.load import load_model
 from spectf_cloud.inference.torch_backend import TorchBackend
 from spectf_cloud.masking import mask_scene
 from spectf_cloud.model import ModelConfig
-from spectf_cloud.preparation import Preparation
 from spectf_cloud.stopwatch import Stopwatch
 from spectf_cloud.stream import OnProcessor, run_stream
+from spectf_cloud.tokens import Tokens
 
 from files import WAVELENGTH_NM, arrays, obs_fields, wavelength_fields, write_emit, write_envi
 
 KEPT = np.array([0, 1, 2, 5, 6, 7, 8, 9, 11])
+SHOWN = np.array([0, 2, 8])
 CPU = torch.device("cpu")
 
 
@@ -31,8 +32,9 @@ def model():
 
 
 @pytest.fixture
-def preparation():
-    return Preparation(KEPT, np.linspace(0.02, 0.05, len(KEPT)), -9999.0, np.array([0, 2, 8]))
+def tokens():
+    fills = np.repeat([[0.0], [-50.0]], len(KEPT), axis=1)
+    return Tokens(KEPT, np.linspace(0.02, 0.05, len(KEPT)), -9999.0, fills)
 
 
 def gappy():
@@ -43,6 +45,8 @@ def gappy():
     data.radiance[3, 2, 11] = np.inf
     data.radiance[5] = -9999
     data.radiance[6, 0, 3] = -9999  # not kept
+    data.radiance[8, 1], data.radiance[8, 2] = 0, -50  # fill that no header declares
+    data.radiance[8, 3], data.radiance[8, 3, 0] = 0, 1
     data.obs[7, 2, 4] = -9999
     data.obs[7, 3, 4] = 95  # the sun is down
     return data
@@ -60,41 +64,41 @@ def write(folder, storage):
 
 
 @pytest.mark.parametrize("storage", ["contiguous", "chunked", "bil", "bip", "bsq"])
-def test_rows_are_those_of_the_cpu_stream(tmp_path, model, preparation, storage):
+def test_rows_are_those_of_the_cpu_stream(tmp_path, model, tokens, storage):
     scene = open_scene(*write(tmp_path, storage))
-    compute = OnProcessor(preparation, TorchBackend(model, CPU, 1), 1, Stopwatch())
+    compute = OnProcessor(tokens, SHOWN, TorchBackend(model, CPU, 1), 1, Stopwatch())
     expected = run_stream(scene, compute, 3, 11, Stopwatch())
     first = None
     for lines in (1, 4, 11):
         seen, watch = [], Stopwatch()
         rows = run_on_device(
-            scene, preparation, DeviceTorch(model, CPU), lines, watch, lambda *done, seen=seen: seen.append(done)
+            scene, tokens, SHOWN, DeviceTorch(model, CPU), lines, watch, lambda *done, seen=seen: seen.append(done)
         )
         np.testing.assert_array_equal(rows.preview, expected.preview)
         np.testing.assert_allclose(rows.probability, expected.probability, rtol=0, atol=1e-6)
-        assert (rows.probability == -9999).sum() == 3 + 7 + 2
+        assert (rows.probability == -9999).sum() == 3 + 7 + 2 + 2
         first = first or rows
         np.testing.assert_array_equal(rows.probability, first.probability)  # blocks change no bit
         assert seen[-1] == (77, 77) and len(seen) == -(-11 // lines)
         assert set(watch.seconds) == {"read", "waiting", "inference"}
 
 
-def test_a_broken_file_ends_the_stream_and_is_the_error_raised(tmp_path, model, preparation):
+def test_a_broken_file_ends_the_stream_and_is_the_error_raised(tmp_path, model, tokens):
     radiance, observation = write(tmp_path, "contiguous")
     scene = open_scene(radiance, observation)
     radiance.write_bytes(radiance.read_bytes()[: scene.radiance.offset + 4 * 7 * 12 * 4 + 8])
     with pytest.raises(InputError, match="are missing; copy it again"):
-        run_on_device(scene, preparation, DeviceTorch(model, CPU), 2, Stopwatch())
+        run_on_device(scene, tokens, SHOWN, DeviceTorch(model, CPU), 2, Stopwatch())
     assert not [t.name for t in threading.enumerate() if t.name.startswith(("spectf-load", "spectf-read"))]
 
 
-def test_an_interrupt_ends_the_stream(tmp_path, model, preparation):
+def test_an_interrupt_ends_the_stream(tmp_path, model, tokens):
     def interrupt(done, total):
         raise KeyboardInterrupt
 
     scene = open_scene(*write(tmp_path, "bil"))
     with pytest.raises(KeyboardInterrupt):
-        run_on_device(scene, preparation, DeviceTorch(model, CPU), 1, Stopwatch(), interrupt)
+        run_on_device(scene, tokens, SHOWN, DeviceTorch(model, CPU), 1, Stopwatch(), interrupt)
     assert not [t.name for t in threading.enumerate() if t.name.startswith(("spectf-load", "spectf-read"))]
 
 

@@ -98,14 +98,15 @@ def test_the_observation_of_another_time_is_refused(pair, tmp_path, capsys):
     assert "is of 2020-01-01 00:00:00" in capsys.readouterr().err
 
 
-def test_dead_bands_are_named_and_masked(pair):
-    def kill(values):
-        values[..., 100:103] = 0
-        return values
-
-    edit(pair[0], "radiance", kill)
-    (doubt,) = found(pair[0])
-    assert "3 of 285 bands are all zero" in doubt.text and not doubt.impossible
+def test_dead_bands_of_whole_numbers_are_named(tmp_path):
+    """Of floating-point numbers they are left out: see test_bad_bands."""
+    data = arrays()
+    data.radiance[..., 6] = 0
+    fields = wavelength_fields() | {"data gain values": "{" + ", ".join(["0.001"] * 12) + "}"}
+    write_envi(tmp_path / "rdn", np.rint(data.radiance / 0.001), dtype="<i4", fields=fields)
+    write_envi(tmp_path / "obs", data.obs, fields=obs_fields())
+    (doubt,) = (each for each in found(tmp_path / "rdn", tmp_path / "obs") if "zero" in each.text)
+    assert "1 of 12 bands are all zero, the first at 1491 nm" in doubt.text and not doubt.impossible
 
 
 def test_a_sun_overhead_is_only_doubted(pair):

@@ -9,9 +9,9 @@ import pytest
 from spectf_cloud.errors import InputError
 from spectf_cloud.inference.torch_backend import TorchBackend
 from spectf_cloud.model import ModelConfig
-from spectf_cloud.preparation import Preparation
 from spectf_cloud.stopwatch import Stopwatch
 from spectf_cloud.stream import OnProcessor, Rows, run_stream
+from spectf_cloud.tokens import Tokens
 
 from small_scenes import array_cube, make_scene
 
@@ -77,15 +77,15 @@ def test_no_result_depends_on_workers_blocks_or_the_company_in_a_piece(tmp_path)
     wavelength_nm = np.linspace(450, 2300, 6)
     model = ModelConfig(num_heads=2, dim_proj=8, dim_ff=8).build(wavelength_nm).eval()
     backend = TorchBackend(model, next(model.parameters()).device, threads=1)
-    preparation = Preparation(np.array([0, 1, 3, 4, 5]), np.linspace(0.02, 0.05, 5), -9999.0, np.array([0, 2]))
-    model.wavelength = model.wavelength[preparation.kept]
+    tokens = Tokens(np.array([0, 1, 3, 4, 5]), np.linspace(0.02, 0.05, 5), -9999.0, np.empty((0, 5)))
+    model.wavelength = model.wavelength[tokens.kept]
     scene = random_scene(40, 9, seed=2)
     scene.radiance.values[3, :4, 1] = -9999
     scene.radiance.values[4, :, 2] = np.nan  # a band that is not kept
     first = None
     for workers, lines, pixels in ((1, 40, 1), (2, 7, 30), (3, 40, 1000), (2, 1, 1000)):
         watch = Stopwatch()
-        compute = OnProcessor(preparation, backend, workers, watch)
+        compute = OnProcessor(tokens, np.array([0, 2]), backend, workers, watch)
         compute.pixels = pixels
         rows = run_stream(scene, compute, 2, lines, watch)
         first = first or rows

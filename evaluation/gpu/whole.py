@@ -17,12 +17,10 @@ from spectf_cloud.dataset import open_scene
 from spectf_cloud.inference.load import load_model, read_state_dict
 from spectf_cloud.irradiance import read_irradiance
 from spectf_cloud.masking import mask_scene
-from spectf_cloud.preparation import Preparation
 from spectf_cloud.scene import NODATA
-from spectf_cloud.sensor import PUBLISHED_DROP_NM
 from spectf_cloud.simulation.granule import SimulationConfig, simulate_granule
 from spectf_cloud.stopwatch import Stopwatch
-from spectf_cloud.toa import reflectance_per_radiance, resample_irradiance
+from spectf_cloud.tokens import Tokens
 from spectf_cloud.weights import WeightsFile
 
 
@@ -64,13 +62,10 @@ def measure(folder: Path, lines: int, samples: int, weights: WeightsFile, device
 def original_way(radiance: Path, observation: Path, weights: WeightsFile, device: torch.device) -> np.ndarray:
     """The published deployment: the scene in memory, a DataLoader of single pixels, batches of 4096 in bfloat16."""
     scene = open_scene(radiance, observation)
-    kept = np.flatnonzero(scene.sensor.kept(PUBLISHED_DROP_NM))
-    wavelength_nm = scene.sensor.wavelength_nm[kept]
-    solar = resample_irradiance(read_irradiance(weights.irradiance_path), wavelength_nm, scene.sensor.fwhm_nm[kept])
-    factors = reflectance_per_radiance(solar, scene.earth_sun_au)
-    preparation = Preparation(kept, factors, scene.radiance.nodata, np.arange(1))
+    tokens = Tokens.of_scene(scene, read_irradiance(weights.irradiance_path), trained=weights.published)
+    wavelength_nm = scene.sensor.wavelength_nm[tokens.kept]
     cube = scene.read_radiance(0, scene.lines).reshape(-1, scene.radiance.bands)
-    usable, toa = preparation.reflectance(cube, scene.read_sun_zenith_deg(0, scene.lines).reshape(-1))
+    usable, toa = tokens.reflectance(cube, scene.read_sun_zenith_deg(0, scene.lines).reshape(-1))
     load_model(weights, wavelength_nm)  # refuses weights of another shape
     run = OriginalPath(read_state_dict(weights), wavelength_nm, device).probability
     loader = DataLoader(TensorDataset(torch.from_numpy(toa)), batch_size=BATCH)

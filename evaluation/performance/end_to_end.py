@@ -19,17 +19,14 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib
-import numpy as np
 
 from spectf_cloud.dataset import open_scene
 from spectf_cloud.inference.load import load_model
 from spectf_cloud.inference.predict import Backend, pick_backend
 from spectf_cloud.irradiance import read_irradiance
-from spectf_cloud.preparation import Preparation
 from spectf_cloud.scene import Scene
-from spectf_cloud.sensor import PUBLISHED_DROP_NM
 from spectf_cloud.simulation.granule import SimulationConfig, simulate_granule
-from spectf_cloud.toa import reflectance_per_radiance, resample_irradiance
+from spectf_cloud.tokens import Tokens
 from spectf_cloud.weights import find_weights
 
 matplotlib.use("Agg")
@@ -55,21 +52,19 @@ def scene_in(folder: Path, lines: int) -> Path:
     return found[0] if found else simulate_granule(folder, SimulationConfig(lines=lines)).files["radiance"]
 
 
-def prepare(scene: Scene, weights: str, irradiance: Path | None, fidelity: str) -> tuple[Preparation, Backend]:
+def prepare(scene: Scene, weights: str, irradiance: Path | None, fidelity: str) -> tuple[Tokens, Backend]:
     """What `mask_scene` prepares."""
     found = find_weights(weights)
-    kept = np.flatnonzero(scene.sensor.kept(PUBLISHED_DROP_NM))
-    wavelength_nm = scene.sensor.wavelength_nm[kept]
     sunlight = read_irradiance(irradiance or found.irradiance_path)
-    solar = resample_irradiance(sunlight, wavelength_nm, scene.sensor.fwhm_nm[kept])
-    factors = reflectance_per_radiance(solar, scene.earth_sun_au)
+    tokens = Tokens.of_scene(scene, sunlight, trained=found.published)
+    wavelength_nm = scene.sensor.wavelength_nm[tokens.kept]
     backend = pick_backend(
         load_model(found, wavelength_nm), fidelity=fidelity, threshold=found.threshold, threads=1  # type: ignore[arg-type]
     )  # fmt: skip
-    return Preparation(kept, factors, scene.radiance.nodata, np.arange(1)), backend
+    return tokens, backend
 
 
-def alone(scene: Scene, preparation: Preparation, backend: Backend, threads: int, half: int) -> dict[str, float]:
+def alone(scene: Scene, tokens: Tokens, backend: Backend, threads: int, half: int) -> dict[str, float]:
     """Every second group of lines through inference, their TOA made before the clocks run."""
     wall = cpu = 0.0
     pixels = 0
@@ -77,7 +72,7 @@ def alone(scene: Scene, preparation: Preparation, backend: Backend, threads: int
         for start, stop in list(scene.blocks(_LINES_AT_ONCE))[half::2]:
             zenith_deg = scene.read_sun_zenith_deg(start, stop)
             radiance = scene.read_radiance(start, stop)
-            lines = [preparation.reflectance(*line)[1] for line in zip(radiance, zenith_deg, strict=True)]
+            lines = [tokens.reflectance(*line)[1] for line in zip(radiance, zenith_deg, strict=True)]
             began, began_cpu = time.perf_counter(), time.process_time()
             pixels += sum(len(made) for made in pool.map(backend, lines))
             wall += time.perf_counter() - began
@@ -170,13 +165,13 @@ def main() -> None:
     given = parser.parse_args()
     radiance = scene_in(given.folder, given.lines)
     scene = open_scene(radiance)
-    preparation, backend = prepare(scene, given.weights, given.irradiance, given.fidelity)
+    tokens, backend = prepare(scene, given.weights, given.irradiance, given.fidelity)
     options = ["--weights", given.weights, "--fidelity", given.fidelity]
     options += ["--irradiance", str(given.irradiance)] if given.irradiance else []
     load = [os.getloadavg()[0]]
-    halves = [alone(scene, preparation, backend, given.threads, 0)]
+    halves = [alone(scene, tokens, backend, given.threads, 0)]
     whole = command(radiance, given.folder, options, given.threads)
-    halves.append(alone(scene, preparation, backend, given.threads, 1))
+    halves.append(alone(scene, tokens, backend, given.threads, 1))
     load.append(os.getloadavg()[0])
     by_itself = {key: halves[0][key] + halves[1][key] for key in halves[0]}
     assert by_itself["pixels"] == whole["pixels"]

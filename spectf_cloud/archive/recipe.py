@@ -19,17 +19,18 @@ if TYPE_CHECKING:
 
 # The parts of the package that decide a pixel's value or a product's content.
 _CODE = (
+    "bad_bands.py",
     "dataset.py",
     "deploy.py",
     "device_stream.py",
     "irradiance.py",
     "masking.py",
     "model.py",
-    "preparation.py",
     "scene.py",
     "sensor.py",
     "stream.py",
     "toa.py",
+    "tokens.py",
     "inference",
     "products",
     "readers",

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from spectf_cloud.bad_bands import empty_bands
 from spectf_cloud.irradiance import read_irradiance
 from spectf_cloud.products.mask import Preview
 from spectf_cloud.resources import resource
@@ -30,8 +31,9 @@ def read_preview(scene: Scene, step: int = 1, irradiance: Path | None = None) ->
 
 
 def preview_bands(scene: Scene) -> NDArray[np.intp]:
-    """(6,) which bands come nearest to the preview wavelengths, of those that the published model sees."""
+    """(6,) bands nearest to the preview wavelengths, of those that the published model sees and that hold data."""
     kept = np.flatnonzero(scene.sensor.kept(PUBLISHED_DROP_NM))
+    kept = kept[~np.isin(kept, empty_bands(scene, kept))]
     centres_nm = scene.sensor.wavelength_nm[kept]
     return kept[[np.abs(centres_nm - wanted).argmin() for wanted in PREVIEW_NM]]
 

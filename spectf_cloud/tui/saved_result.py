@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from spectf_cloud.bad_bands import empty_bands
 from spectf_cloud.dataset import open_scene
 from spectf_cloud.errors import InputError, UsageError
 from spectf_cloud.products.buffer import dilate
@@ -121,7 +122,8 @@ def load_result(path: Path, files: SceneFiles | None = None, folders: Iterable[P
 
 def pixel_reader(scene: Scene) -> PixelReader:
     """Reads TOA reflectance of the bands that the published model sees."""
-    return PixelReader(scene, np.flatnonzero(scene.sensor.kept(PUBLISHED_DROP_NM)))
+    kept = np.flatnonzero(scene.sensor.kept(PUBLISHED_DROP_NM))
+    return PixelReader(scene, kept[~np.isin(kept, empty_bands(scene, kept))])
 
 
 def _weights(tags: Mapping[str, str]) -> str | None:

@@ -1,13 +1,13 @@
 import numpy as np
 import pytest
 
-from spectf_cloud.preparation import Preparation
+from spectf_cloud.tokens import Tokens
 
 FACTORS = np.array([0.01, 0.03, 0.02, 0.05])
 
 
 def prepared(kept=(0, 1, 3, 6), nodata=-9999.0):
-    return Preparation(np.array(kept), FACTORS[: len(kept)], nodata, np.array([0, 0, 0, 0, 0, 0]))
+    return Tokens(np.array(kept), FACTORS[: len(kept)], nodata, np.empty((0, len(kept))))
 
 
 def pixels(n=50, seed=0):

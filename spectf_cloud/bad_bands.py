@@ -1,0 +1,99 @@
+"""Bands of a scene that hold no data anywhere, and bands that the file itself marks bad."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spectf_cloud.memory import block_lines
+from spectf_cloud.scene import Scene, fill_values, missing
+from spectf_cloud.toa import toa_reflectance
+
+BoolArray = NDArray[np.bool_]
+Positions = NDArray[np.intp]
+
+# Lines looked at before a whole scene is read: most scenes show data in every band on the first.
+_PLACES = (0.5, 0.25, 0.75, 0.0, 1.0)
+_MAX_SAMPLED_PIXELS = 1024
+
+# A sound band's reflectance, and by how much it may bend away from its neighbours' mean in the median pixel.
+_SOUND_REFLECTANCE = (-0.05, 2.0)
+_SOUND_SHARE = 0.99
+_MAX_BEND = 0.1
+
+
+def empty_bands(scene: Scene, wanted: Positions) -> Positions:
+    """Which of the wanted bands hold no data in any pixel, although others do.
+
+    No data is what the file declares, −9999, and one fill value (see `Cube.fill_spectra`) everywhere. A band of whole
+    numbers that is 0 everywhere may be a dark one, and is data.
+    """
+    cube, unseen = scene.radiance, wanted
+    for start, stop in (*_sampled_lines(scene), *scene.blocks(block_lines(scene))):
+        values = cube.read(start, stop, unseen)
+        held = ~missing(values, cube.nodata)
+        for fill in _fills(scene):
+            held &= values != fill[unseen]
+        unseen = unseen[~held.any(axis=(0, 1))]
+        if not unseen.size:
+            break
+    return unseen if unseen.size < wanted.size else unseen[:0]
+
+
+def sound_bands(scene: Scene, marked: Positions, usable: Positions, factors: NDArray[np.float64]) -> Positions:
+    """Which of the marked bands hold plausible reflectance all the same, judged on some lines of the scene.
+
+    usable
+        (bands,) positions in the order of wavelength, the marked ones among them.
+    factors
+        (bands,) from `reflectance_per_radiance`, of the usable bands.
+    """
+    toa = np.concatenate([_reflectance(scene, *lines, usable, factors) for lines in _sampled_lines(scene)])
+    if not len(toa) or len(usable) < 3:
+        return marked[:0]
+    low, high = _SOUND_REFLECTANCE
+    inside = ((toa >= low) & (toa <= high)).mean(axis=0) >= _SOUND_SHARE
+    around = np.pad(toa, ((0, 0), (1, 1)), mode="edge")
+    bend = np.median(np.abs(toa - (around[:, :-2] + around[:, 2:]) / 2), axis=0)
+    return marked[np.isin(marked, usable[inside & (bend <= _MAX_BEND)])]
+
+
+def in_words(wavelength_nm: NDArray[np.float64], chosen: Positions) -> str:
+    """Bands as ranges of neighbours: ``1331–1469, 2450 nm``; empty where there are none."""
+    if not chosen.size:
+        return ""
+    order = np.argsort(wavelength_nm, kind="stable")
+    places = np.flatnonzero(np.isin(order, chosen))
+    runs = np.split(wavelength_nm[order[places]], np.flatnonzero(np.diff(places) != 1) + 1)
+    return ", ".join(f"{run[0]:.0f}" if len(run) == 1 else f"{run[0]:.0f}–{run[-1]:.0f}" for run in runs) + " nm"
+
+
+def _fills(scene: Scene) -> NDArray[np.floating]:
+    """(fills, bands) values that are no data where a band holds nothing else."""
+    stored = scene.radiance.stored
+    spectra = scene.radiance.fill_spectra()
+    return spectra[fill_values(stored) != 0] if stored.kind in "iu" else spectra
+
+
+def _sampled_lines(scene: Scene) -> Iterator[tuple[int, int]]:
+    """One line at each place, as blocks; not two of one row of chunks, each of which is unpacked whole."""
+    seen = set()
+    for place in _PLACES:
+        line = round(place * (scene.lines - 1))
+        row = line // scene.radiance.lines_per_chunk
+        if row not in seen:
+            seen.add(row)
+            yield line, line + 1
+
+
+def _reflectance(
+    scene: Scene, start: int, stop: int, bands: Positions, factors: NDArray[np.float64]
+) -> NDArray[np.float32]:
+    """(pixels, bands) TOA reflectance of some pixels of some lines: those with data in every band."""
+    step = -(-scene.samples // _MAX_SAMPLED_PIXELS)
+    radiance = scene.radiance.read(start, stop, bands)[:, ::step].reshape(-1, len(bands))
+    zenith_deg = scene.read_sun_zenith_deg(start, stop)[:, ::step].reshape(-1)
+    valid = np.isfinite(zenith_deg) & ~missing(radiance, scene.radiance.nodata).any(axis=1)
+    return toa_reflectance(radiance[valid], factors, zenith_deg[valid])
