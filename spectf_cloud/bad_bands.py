@@ -7,7 +7,6 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from spectf_cloud.memory import block_lines
 from spectf_cloud.scene import Scene, fill_values, missing
 from spectf_cloud.toa import toa_reflectance
 
@@ -17,6 +16,7 @@ Positions = NDArray[np.intp]
 # Lines looked at before a whole scene is read: most scenes show data in every band on the first.
 _PLACES = (0.5, 0.25, 0.75, 0.0, 1.0)
 _MAX_SAMPLED_PIXELS = 1024
+_BLOCK_BYTES = 32 * 2**20
 
 # A sound band's reflectance, and by how much it may bend away from its neighbours' mean in the median pixel.
 _SOUND_REFLECTANCE = (-0.05, 2.0)
@@ -31,7 +31,7 @@ def empty_bands(scene: Scene, wanted: Positions) -> Positions:
     numbers that is 0 everywhere may be a dark one, and is data.
     """
     cube, unseen = scene.radiance, wanted
-    for start, stop in (*_sampled_lines(scene), *scene.blocks(block_lines(scene))):
+    for start, stop in (*_sampled_lines(scene), *_all_lines(scene)):
         values = cube.read(start, stop, unseen)
         held = ~missing(values, cube.nodata)
         for fill in _fills(scene):
@@ -86,6 +86,12 @@ def _sampled_lines(scene: Scene) -> Iterator[tuple[int, int]]:
         if row not in seen:
             seen.add(row)
             yield line, line + 1
+
+
+def _all_lines(scene: Scene) -> Iterator[tuple[int, int]]:
+    """The whole scene in small blocks, of whole chunks where the file has some."""
+    lines = max(1, _BLOCK_BYTES // (4 * scene.samples * scene.radiance.bands))
+    return scene.blocks(-(-lines // scene.radiance.lines_per_chunk) * scene.radiance.lines_per_chunk)
 
 
 def _reflectance(
