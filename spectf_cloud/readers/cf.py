@@ -148,7 +148,7 @@ class _Attributes:
         """The same bits with the other sign, where `_Unsigned` changed that and the attribute was left as it was."""
         if self.stored.kind == self.data.dtype.kind:
             return number
-        limits, turn = np.iinfo(str(self.stored)), 2 ** (8 * self.stored.itemsize)
+        limits, turn = np.iinfo(str(self.stored)), 1 << 8 * self.stored.itemsize
         if number < limits.min:
             return number + turn
         return number - turn if number > limits.max else number

@@ -62,10 +62,10 @@ class EmitCube(Cube):
 
     def as_read(self, stored: NDArray[np.generic]) -> NDArray[np.floating]:
         """Numbers (n, …) as the file holds them, in its units; NaN for no data unless they are `Packing.plain`."""
-        native = self.dtype.newbyteorder("=") if self.packing.plain else np.dtype(np.float64)
-        values: NDArray[np.floating] = np.empty(stored.shape, np.float32 if self.packing.single else native)
+        dtype = np.float32 if self.packing.single else np.float64
         if self.packing.plain:
-            return np.ascontiguousarray(stored, dtype=values.dtype)
+            return np.ascontiguousarray(stored, dtype=dtype)
+        values = np.empty(stored.shape, dtype)
         for row, numbers in zip(values, stored, strict=True):  # a line at a time: float64 takes memory
             row[...] = self.packing.decode(numbers)
         return values
@@ -96,6 +96,16 @@ class EmitCube(Cube):
 
     def glt(self) -> Glt | None:
         """The GLT, zero-based; fill, zero and the sign that marks interpolated pixels are resolved here."""
+        table = self.lookup_table()
+        if table is None:
+            return None
+        line, sample = (np.abs(column) - np.int32(1) for column in (table.line, table.sample))
+        seen = (sample >= 0) & (line >= 0)
+        sample[~seen], line[~seen] = -1, -1
+        return Glt(line, sample, table.geotransform, table.crs_wkt)
+
+    def lookup_table(self) -> Glt | None:
+        """The GLT as files have it: one-based, negative where interpolated, 0 where nothing was seen."""
         with _open(self.path) as file:
             x, y = (_dataset(file, self.path, key, 2, "fiu") for key in self.form.glt)
             if x is None or y is None or not {"geotransform", "spatial_ref"} <= set(file.attrs):
@@ -105,8 +115,6 @@ class EmitCube(Cube):
             geotransform = _geotransform(file, self.path)
             crs_wkt = _text(read_attribute(file, "spatial_ref", ""))
             sample, line = _glt_column(x, self.samples, self.path), _glt_column(y, self.lines, self.path)
-        seen = (sample >= 0) & (line >= 0)
-        sample[~seen], line[~seen] = -1, -1
         return Glt(line, sample, geotransform, crs_wkt)
 
 
@@ -156,6 +164,8 @@ def _readable(path: Path) -> Iterator[None]:
     """HDF5's own failures, as `InputError`."""
     try:
         yield
+    except BlockingIOError as error:
+        raise InputError(f"{path} is being written by another program (HDF5 locked it); wait for that") from error
     # All of h5py's ways to fail, text that is not UTF-8 and sizes that no memory holds among them.
     except (OSError, LookupError, RuntimeError, ValueError, TypeError, OverflowError, MemoryError) as error:
         reason = " ".join(str(error).split())
@@ -219,7 +229,7 @@ def _sensor(path: Path, file: h5py.File, form: Form, bands: int) -> Sensor:
 
 
 def _glt_column(data: h5py.Dataset, size: int, path: Path) -> NDArray[np.int32]:
-    """(ortho_lines, ortho_samples) zero-based positions, −1 where there is none."""
+    """(ortho_lines, ortho_samples) of a look-up table's one variable, as `EmitCube.lookup_table` has it."""
     values = packing_of(data, path).decode(read_dataset(data, path)).transpose(arrange(data, path, GRID))
     np.nan_to_num(values, copy=False, nan=0.0)
     if (values != np.rint(values)).any():
@@ -228,8 +238,7 @@ def _glt_column(data: h5py.Dataset, size: int, path: Path) -> NDArray[np.int32]:
         raise InputError(
             f"{path}: {data.name} points outside the granule's {size}; was the granule cropped and its table not?"
         )
-    column: NDArray[np.int32] = np.abs(values).astype(np.int32) - np.int32(1)
-    return column
+    return values.astype(np.int32)
 
 
 def _says_simulated(file: h5py.File, name: str) -> bool:
