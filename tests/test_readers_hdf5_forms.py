@@ -4,11 +4,53 @@ import h5netcdf
 import h5py
 import numpy as np
 import pytest
+import xarray
 
 from spectf_cloud.dataset import open_cube, open_scene
 from spectf_cloud.errors import InputError
 
 from files import FWHM_NM, OBS_NAMES, WAVELENGTH_NM, arrays, write_emit
+
+
+def by_xarray(folder, data):
+    """A pair as xarray writes it: packed, turned, names in fixed-width bytes, groups with dimensions of their own."""
+    shape = {"downtrack": 7, "crosstrack": 5}
+    place = xarray.Dataset({key: (tuple(shape), np.full((7, 5), 12.5)) for key in ("lon", "lat", "elev")})
+    centres = xarray.Dataset({"wavelengths": ("bands", WAVELENGTH_NM), "fwhm": ("bands", FWHM_NM)})
+    titles = xarray.Dataset({"observation_bands": ("bands", np.array(OBS_NAMES, "S80"))})
+    packing = {"dtype": "int16", "scale_factor": 0.002, "_FillValue": np.int16(-32768)}
+    paths = folder / "x_rad.nc", folder / "x_obs.nc"
+    for path, name, values, bands in zip(
+        paths, ("radiance", "obs"), (data.radiance, data.obs), (centres, titles), strict=True
+    ):
+        cube = xarray.Dataset({name: ((*shape, "bands"), values)}).transpose("bands", "crosstrack", "downtrack")
+        encoding = {name: packing if name == "radiance" else {}}
+        cube.to_netcdf(path, engine="h5netcdf", encoding=encoding)
+        bands.to_netcdf(path, engine="h5netcdf", mode="a", group="sensor_band_parameters")
+        place.transpose().to_netcdf(path, engine="h5netcdf", mode="a", group="location")
+    return paths
+
+
+def test_a_pair_written_by_xarray(tmp_path):
+    data = arrays()
+    data.radiance[3] = np.nan
+    rad, obs = by_xarray(tmp_path, data)
+    scene = open_scene(rad, obs)
+    assert scene.observation.band_names == OBS_NAMES
+    np.testing.assert_allclose(scene.read_radiance(0, 7), data.radiance, atol=0.00101)
+    np.testing.assert_array_equal(scene.observation.read(2, 5), data.obs[2:5])
+    assert (scene.location().lon_deg == 12.5).all() and scene.location().lon_deg.shape == (7, 5)
+
+
+def test_names_in_rows_of_letters(tmp_path):
+    """As netCDF-3 had them, and what is converted from it."""
+    _, obs = write_emit(tmp_path, arrays())
+    with h5py.File(obs, "r+") as file:
+        del file["sensor_band_parameters/observation_bands"]
+        letters = np.array(OBS_NAMES, "S80")
+        letters = np.where(letters[:, None].view("S1") == b"", b" ", letters[:, None].view("S1"))
+        file["sensor_band_parameters/observation_bands"] = letters
+    assert open_cube(obs).band_names == OBS_NAMES
 
 
 def write_aviris(path, values, *, named=True, **storage):

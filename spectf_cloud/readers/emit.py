@@ -259,9 +259,16 @@ def _geotransform(file: h5py.File, path: Path) -> tuple[float, float, float, flo
 
 
 def _strings(file: h5py.File, path: Path, key: str) -> tuple[str, ...]:
-    data = _dataset(file, path, key, 1, "OS")
-    if data is None or data.size > _MAX_NAMES or data.dtype.itemsize > _MAX_NAME_BYTES:
+    """The texts at ``key``, which are strings or rows of single letters; none where there are none."""
+    data = find_dataset(file, path, key)
+    if data is None or data.dtype.itemsize > _MAX_NAME_BYTES:
         return ()
+    letters = data.ndim == 2 and data.dtype == "S1"
+    _check_numbers(data, path, 2 if letters else 1, "OS")
+    if len(data) > _MAX_NAMES or data.size > _MAX_NAMES * _MAX_NAME_BYTES:
+        return ()
+    if letters:
+        return tuple(_text(b"".join(row)).strip() for row in read_dataset(data, path).tolist())
     # One by one: many names may be one and the same long text.
     return tuple(_text(item)[:_MAX_NAME_BYTES] for i in range(data.size) for item in read_dataset(data, path, i, i + 1))
 

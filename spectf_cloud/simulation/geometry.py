@@ -13,8 +13,9 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
+from spectf_cloud.dataset import open_cube
 from spectf_cloud.errors import InputError
-from spectf_cloud.readers import emit
+from spectf_cloud.readers.emit import EmitCube
 from spectf_cloud.scene import missing
 from spectf_cloud.simulation.atmosphere import Angles
 
@@ -131,9 +132,9 @@ def towards(azimuth_deg: float) -> FloatArray:
 
 def read_obs(path: Path) -> Geometry:
     """The geometry of an EMIT L1B OBS netCDF. Raises `InputError` when it is not one."""
-    cube = emit.open_cube(path) if emit.is_hdf5(path) else None
-    location, table = (None, None) if cube is None else (cube.location(), cube.lookup_table())
-    if cube is None or cube.bands != len(OBS_BANDS) or location is None or table is None:
+    cube = open_cube(path)
+    location, table = (cube.location(), cube.lookup_table()) if isinstance(cube, EmitCube) else (None, None)
+    if cube.bands != len(OBS_BANDS) or location is None or table is None:
         raise InputError(f"{path}: not an EMIT L1B OBS netCDF file with location and GLT; give one to --like")
     obs = cube.read(0, cube.lines).astype(np.float32)
     obs[missing(obs, cube.nodata)] = NODATA
