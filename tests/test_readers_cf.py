@@ -315,6 +315,7 @@ def test_undeclared_fill_comes_out_as_it_would_be_read(tmp_path):
     spectra = cube.fill_spectra()
     assert spectra.shape[1] == 12
     read = cube.read(0, 4)[:, 0]
+    np.testing.assert_array_equal(cube.as_read(stored[0, 0]), read[0])  # one spectrum, too
     assert {row.tobytes() for row in read} <= {row.tobytes() for row in spectra}
     np.testing.assert_allclose(np.unique(spectra[np.isfinite(spectra)]), [-32768 * 0.01 + 2, 1.5, 2], rtol=1e-6)
     assert open_cube(write(tmp_path / "u.nc", stored.view("u2"))).fill_spectra().tolist() == [[0.0] * 12]

@@ -68,7 +68,7 @@ class Packing:
     def decode(self, numbers: NDArray[np.generic]) -> NDArray[np.float64]:
         """Quantities (…) from numbers (…) of the file; NaN where they are missing."""
         # A view: HDF5 says int16 where `_Unsigned` says uint16. The same bytes.
-        raw: NDArray[Any] = numbers.view(self.stored)
+        raw: NDArray[Any] = np.asarray(numbers).view(self.stored)
         values = raw.astype(np.float64)
         missing = np.isnan(values)
         for value in (*self.absent, *_cast([NODATA], self.stored)):

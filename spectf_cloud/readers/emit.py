@@ -33,8 +33,8 @@ class EmitCube(Cube):
     """A cube over one variable of an HDF5 file.
 
     Contiguous storage in the order of a cube has an `offset` and is read without HDF5; all else through the open
-    `file`. `axes` say where in the variable lines, samples and bands stand, `dimensions` which names the first two
-    have.
+    `file`. `axes` say where in the variable lines, samples and bands stand, `dimensions` what the names of its
+    dimensions mean.
     """
 
     form: Form
@@ -61,13 +61,13 @@ class EmitCube(Cube):
         return self.as_read(block if bands is None else block[..., bands])
 
     def as_read(self, stored: NDArray[np.generic]) -> NDArray[np.floating]:
-        """Numbers (n, …) as the file holds them, in its units; NaN for no data unless they are `Packing.plain`."""
+        """Numbers (…, bands) as the file holds them, in its units; NaN for no data unless they are `Packing.plain`."""
         dtype = np.float32 if self.packing.single else np.float64
         if self.packing.plain:
             return np.ascontiguousarray(stored, dtype=dtype)
         values = np.empty(stored.shape, dtype)
-        for row, numbers in zip(values, stored, strict=True):  # a line at a time: float64 takes memory
-            row[...] = self.packing.decode(numbers)
+        for place in np.ndindex(stored.shape[:-2]):  # a line at a time: float64 takes memory
+            values[place] = self.packing.decode(stored[place])
         return values
 
     def _check_whole(self, file: h5py.File) -> None:
@@ -210,7 +210,8 @@ def _check_numbers(data: h5py.Dataset, path: Path, ndim: int, kinds: str) -> Non
         needed = "numbers" if "f" in kinds else "text"
         raise InputError(f"{path}: {data.name} holds {data.dtype}, not {needed} that can be used; convert it")
     if data.ndim != ndim:
-        raise InputError(f"{path}: {data.name} has {data.ndim} dimensions ({described(data)}), not {ndim}")
+        listed = described(data) or "a single value"
+        raise InputError(f"{path}: {data.name} has {data.ndim} dimensions ({listed}), not {ndim}")
 
 
 def _sensor(path: Path, file: h5py.File, form: Form, bands: int) -> Sensor:
