@@ -6,6 +6,7 @@ from pathlib import Path
 
 from spectf_cloud.errors import InputError
 from spectf_cloud.readers import emit, envi
+from spectf_cloud.readers.signature import other_format
 from spectf_cloud.scene import Cube, Scene
 
 #: Position of each quantity in an 11-band OBS file without band names.
@@ -67,8 +68,11 @@ def open_cube(path: Path) -> Cube:
             return emit.open_cube(path)
         if envi.is_envi(path):
             return envi.open_cube(path)
+        other = other_format(path)
     except (OSError, ValueError) as error:  # ValueError: a null byte in the name
         raise InputError(f"{path}: cannot be read: {error}") from error
+    if other is not None:
+        raise InputError(f"{path} {other}")
     if path.suffix.lower() in (".nc", ".nc4", ".h5", ".hdf5"):
         raise InputError(f"{path} is not a netCDF-4/HDF5 file, whatever its name says; download it again")
     raise InputError(f"{path} is neither an EMIT netCDF nor an ENVI file (no .hdr beside it)")

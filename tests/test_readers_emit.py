@@ -4,6 +4,7 @@ import pytest
 
 from spectf_cloud.errors import InputError
 from spectf_cloud.readers import emit
+from spectf_cloud.scene import missing
 
 from files import FWHM_NM, WAVELENGTH_NM, arrays, write_emit
 
@@ -114,8 +115,8 @@ def replace(file, values):
     ("edit", "message"),
     [
         (lambda f: f.__delitem__("radiance"), "neither /radiance nor /obs"),
-        (lambda f: replace(f, np.zeros((7, 5), "f4")), "not what EMIT files hold"),
-        (lambda f: replace(f, np.zeros((7, 5, 12), "i4")), "not what EMIT files hold"),
+        (lambda f: replace(f, np.zeros((7, 5), "f4")), "/radiance has 2 dimensions .*, not 3"),
+        (lambda f: replace(f, np.zeros((7, 5, 12), "c8")), "complex64, not numbers"),
         (lambda f: replace(f, np.zeros((7, 0, 12), "f4")), "is empty"),
         (lambda f: replace(f, np.zeros((7, 5, 9), "f4")), "12 wavelengths for 9 bands"),
         (lambda f: f.__delitem__("sensor_band_parameters"), "wavelengths"),
@@ -123,9 +124,9 @@ def replace(file, values):
         (external, "never followed"),
         (linked, "never followed"),
         (virtual, "never followed"),
-        (lambda f: put(f, "sensor_band_parameters/wavelengths", ["a"] * 12), "not what EMIT files hold"),
-        (lambda f: put(f, "sensor_band_parameters/fwhm", np.float32(3)), "not what EMIT files hold"),
-        (lambda f: (f.pop("sensor_band_parameters/fwhm"), f.create_group("sensor_band_parameters/fwhm")), "not what"),
+        (lambda f: put(f, "sensor_band_parameters/wavelengths", ["a"] * 12), "wavelengths holds object, not numbers"),
+        (lambda f: put(f, "sensor_band_parameters/fwhm", np.float32(3)), "fwhm has 0 dimensions"),
+        (lambda f: (f.pop("sensor_band_parameters/fwhm"), f.create_group("sensor_band_parameters/fwhm")), "is a group"),
         (lambda f: put(f, "sensor_band_parameters/fwhm", np.full(12, 9000.0)), "same units"),
     ],
 )
@@ -144,17 +145,24 @@ def test_truncated_file(tmp_path):
         emit.open_cube(rad)
 
 
-@pytest.mark.parametrize("fill", ["none", b"x", [], [1, 2], h5py.Empty("f4")])
-def test_a_fill_value_that_is_no_number_means_minus_9999(tmp_path, fill):
+@pytest.mark.parametrize("fill", ["none", b"x", (np.zeros(101))])
+def test_a_fill_value_that_is_no_number_is_refused_by_name(tmp_path, fill):
     path = edited(tmp_path, lambda f: f["radiance"].attrs.__setitem__("_FillValue", fill))
-    assert emit.open_cube(path).nodata == -9999
+    with pytest.raises(InputError, match="_FillValue of /radiance"):
+        emit.open_cube(path)
+
+
+@pytest.mark.parametrize("fill", [[], h5py.Empty("f4")])
+def test_a_fill_value_that_is_empty_is_none(tmp_path, fill):
+    path = edited(tmp_path, lambda f: f["radiance"].attrs.__setitem__("_FillValue", fill))
+    assert not missing(emit.open_cube(path).read(0, 7), emit.open_cube(path).nodata).any()
 
 
 TABLES = {
-    "shapes differ": ((2, 3), (3, 2), "i4", "no look-up table"),
-    "no lines": ((0, 3), (0, 3), "i4", "no look-up table"),
-    "one dimension": ((3,), (3,), "i4", "not what EMIT files hold"),
-    "numbers with fractions": ((2, 3), (2, 3), "f4", "not what EMIT files hold"),
+    "shapes differ": ((2, 3), (3, 2), "i4", "not one look-up table"),
+    "no lines": ((0, 3), (0, 3), "i4", "not one look-up table"),
+    "one dimension": ((3,), (3,), "i4", "has 1 dimensions"),
+    "text": ((2, 3), (2, 3), "S1", "not numbers"),
 }
 
 
@@ -192,5 +200,5 @@ def test_a_location_of_another_shape_is_named(tmp_path):
         for key in ("lon", "lat", "elev"):
             file[f"location/{key}"] = np.zeros((3, 2))
 
-    with pytest.raises(InputError, match="another shape"):
+    with pytest.raises(InputError, match="not of one scene"):
         emit.open_cube(edited(tmp_path, misplace)).location()

@@ -2,12 +2,15 @@
 
 from datetime import UTC, datetime
 
+import h5py
 import numpy as np
 import pytest
 
 from spectf_cloud.errors import InputError
 from spectf_cloud.simulation import glt, overpass, sun
 from spectf_cloud.simulation.geometry import NODATA, OBS_BANDS, read_obs
+
+from files import arrays, write_emit
 
 WHEN = datetime(2024, 7, 1, 10, 30, tzinfo=UTC)
 PASS = overpass.Overpass(
@@ -144,6 +147,27 @@ def test_geometry_of_a_real_file(reference):
     zenith, azimuth = sun.position(real.start, real.lon, real.lat)
     assert zenith == pytest.approx(real.obs[..., 4], abs=0.1)
     assert azimuth == pytest.approx(real.obs[..., 3], abs=0.3)
+
+
+def test_geometry_of_a_packed_file_is_unpacked(tmp_path):
+    """Packed as xarray packs it, and with its first line missing."""
+    data = arrays(6, 5)
+    table = np.array([[1, -5, 0], [2, 3, 4]])
+    _, path = write_emit(tmp_path, data, glt=(table, table))
+    with h5py.File(path, "r+") as file:
+        stored = np.rint(data.obs / 0.01).astype("i2")
+        stored[0] = -32768
+        del file["obs"]
+        file["obs"] = stored
+        file["obs"].attrs.update({"scale_factor": np.float32(0.01), "_FillValue": np.int16(-32768)})
+        for key in ("lon", "lat", "elev"):
+            file[f"location/{key}"] = np.full((6, 5), 250, "i2")
+            file[f"location/{key}"].attrs["scale_factor"] = 0.1
+        file.attrs["time_coverage_start"] = "2024-02-03T04:05:06+0000"
+    real = read_obs(path)
+    assert (real.obs[0] == NODATA).all() and (real.lon == 25).all()
+    np.testing.assert_allclose(real.obs[1:], data.obs[1:], atol=0.00501)
+    assert real.glt_x.tolist() == table.tolist()
 
 
 def test_something_else_is_refused_by_name(tmp_path):

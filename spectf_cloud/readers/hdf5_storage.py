@@ -38,7 +38,8 @@ def find_dataset(file: h5py.File, path: Path, key: str) -> h5py.Dataset | None:
             raise InputError(f"{path}: /{key} is reached through a link to another place, which is never followed")
         node = node[step]
     if not isinstance(node, h5py.Dataset) or node.shape is None:
-        raise InputError(f"{path}: /{key} is no array, so not what EMIT files hold there; download it again")
+        what = "is a group, not an array" if isinstance(node, h5py.Group) else "is not an array"
+        raise InputError(f"{path}: /{key} {what}; this layout of an HDF5 file is not supported")
     if node.external or node.is_virtual:
         raise InputError(f"{path}: /{key} keeps its data in other files, which are never followed")
     _check_filters(node, path)
@@ -46,16 +47,33 @@ def find_dataset(file: h5py.File, path: Path, key: str) -> h5py.Dataset | None:
     return node
 
 
+def holds(file: h5py.File, key: str) -> bool:
+    """Whether there is something at ``key``, looked up without leaving the file; a link there counts."""
+    *groups, last = key.split("/")
+    node: h5py.Group = file
+    for step in groups:
+        if not isinstance(node, h5py.Group) or not isinstance(node.get(step, getlink=True), h5py.HardLink):
+            return False
+        node = node[step]
+    return isinstance(node, h5py.Group) and bool(node.id.links.exists(last.encode()))
+
+
 def read_dataset(
-    data: h5py.Dataset, path: Path, start: int = 0, stop: int | None = None, known: set[Corner] | None = None
+    data: h5py.Dataset,
+    path: Path,
+    start: int = 0,
+    stop: int | None = None,
+    known: set[Corner] | None = None,
+    axis: int = 0,
 ) -> Any:
-    """Rows ``start`` to ``stop`` of a dataset from `find_dataset`, once its chunks are known to be no bombs.
+    """Rows ``start`` to ``stop``, along ``axis``, of a dataset from `find_dataset` whose chunks prove to be no bombs.
 
     ``known`` remembers, from one call to the next, which were looked at.
     """
+    rows = slice(start, data.shape[axis] if stop is None else stop)
     if data.chunks is not None:
-        _check_inflated(data, path, start, len(data) if stop is None else stop, set() if known is None else known)
-    return data[start:stop]
+        _check_inflated(data, path, rows, axis, set() if known is None else known)
+    return data[(*(slice(None),) * axis, rows)]
 
 
 def read_attribute(node: h5py.HLObject, name: str, default: Any = None) -> Any:
@@ -122,7 +140,7 @@ def _check_chunks(data: h5py.Dataset, path: Path) -> None:
         raise InputError(f"{path}: {data.name} has chunks that hold more than they should; download it again")
 
 
-def _check_inflated(data: h5py.Dataset, path: Path, start: int, stop: int, known: set[Corner]) -> None:
+def _check_inflated(data: h5py.Dataset, path: Path, rows: slice, axis: int, known: set[Corner]) -> None:
     """HDF5 inflates a chunk to whatever length is in it, so suspicious ones are inflated here first, in pieces."""
     filters = _filters(data)
     if h5py.h5z.FILTER_DEFLATE not in filters:
@@ -132,9 +150,9 @@ def _check_inflated(data: h5py.Dataset, path: Path, start: int, stop: int, known
     if nominal <= _HARMLESS_CHUNK_BYTES:
         return
     masked = 1 << filters.index(h5py.h5z.FILTER_DEFLATE)
-    rows = range(start - start % chunks[0], stop, chunks[0])
-    others = (range(0, size, step) for size, step in zip(data.shape[1:], chunks[1:], strict=True))
-    for corner in product(rows, *others):
+    corners = [range(0, size, step) for size, step in zip(data.shape, chunks, strict=True)]
+    corners[axis] = range(rows.start - rows.start % chunks[axis], rows.stop, chunks[axis])
+    for corner in product(*corners):
         if corner in known:
             continue
         known.add(corner)

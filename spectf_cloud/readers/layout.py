@@ -79,7 +79,7 @@ def layout_of(cube: Cube) -> Layout | None:
     if not hasattr(os, "preadv"):
         return None
     sizes = (cube.lines, cube.samples, cube.bands)
-    if isinstance(cube, EmitCube) and cube.offset is not None and _native_float32(cube.dtype):
+    if isinstance(cube, EmitCube) and cube.offset is not None and cube.packing.plain and _native_float32(cube.dtype):
         return Layout(cube.path, cube.offset, sizes, (0, 1, 2))
     if isinstance(cube, EnviCube) and _native_float32(cube.header.dtype):
         if cube.header.gain is not None or cube.header.bias is not None:

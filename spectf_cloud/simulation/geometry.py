@@ -13,7 +13,10 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
+from spectf_cloud.dataset import open_cube
 from spectf_cloud.errors import InputError
+from spectf_cloud.readers.emit import EmitCube
+from spectf_cloud.scene import missing
 from spectf_cloud.simulation.atmosphere import Angles
 
 FloatArray = NDArray[np.float64]
@@ -129,23 +132,24 @@ def towards(azimuth_deg: float) -> FloatArray:
 
 def read_obs(path: Path) -> Geometry:
     """The geometry of an EMIT L1B OBS netCDF. Raises `InputError` when it is not one."""
+    cube = open_cube(path)
+    location, table = (cube.location(), cube.lookup_table()) if isinstance(cube, EmitCube) else (None, None)
+    if cube.bands != len(OBS_BANDS) or location is None or table is None:
+        raise InputError(f"{path}: not an EMIT L1B OBS netCDF file with location and GLT; give one to --like")
+    obs = cube.read(0, cube.lines).astype(np.float32)
+    obs[missing(obs, cube.nodata)] = NODATA
+    place = location.lon_deg, location.lat_deg, location.elevation_m
+    return Geometry(obs, *place, table.sample, table.line, table.geotransform, table.crs_wkt, _start(path))
+
+
+def _start(path: Path) -> datetime:
+    """The time of the first line, from the file's attributes."""
+    with h5py.File(path) as file:
+        text = _text(file.attrs.get("time_coverage_start", ""))
     try:
-        with h5py.File(path) as file:
-            location = file["location"]
-            start = datetime.strptime(_text(file.attrs["time_coverage_start"])[:19], "%Y-%m-%dT%H:%M:%S")
-            return Geometry(
-                file["obs"][()].astype(np.float32),
-                location["lon"][()],
-                location["lat"][()],
-                location["elev"][()],
-                location["glt_x"][()].astype(np.int32),
-                location["glt_y"][()].astype(np.int32),
-                tuple(float(number) for number in file.attrs["geotransform"]),
-                _text(file.attrs["spatial_ref"]),
-                start.replace(tzinfo=UTC),
-            )
-    except (OSError, KeyError, ValueError) as error:
-        raise InputError(f"{path}: not an EMIT L1B OBS netCDF file ({error}); give one to --like") from error
+        return datetime.strptime(text[:19], "%Y-%m-%dT%H:%M:%S").replace(tzinfo=UTC)
+    except ValueError as error:
+        raise InputError(f"{path}: no time in its attribute time_coverage_start ({text[:40]!r}); correct it") from error
 
 
 def _text(value: bytes | str) -> str:
