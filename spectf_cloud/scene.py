@@ -85,6 +85,7 @@ class Cube(ABC):
     `sensor` is None where the file names no band centres. `lines_per_chunk` is how many lines the file
     stores together: reading fewer costs as much. `stored` is the dtype of the numbers in the file. `marked_bad` are
     positions of the bands that the file itself calls bad. `simulated` is true where it says that nothing was measured.
+    `step` is the least difference of two values that a scale factor left when they were packed into whole numbers.
     """
 
     path: Path
@@ -99,6 +100,7 @@ class Cube(ABC):
     stored: np.dtype[np.generic] = field(default=np.dtype(np.float32))
     marked_bad: tuple[int, ...] = ()
     simulated: bool = False
+    step: float | None = None
 
     @property
     def files(self) -> tuple[Path, ...]:

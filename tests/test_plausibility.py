@@ -208,3 +208,17 @@ def test_centres_that_their_units_belie_are_refused(tmp_path, factor, units, oth
     write_envi(tmp_path / "a_obs", arrays().obs, fields=obs_fields())
     with pytest.raises(InputError, match=f"say that they are {other}"):
         open_scene(tmp_path / "a_rdn")
+
+
+@pytest.mark.parametrize(("step", "refused"), [(0.002, True), (-0.002, True), (0.001, False), (None, False)])
+def test_radiance_packed_too_coarsely_for_cirrus_is_refused(pair, step, refused):
+    with h5py.File(pair[0], "r+") as file:
+        values = file["radiance"][...]
+        del file["radiance"]
+        fill = np.int32(-9999)
+        packed = np.where(values == -9999, fill, np.rint(values / (step or 1))) if step else values
+        file["radiance"] = packed.astype("i4") if step else packed
+        file["radiance"].attrs["_FillValue"] = fill if step else np.float32(-9999)
+        if step:
+            file["radiance"].attrs["scale_factor"] = np.float32(step)
+    assert [doubt.impossible for doubt in found(pair[0]) if "scale_factor" in doubt.text] == [True] * refused

@@ -150,6 +150,7 @@ def open_cube(path: Path) -> EmitCube:
             sensor=_sensor(path, file, form, bands) if form.sensor else None,
             lines_per_chunk=chunk_lines,
             stored=packing.stored,
+            step=abs(packing.scale) if packing.stored.kind in "iu" and packing.scale != 1 else None,
             simulated=any(_says_simulated(file, name) for name in ("simulated", "summary")),
         )
 
