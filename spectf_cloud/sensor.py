@@ -18,7 +18,7 @@ BandRanges = tuple[tuple[float, float], ...]
 #: The published drop ranges, nm, both ends included: noisy blue, an order-sorting seam, the far end.
 PUBLISHED_DROP_NM: BandRanges = ((0.0, 405.0), (1275.0, 1321.0), (2455.0, 9999.0))
 
-#: What a unit begins with, without case; μ (Greek) also stands for µ (micro sign).
+#: In the singular and lower case; μ (Greek) also stands for µ (micro sign).
 _NM_PER_UNIT = {
     "nm": 1.0,
     "nanometer": 1.0,
@@ -109,7 +109,7 @@ class Sensor:
             raise InputError(f"{source}: {centres.size} band centres; a spectrum needs at least two")
         factor = _nm_per_unit(units, centres, source)
         if np.nanmax(centres) * factor < _LARGEST_MICROMETRE or np.nanmin(centres) * factor > _LARGEST_NANOMETRE:
-            other = "micrometers" if factor == 1.0 else "nanometers"
+            other = "micrometers" if np.nanmax(centres) < _LARGEST_MICROMETRE else "nanometers"
             named = f"{centres[0]:g} to {centres[-1]:g} {units}"
             raise InputError(f"{source}: band centres of {named} are no imager's; say that they are {other}")
         widths = _spacing(centres, source) if fwhm is None else np.asarray(fwhm, dtype=np.float64)
@@ -162,11 +162,12 @@ def _spacing(centres: FloatArray, source: str) -> FloatArray:
 
 def _nm_per_unit(units: str | None, centres: FloatArray, source: str) -> float:
     """Nanometres per unit, however it is spelled: nm, Nanometers, "Micrometers (µm)"."""
-    words = re.findall(r"[^\W\d_]+", unicodedata.normalize("NFKC", units or "").lower())
-    factors = {_NM_PER_UNIT.get(word.removesuffix("s"), 0.0) for word in words if word not in ("wavelength", "in")}
+    name = unicodedata.normalize("NFKC", units or "").strip().lower()
+    # A question mark or its like stands where a program could not write µ.
+    if name in ("", "unknown", "?m", "\ufffdm"):
+        return 1000.0 if np.nanmax(centres) < _LARGEST_MICROMETRE else 1.0
+    words = (word for word in re.findall(r"[^\W\d_]+", name) if word not in ("wavelength", "in"))
+    factors = {_NM_PER_UNIT.get(word.removesuffix("s"), 0.0) for word in words}
     if len(factors) == 1 and (factor := factors.pop()):
         return factor
-    # A question mark or its like stands where a program could not write µ.
-    if (units or "").strip().lower() in ("", "unknown", "?m", "\ufffdm"):
-        return 1000.0 if np.nanmax(centres) < _LARGEST_MICROMETRE else 1.0
     raise InputError(f"{source}: wavelength units {units!r} are not known; write nanometers or micrometers")
