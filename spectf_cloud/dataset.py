@@ -76,7 +76,7 @@ def open_cube(path: Path) -> Cube:
     if empty:
         raise InputError(f"{path} is empty; download or copy it again")
     if kind is not None:
-        raise InputError(f"{path} is {kind.name}, whatever its name says; {kind.way_out}")
+        raise InputError(f"{path} is {kind.name}, not a scene; {kind.way_out}")
     if path.suffix.lower() in (".nc", ".nc4", ".h5", ".hdf5"):
         raise InputError(
             f"{path} is not a netCDF-4/HDF5 file, whatever its name says; if it came from a download, its beginning "

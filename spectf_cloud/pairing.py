@@ -72,18 +72,32 @@ def _location_apart(location: Location, grid: Grid) -> str | None:
 
 
 def _pixels_apart(here: Grid, there: Grid, lines: int, samples: int) -> str | None:
-    """How far the corners and edges of one grid lie from those of the other, in pixels of the first."""
+    """How far places of one grid lie from those of the other, in pixels of the first."""
     line, sample = (axis.ravel() for axis in np.meshgrid(_steps(lines), _steps(samples), indexing="ij"))
     placed = _project(_on_map(there, sample, line), there.crs_wkt, here.crs_wkt)
     if placed is None:
         return None
-    x, x_per_sample, x_per_line, y, y_per_sample, y_per_line = here.geotransform
-    turn = np.array([[x_per_sample, x_per_line], [y_per_sample, y_per_line]])
-    back = np.linalg.solve(turn, placed - np.array([[x], [y]]))
-    farthest = float(np.hypot(*(back - np.stack([sample, line]))).max())
+    _, x_per_sample, x_per_line, _, y_per_sample, y_per_line = here.geotransform
+    with np.errstate(invalid="ignore"):  # places that the other system does not reach are infinite
+        apart = placed - _on_map(here, sample, line)
+        if _is_geographic(here):
+            apart[0] = (apart[0] + 180) % 360 - 180
+        pixels = np.linalg.solve(np.array([[x_per_sample, x_per_line], [y_per_sample, y_per_line]]), apart)
+        farthest = float(np.hypot(*pixels).max())
     if farthest <= _SAME_GRID_PIXELS + _SAME_GRID_SHARE * max(lines, samples):
         return None
     return f"up to {farthest:.3g} pixels from" if np.isfinite(farthest) else "on another part of the Earth than"
+
+
+def _is_geographic(grid: Grid) -> bool:
+    """Whether its first coordinate is a longitude, which starts again after a turn."""
+    from rasterio.crs import CRS
+    from rasterio.errors import CRSError
+
+    try:
+        return bool(CRS.from_wkt(grid.crs_wkt).is_geographic)
+    except CRSError:
+        return False
 
 
 def _steps(last: int) -> FloatArray:
@@ -98,7 +112,7 @@ def _on_map(grid: Grid, sample: FloatArray, line: FloatArray) -> FloatArray:
 
 
 def _project(points: FloatArray, source: str, target: str) -> FloatArray | None:
-    """Points (2, n) in another coordinate system; None where there is no way from one to the other."""
+    """Points (2, n) in another coordinate system; None where there is no way there, as from "Arbitrary"."""
     from rasterio import Env
     from rasterio.crs import CRS
     from rasterio.errors import CRSError, RasterioError
@@ -108,7 +122,10 @@ def _project(points: FloatArray, source: str, target: str) -> FloatArray | None:
         return points
     try:
         with Env():  # or GDAL itself writes to standard error
-            moved = np.array(transform(CRS.from_user_input(source), CRS.from_user_input(target), *points))
+            systems = [CRS.from_user_input(told) for told in (source, target)]
+            if not all(system.is_projected or system.is_geographic for system in systems):
+                return None
+            moved: FloatArray = np.array(transform(*systems, *points))
     except (CRSError, RasterioError):
         return None
     return moved

@@ -73,6 +73,21 @@ def test_no_data_is_known_before_scaling(tmp_path, dtype, declared):
     assert read[2] == pytest.approx(np.full((4, 2), 7.0))
 
 
+def test_what_the_header_and_the_tiff_call_no_data_is_none(tmp_path):
+    values = np.array([[[1.0, 2.0], [0.0, 3.0], [4.0, -32768.0]]], np.float32)
+    path = write_tiff(tmp_path / "x.tif", values, fields={"data ignore value": "0"}, nodata=-32768)
+    assert np.isnan(open_cube(path).read(0, 1)[0]).tolist() == [[False, False], [True, False], [False, True]]
+
+
+def test_names_of_a_tiffs_bands_tell_without_a_header(tmp_path):
+    data = arrays()
+    path = write_tiff(tmp_path / "s_obs.tif", data.obs[..., ::-1], header=None)
+    with pytest.warns(rasterio.errors.NotGeoreferencedWarning), rasterio.open(path, "r+") as dataset:
+        dataset.descriptions = OBS_NAMES[::-1]
+    scene = open_scene(write_tiff(tmp_path / "s_rad.tif", data.radiance, fields=wavelength_fields()), path)
+    np.testing.assert_array_equal(scene.read_sun_zenith_deg(0, 7), data.obs[..., 4].astype(np.float64))
+
+
 def test_gains_of_the_header_count_where_the_tiff_has_none(tmp_path):
     fields = {"data gain values": "{0.1, 0.2}", "data offset values": "{0, 1}"}
     path = write_tiff(tmp_path / "x.tif", np.full((3, 4, 2), 50, "int16"), fields=fields)

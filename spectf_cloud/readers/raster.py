@@ -32,7 +32,7 @@ class RasterCube(Cube):
     gain, bias
         (bands,) float64; None where numbers stand as they are measured.
     absent
-        The file's own no-data value of each band, (bands,) float64; NaN where it has none.
+        No-data values of each band, the TIFF's and the header's: (2, bands) float64, NaN where there is none.
     masks
         Whether one mask goes for all bands, or each band has its own, or there is none.
     """
@@ -72,9 +72,9 @@ class RasterCube(Cube):
         """Numbers (…, bands or chosen bands) as the file holds them, scaled; NaN for no data."""
         chosen = slice(None) if bands is None else bands
         values: NDArray[np.floating] = np.array(stored, np.float64 if stored.dtype.itemsize > 4 else np.float32)
-        absent = self.absent[chosen] if stored.dtype.kind != "f" else self.absent[chosen].astype(stored.dtype)
-        # Before scaling: afterwards no one would know the no-data value again.
-        values[(stored == absent) | (stored == NODATA)] = np.nan
+        absent = self.absent[:, chosen].astype(stored.dtype if stored.dtype.kind == "f" else np.float64)
+        # Before scaling: afterwards no one would know the no-data values again.
+        values[(stored == absent[0]) | (stored == absent[1]) | (stored == NODATA)] = np.nan
         for scale, operate in ((self.gain, np.multiply), (self.bias, np.add)):
             if scale is not None:
                 operate(values, scale[chosen].astype(values.dtype), out=values)
@@ -178,9 +178,8 @@ def _scaling(raster: Any, header: EnviHeader | None) -> tuple[FloatArray | None,
 
 
 def _absent(raster: Any, header: EnviHeader | None) -> FloatArray:
-    told = None if header is None else header.nodata
-    values = [told if value is None else value for value in raster.nodatavals]
-    return np.array([np.nan if value is None else value for value in values], np.float64)
+    told = [raster.nodatavals, [None if header is None else header.nodata] * raster.count]
+    return np.array([[np.nan if value is None else value for value in values] for values in told], np.float64)
 
 
 def _masks(raster: Any) -> Literal["none", "one", "each"]:
