@@ -228,3 +228,11 @@ def test_a_file_type_that_is_not_raw_is_refused(tmp_path, file_type):
 def test_raw_file_types_are_read(tmp_path, file_type):
     write_envi(tmp_path / "x.img", arrays().radiance, fields={"file type": file_type})
     np.testing.assert_array_equal(open_cube(tmp_path / "x.img").read(0, 7), arrays().radiance)
+
+
+def test_pieces_too_large_for_memory_are_refused_with_a_way_out(tmp_path, monkeypatch):
+    monkeypatch.setattr("spectf_cloud.readers.raster._MAX_PIECE_BYTES", 16 * 16 * 12 * 4 - 1)
+    tiles = {"tiled": True, "blockxsize": 16, "blockysize": 16}
+    with pytest.raises(InputError, match="too large to be read in parts; rewrite it with: gdal_translate"):
+        open_cube(write_tiff(tmp_path / "a.tif", arrays().radiance, interleave="pixel", **tiles))
+    assert open_cube(write_tiff(tmp_path / "b.tif", arrays().radiance, interleave="band", **tiles)).bands == 12

@@ -123,9 +123,9 @@ def _is_tiff(header: EnviHeader, data_path: Path) -> bool:
     kind = kind_of(data_path)
     if kind == TIFF:
         return True
-    stated = header.fields.get("file type", "").strip()
     if kind is not None:
         raise InputError(f"{data_path} is {kind.name}, not the raw numbers of an ENVI file; {kind.way_out}")
+    stated = header.fields.get("file type", "").strip()
     if any(word in header.file_type for word in _CONTAINERS):
         raise InputError(
             f"{data_path} does not begin as the '{stated[:40]}' that {header.path.name} calls it; if it holds raw "
@@ -176,7 +176,11 @@ def _data_of(header: EnviHeader) -> Path:
 def _likeliest(header: EnviHeader, found: list[Path]) -> list[Path]:
     """Of several files with usual names, those that fit the header and have no header of their own."""
     base = header.path.with_suffix("").name
-    free = [data for data in found if data.name == base or header.path.samefile(_headers_of(data)[0])]
+    free = [
+        data
+        for data in found
+        if data.name == base or any(header.path.samefile(likeliest) for likeliest in _headers_of(data)[:1])
+    ]
     fitting = [data for data in free if _plausible(header, data)]
     whole = [data for data in fitting if data.name == base]
     return whole or fitting or found[:1]
