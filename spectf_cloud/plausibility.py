@@ -7,16 +7,17 @@ explanation is refused; where an unusual scene could be the reason, it is only s
 from __future__ import annotations
 
 import logging
-import re
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 
 import numpy as np
 from numpy.typing import NDArray
 
 from spectf_cloud.errors import InputError
+from spectf_cloud.pairing import contradictions
+from spectf_cloud.readers.names import acquired, plain
 from spectf_cloud.scene import NODATA, Cube, Scene, missing
 from spectf_cloud.sensor import PUBLISHED_DROP_NM
 from spectf_cloud.toa import reflectance_per_radiance, resample_irradiance, toa_reflectance
@@ -51,10 +52,8 @@ _SMOOTHER_UNDIVIDED, _SMOOTHER_TURNED = 0.5, 2.5
 _CIRRUS_NM = (1340.0, 1450.0)
 _MAX_STEP = 1.25e-4
 
-_SAME_PLACE_DEG = 0.02
 _STRANGE_SUN_DEG, _IMPOSSIBLE_SUN_DEG = 2.0, 10.0
 _STRANGE_HOURS = 1.0
-_TIME_IN_NAME = re.compile(r"(?<!\d)(\d{8})[tT](\d{6})(?!\d)")
 
 
 @dataclass(frozen=True)
@@ -126,30 +125,15 @@ def _pixels(cube: Cube, start: int, stop: int, columns: NDArray[np.intp]) -> Flo
 
 
 def _time(name: str) -> datetime | None:
-    """The time in a file name such as EMIT_L1B_RAD_001_20240203T040506_….nc or ang20170323t202244_rdn."""
-    found = _TIME_IN_NAME.search(name)
-    try:
-        return datetime.strptime("".join(found.groups()), "%Y%m%d%H%M%S").replace(tzinfo=UTC) if found else None
-    except ValueError:
-        return None
+    """The time in a file name, to the second."""
+    seen = acquired(name)
+    return None if seen is None else seen.time
 
 
 def _pairing(scene: Scene) -> Iterator[Doubt]:
     """Radiance and geometry of one granule carry one time and one place."""
-    rad, obs = scene.radiance, scene.observation
-    here_at, there_at = _time(rad.path.name), _time(obs.path.name)
-    if here_at is not None and there_at is not None and here_at != there_at:
-        yield Doubt(
-            f"{obs.path} is of {there_at:%F %T} but {rad.path.name} of {here_at:%F %T}: another scene's geometry", True
-        )
-    here, there = rad.location(), obs.location()
-    if here is None or there is None:
-        return
-    east = (here.lon_deg - there.lon_deg + 180) % 360 - 180
-    apart = np.maximum(np.abs(east), np.abs(here.lat_deg - there.lat_deg))
-    known = (here.lon_deg != NODATA) & (there.lon_deg != NODATA) & np.isfinite(apart)
-    if known.any() and (median := float(np.median(apart[known]))) > _SAME_PLACE_DEG:
-        yield Doubt(f"{obs.path} lies {median:.3g} degrees from {rad.path.name}: another scene's geometry", True)
+    for text in contradictions(scene.radiance, scene.observation):
+        yield Doubt(text, True)
 
 
 def _packing(scene: Scene, irradiance: FloatArray) -> Iterator[Doubt]:
@@ -213,7 +197,7 @@ def _azimuths_in_radians(scene: Scene, sample: _Sample) -> bool:
 
 def _band(scene: Scene, sample: _Sample, name: str) -> FloatArray | None:
     for band, title in enumerate(scene.observation.band_names[: scene.observation.bands]):
-        if name in title.lower() and np.isfinite(sample.geometry[:, band]).any():
+        if plain(name) in plain(title) and np.isfinite(sample.geometry[:, band]).any():
             values: FloatArray = sample.geometry[:, band]
             return values
     return None

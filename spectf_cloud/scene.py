@@ -197,30 +197,39 @@ class Scene:
 
     def read_sun_zenith_deg(self, start: int, stop: int) -> FloatArray:
         """(stop − start, samples) float64 degrees; NaN where geometry is missing or the sun is down."""
-        wanted = np.array([self.sun_zenith_band, self.earth_sun_band])
-        geometry = self.observation.read(start, stop, wanted).astype(np.float64)
-        zenith_deg = geometry[..., 0]
-        with np.errstate(invalid="ignore"):
-            usable = (zenith_deg >= 0) & (zenith_deg < 90)
-        usable &= ~missing(geometry, self.observation.nodata).any(axis=-1)
-        return np.where(usable, zenith_deg, np.nan)
+        zenith_deg, distance_au = self._read_sun(start, stop)
+        return np.where(np.isnan(distance_au), np.nan, zenith_deg)
 
     @cached_property
     def earth_sun_au(self) -> float:
         """Mean Earth–Sun distance over the pixels that have geometry, AU; NaN when none has."""
-        total, count = 0.0, 0
+        total, count, without = 0.0, 0, 0
         for start, stop in self.blocks(max(256, self.observation.lines_per_chunk)):
-            distance_au = self.observation.read(start, stop, np.array([self.earth_sun_band]))[..., 0]
-            good = ~missing(distance_au, self.observation.nodata)
+            zenith_deg, distance_au = self._read_sun(start, stop)
+            good = ~np.isnan(distance_au)
             total += float(distance_au[good].sum(dtype=np.float64))
             count += int(good.sum())
-        mean_au = total / count if count else float("nan")
-        if count and not 0.9 < mean_au < 1.1:
+            without += int((~good & (zenith_deg > 0)).sum())
+        mean_au = total / count if count else 0.0 if without else float("nan")
+        if (count or without) and not 0.9 < mean_au < 1.1:
             raise InputError(
                 f"{self.observation.path}: the mean Earth–Sun distance is {mean_au:g}, not close to 1 AU; "
                 "is this the OBS file of the scene?"
             )
         return mean_au
+
+    def _read_sun(self, start: int, stop: int) -> tuple[FloatArray, NDArray[np.floating]]:
+        """Zenith angle of the sun, degrees, and its distance, AU, each (stop − start, samples) and NaN without data.
+
+        A distance that is not above zero is none: tools fill every band with 0 where a look-up table is empty.
+        """
+        geometry = self.observation.read(start, stop, np.array([self.sun_zenith_band, self.earth_sun_band]))
+        with np.errstate(invalid="ignore"):
+            usable = ~missing(geometry, self.observation.nodata)
+            usable[..., 0] &= (geometry[..., 0] >= 0) & (geometry[..., 0] < 90)
+            usable[..., 1] &= geometry[..., 1] > 0
+        zenith, distance = (np.where(usable[..., i], geometry[..., i], np.nan) for i in (0, 1))
+        return zenith.astype(np.float64), distance
 
     def location(self) -> Location | None:
         """Where the pixels lie, from whichever file knows."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -16,21 +18,23 @@ BandRanges = tuple[tuple[float, float], ...]
 #: The published drop ranges, nm, both ends included: noisy blue, an order-sorting seam, the far end.
 PUBLISHED_DROP_NM: BandRanges = ((0.0, 405.0), (1275.0, 1321.0), (2455.0, 9999.0))
 
+#: In the singular and lower case; μ (Greek) also stands for µ (micro sign).
 _NM_PER_UNIT = {
     "nm": 1.0,
     "nanometer": 1.0,
-    "nanometers": 1.0,
     "nanometre": 1.0,
-    "nanometres": 1.0,
     "um": 1000.0,
-    "µm": 1000.0,  # micro sign
-    "μm": 1000.0,  # Greek mu
+    "μm": 1000.0,
     "micron": 1000.0,
-    "microns": 1000.0,
     "micrometer": 1000.0,
-    "micrometers": 1000.0,
     "micrometre": 1000.0,
-    "micrometres": 1000.0,
+    "angstrom": 0.1,
+    "mm": 1e6,
+    "millimeter": 1e6,
+    "millimetre": 1e6,
+    "m": 1e9,
+    "meter": 1e9,
+    "metre": 1e9,
 }
 #: Solar-reflective imagers lie between these, nm; a centre below the first without units must be in µm.
 _LARGEST_MICROMETRE = 100.0
@@ -105,15 +109,10 @@ class Sensor:
             raise InputError(f"{source}: {centres.size} band centres; a spectrum needs at least two")
         factor = _nm_per_unit(units, centres, source)
         if np.nanmax(centres) * factor < _LARGEST_MICROMETRE or np.nanmin(centres) * factor > _LARGEST_NANOMETRE:
-            other = "micrometers" if factor == 1.0 else "nanometers"
+            other = "micrometers" if np.nanmax(centres) < _LARGEST_MICROMETRE else "nanometers"
             named = f"{centres[0]:g} to {centres[-1]:g} {units}"
             raise InputError(f"{source}: band centres of {named} are no imager's; say that they are {other}")
-        if fwhm is None:
-            order = np.argsort(centres, kind="stable")
-            widths = np.empty_like(centres)
-            widths[order] = np.gradient(centres[order])
-        else:
-            widths = np.asarray(fwhm, dtype=np.float64)
+        widths = _spacing(centres, source) if fwhm is None else np.asarray(fwhm, dtype=np.float64)
         try:
             return cls(name, centres * factor, widths * factor)
         except InputError as error:
@@ -156,10 +155,25 @@ def parse_band_ranges(values: object, source: str) -> BandRanges:
     return tuple(ranges)
 
 
+def _spacing(centres: FloatArray, source: str) -> FloatArray:
+    """Distance of each centre to its nearest different neighbours: (bands,), in the unit of the centres."""
+    different, place = np.unique(centres, return_inverse=True)
+    if len(different) < 2:
+        raise InputError(
+            f"{source}: all {len(centres)} band centres are {centres[0]:g}; a spectrum needs different ones"
+        )
+    widths: FloatArray = np.gradient(different)[place]
+    return widths
+
+
 def _nm_per_unit(units: str | None, centres: FloatArray, source: str) -> float:
-    name = (units or "").strip().lower()
-    if name in _NM_PER_UNIT:
-        return _NM_PER_UNIT[name]
-    if name in ("", "unknown"):
+    """Nanometres per unit, however it is spelled: nm, Nanometers, "Micrometers (µm)"."""
+    name = unicodedata.normalize("NFKC", units or "").strip().lower()
+    # A question mark or its like stands where a program could not write µ.
+    if name in ("", "unknown", "?m", "\ufffdm"):
         return 1000.0 if np.nanmax(centres) < _LARGEST_MICROMETRE else 1.0
+    words = (word for word in re.findall(r"[^\W\d_]+", name) if word not in ("wavelength", "in"))
+    factors = {_NM_PER_UNIT.get(word.removesuffix("s"), 0.0) for word in words}
+    if len(factors) == 1 and (factor := factors.pop()):
+        return factor
     raise InputError(f"{source}: wavelength units {units!r} are not known; write nanometers or micrometers")

@@ -117,6 +117,40 @@ def write_envi(
     return header_path
 
 
+def write_tiff(
+    path: Path,
+    values: np.ndarray,
+    *,
+    fields: dict[str, str] | None = None,
+    header: str | None = "{}.hdr",
+    mask: np.ndarray | None = None,
+    scales: tuple[float, float] | None = None,
+    **options: object,
+) -> Path:
+    """A TIFF of (lines, samples, bands) as GDAL writes it, beside an ENVI header named after its stem.
+
+    ``mask`` (lines, samples) goes inside; ``scales`` are factor and offset of every band; ``options`` go to rasterio.
+    """
+    lines, samples, bands = values.shape
+    profile = {"driver": "GTiff", "height": lines, "width": samples, "count": bands, "dtype": values.dtype.name}
+    with (
+        warnings.catch_warnings(),
+        rasterio.Env(GDAL_TIFF_INTERNAL_MASK=True),
+    ):
+        warnings.simplefilter("ignore", NotGeoreferencedWarning)
+        with rasterio.open(path, "w", **profile | options) as dataset:
+            dataset.write(np.moveaxis(values, -1, 0))
+            if scales is not None:
+                dataset.scales, dataset.offsets = ([scale] * bands for scale in scales)
+            if mask is not None:
+                dataset.write_mask(mask)
+    if header is not None:
+        content = {"file type": "TIFF", "samples": samples, "lines": lines, "bands": bands} | (fields or {})
+        text = "".join(f"{key} = {value}\n" for key, value in content.items())
+        path.with_name(header.format(path.stem)).write_text("ENVI\n" + text)
+    return path
+
+
 def wavelength_fields(factor: float = 1.0, units: str | None = "Nanometers") -> dict[str, str]:
     """Header fields of the band centres and widths, divided by ``factor``."""
     fields = {

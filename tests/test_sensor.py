@@ -36,6 +36,25 @@ def test_units_are_resolved_to_nanometres(units, factor):
     assert sensor.fwhm_nm == pytest.approx([9, 9])
 
 
+@pytest.mark.parametrize(
+    ("units", "factor"),
+    [
+        ("NANOMETERS", 1), ("nanometres", 1), ("Nanometer (nm)", 1), ("nm.", 1), ("Wavelength in nm", 1), ("㎚", 1),
+        ("Microns", 1000), ("Micrometers (µm)", 1000), ("[um]", 1000), ("μm", 1000), ("MICROMETRES", 1000),
+        ("?m", 1000), ("\ufffdm", 1000), ("Unknown", 1000), ("Angstroms", 0.1), ("meters", 1e9), ("mm", 1e6),
+    ],
+)  # fmt: skip
+def test_units_are_known_however_they_are_spelled(units, factor):
+    sensor = Sensor.from_values("s", np.array([400.0, 500.0]) / factor, np.array([9.0, 9.0]) / factor, units, "file")
+    assert sensor.wavelength_nm == pytest.approx([400, 500])
+
+
+@pytest.mark.parametrize("units", ["Index", "Wavenumber", "GHz", "nm or um", "wavelength"])
+def test_what_is_no_length_is_refused(units):
+    with pytest.raises(InputError, match="are not known; write nanometers"):
+        Sensor.from_values("s", [400.0, 500.0], None, units, "file")
+
+
 def test_unknown_units_name_the_file():
     with pytest.raises(InputError, match=r"scene\.hdr: wavelength units 'furlongs'"):
         Sensor.from_values("s", [1.0, 2.0], None, "furlongs", "scene.hdr")
@@ -44,6 +63,22 @@ def test_unknown_units_name_the_file():
 def test_missing_widths_become_the_spacing_even_for_reversed_bands():
     sensor = Sensor.from_values("s", [700.0, 600.0, 500.0], None, "nm", "file")
     assert sensor.fwhm_nm == pytest.approx([100, 100, 100])
+
+
+@pytest.mark.parametrize(
+    "centres", [[500, 510, 510, 530, 560], [560, 530, 510, 510, 510, 500], [500, 500, 510, 510], [500, 600, 590, 600]]
+)
+def test_repeated_centres_are_as_wide_as_if_each_came_once(centres):
+    sensor = Sensor.from_values("s", centres, None, "nm", "file")
+    once = Sensor.from_values("s", sorted(set(centres)), None, "nm", "file")
+    expected = dict(zip(once.wavelength_nm, once.fwhm_nm, strict=True))
+    assert sensor.fwhm_nm.tolist() == [expected[centre] for centre in centres]
+    assert once.fwhm_nm[0] == np.diff(once.wavelength_nm)[0]
+
+
+def test_centres_that_are_all_one_are_refused():
+    with pytest.raises(InputError, match=r"all 3 band centres are 500"):
+        Sensor.from_values("s", [500.0, 500.0, 500.0], None, "nm", "file")
 
 
 def test_impossible_bands_are_refused():
