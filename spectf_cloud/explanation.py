@@ -22,7 +22,7 @@ from spectf_cloud.scene import NODATA, Scene
 from spectf_cloud.sensor import PUBLISHED_DROP_NM, BandRanges
 from spectf_cloud.toa import reflectance_per_radiance, resample_irradiance, toa_reflectance
 from spectf_cloud.training.forward import logits
-from spectf_cloud.weights import BUILTIN, find_weights
+from spectf_cloud.weights import BUILTIN, find_weights, irradiance_for
 
 #: Bands left out together: one alone is replaced by its neighbours.
 _WINDOW_BANDS = 9
@@ -131,8 +131,8 @@ def explain_pixel(
     found = find_weights(weights)
     kept = np.flatnonzero(scene.sensor.kept(drop_nm))
     wavelength_nm = scene.sensor.wavelength_nm[kept]
-    source = Path(irradiance) if irradiance is not None else found.irradiance_path
-    solar = resample_irradiance(read_irradiance(source), wavelength_nm, scene.sensor.fwhm_nm[kept])
+    sunlight = read_irradiance(irradiance_for(found, irradiance))
+    solar = resample_irradiance(sunlight, wavelength_nm, scene.sensor.fwhm_nm[kept])
     radiance = scene.read_radiance(line, line + 1)[0, [sample]][:, kept]
     sun_zenith_deg = scene.read_sun_zenith_deg(line, line + 1)[0, [sample]]
     missing = (radiance == scene.radiance.nodata) | (radiance == NODATA) | ~np.isfinite(radiance)
