@@ -29,7 +29,7 @@ from spectf_cloud.spectra_check import (
     refuse,
     settle,
 )
-from spectf_cloud.spectra_file import SpectraFile, open_file
+from spectf_cloud.spectra_file import NO_LABEL, SpectraFile, open_file
 from spectf_cloud.weights import sha256_of
 
 logger = logging.getLogger(__name__)
@@ -145,7 +145,8 @@ def _fill(source: Path, folder: Path, progress: Callable[[int, int], None] | Non
     """Write spectra, the columns beside them, and the manifest. What would be refused is refused early."""
     with open_file(source) as file:
         if not trust:
-            refuse(doubts(source, _sample(file), file.wavelength_nm))
+            unlabelled = LeftOut(len(file), int((file.labels == NO_LABEL).sum()), file.first_wrong)
+            refuse([*doubts_of_gaps(source, unlabelled), *doubts(source, _sample(file), file.wavelength_nm)])
         _check_space(folder, file)
         with (folder / "toa.f32").open("wb") as stream:
             kept, left_out = _copy_spectra(file, stream, progress)
@@ -204,14 +205,14 @@ def _copy_spectra(
     file: SpectraFile, stream: IO[bytes], progress: Callable[[int, int], None] | None
 ) -> tuple[NDArray[np.bool_], LeftOut]:
     """Write the spectra that can be used as float32; says which (n,) they are, and counts the others."""
-    partial, empty = np.zeros(len(file), bool), np.zeros(len(file), bool)
+    partial, empty, unlabelled = np.zeros(len(file), bool), np.zeros(len(file), bool), file.labels == NO_LABEL
     dead, start = np.ones(len(file.wavelength_nm), bool), 0
     for values in file.blocks():
         here = slice(start, start + len(values))
         empty[here] = no_measurement(values)
         partial[here] = any_missing(values) & ~empty[here]
         dead &= ~np.isfinite(values[~empty[here]]).any(axis=0)
-        stream.write(values[~(partial[here] | empty[here])].tobytes())
+        stream.write(values[~(partial[here] | empty[here] | unlabelled[here])].tobytes())
         start += len(values)
         if progress:
             progress(start, len(file))
@@ -221,4 +222,5 @@ def _copy_spectra(
             f"{file.wavelength_nm[dead][0]:.0f} nm; remove these bands from 'spectra' and 'bands'"
         )
     first = int(np.argmax(partial)) if partial.any() else -1
-    return ~(partial | empty), LeftOut(len(file), int(empty.sum()), int(partial.sum()), first)
+    left_out = LeftOut(len(file), int(unlabelled.sum()), file.first_wrong, int(empty.sum()), int(partial.sum()), first)
+    return ~(partial | empty | unlabelled), left_out

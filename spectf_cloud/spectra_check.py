@@ -52,15 +52,18 @@ _SMOOTHER_DIVIDED = 1.0
 
 @dataclass(frozen=True)
 class LeftOut:
-    """Spectra of a file that hold no measurement and are not used.
+    """Spectra of a file that are not used, because they hold no measurement or no label.
 
     Of ``total``, ``empty`` have none in any band, ``partial`` have gaps, ``first_partial`` being the first of these.
+    ``unlabelled`` have a label that is none, ``first_wrong`` being the first of these in words.
     """
 
     total: int
-    empty: int
-    partial: int
-    first_partial: int
+    unlabelled: int
+    first_wrong: str
+    empty: int = 0
+    partial: int = 0
+    first_partial: int = -1
 
 
 def any_missing(spectra: NDArray[np.floating]) -> NDArray[np.bool_]:
@@ -94,7 +97,13 @@ def settle(found: Iterable[Doubt], *, trust: bool) -> None:
 
 
 def doubts_of_gaps(source: Path, left_out: LeftOut) -> Iterator[Doubt]:
-    """What may be wrong with a file that holds spectra without a measurement."""
+    """What may be wrong with a file that holds spectra without a measurement or a label."""
+    if left_out.unlabelled:
+        yield Doubt(
+            f"{source}: {left_out.first_wrong} is none of 0 clear, 1 cloud, 2 shadow ({left_out.unlabelled:,} such "
+            "labels); such spectra are left out",
+            True,
+        )
     if left_out.partial:
         yield Doubt(
             f"{source}: spectrum {left_out.first_partial} holds NaN, infinite or fill values in some bands "

@@ -18,6 +18,7 @@ from spectf_cloud.readers.hdf5_storage import find_dataset, read_attribute, read
 from spectf_cloud.sensor import Sensor
 from spectf_cloud.spectra_packing import Packing, check_unpacked
 
+NO_LABEL = 255
 _LARGEST_LABEL = 2
 _UNITS = ("bands_units", "bands_unit", "band_units", "wavelength_units", "wavelength_unit")
 _BLOCK_BYTES = 2**24
@@ -34,9 +35,11 @@ class SpectraFile:
     wavelength_nm, order
         (bands,) centres, nm, ascending, and which columns of the file they are.
     labels, scene, fids, indices
-        As in `CachedFile`, for all n.
+        As in `CachedFile`, for all n; `NO_LABEL` where the file's label is none.
+    first_wrong
+        The first of those, in words; empty without any.
     notes
-        What was read otherwise than it stands in the file.
+        What was read otherwise than the file says.
     irradiance
         What the file says of the solar irradiance it was made with.
     """
@@ -47,6 +50,7 @@ class SpectraFile:
     wavelength_nm: NDArray[np.float64]
     order: NDArray[np.intp]
     labels: NDArray[np.uint8]
+    first_wrong: str
     scene: NDArray[np.int32]
     fids: tuple[str, ...]
     indices: NDArray[np.int32]
@@ -82,8 +86,6 @@ def open_file(source: Path) -> Iterator[SpectraFile]:
             wavelength_nm, order, notes = _bands(source, file, spectra.shape)
             packing = Packing.of(spectra, source)
             irradiance = irradiance_of_data(file, source)
-        if packing.scaled:
-            notes.append(f"'spectra' is unpacked as stored · {packing.scale:g} + {packing.offset:g}")
         yield SpectraFile(
             source, spectra, packing, wavelength_nm, order, notes=tuple(notes), irradiance=irradiance, **columns
         )
@@ -129,24 +131,26 @@ def _columns(source: Path, file: h5py.File, count: int) -> dict[str, Any]:
         check_unpacked(data[name], source)
     labels, raw_fids, indices = (read_dataset(data[name], source) for name in kinds)
     fids, scene = np.unique(np.asarray(raw_fids, dtype="S"), return_inverse=True)
+    known, first_wrong = _labels(labels)
     return {
-        "labels": _labels(source, labels),
+        "labels": known,
+        "first_wrong": first_wrong,
         "scene": scene.astype(np.int32),
         "fids": tuple(np.char.decode(fids, "utf-8").tolist()),
         "indices": indices.astype(np.int32),
     }
 
 
-def _labels(source: Path, labels: NDArray[Any]) -> NDArray[np.uint8]:
-    """Labels as small integers; whole numbers may be stored as floats. Raises `InputError`."""
+def _labels(labels: NDArray[Any]) -> tuple[NDArray[np.uint8], str]:
+    """Labels as small integers, `NO_LABEL` where they are none of ours, and the first such in words.
+
+    Whole numbers may be stored as floats.
+    """
     wrong = ~np.isin(labels, np.arange(_LARGEST_LABEL + 1))
-    if wrong.any():
-        row = int(np.flatnonzero(wrong)[0])
-        raise InputError(
-            f"{source}: label {labels[row]} of spectrum {row} is none of 0 clear, 1 cloud, 2 shadow "
-            f"({wrong.sum():,} such labels); remove the spectra that have no label"
-        )
-    return labels.astype(np.uint8)
+    if not wrong.any():
+        return labels.astype(np.uint8), ""
+    row = int(np.flatnonzero(wrong)[0])
+    return np.where(wrong, NO_LABEL, labels).astype(np.uint8), f"label {labels[row]} of spectrum {row}"
 
 
 def _bands(
@@ -164,8 +168,9 @@ def _bands(
     if not np.isfinite(bands).all() or (bands <= 0).any():
         raise InputError(f"{source}: 'bands' must hold positive numbers of nanometres")
     notes = []
-    factor = _nm_per_unit(source, file, bands)
-    if factor != 1:
+    units = _units(file)
+    factor = _nm_per_unit(source, units, bands)
+    if factor != 1 and units is None:
         notes.append(f"'bands' from {bands.min():g} to {bands.max():g} are taken as micrometres")
     order = np.argsort(bands, kind="stable")
     if (np.diff(order) != 1).any():
@@ -173,13 +178,24 @@ def _bands(
     return bands[order] * factor, order, notes
 
 
-def _nm_per_unit(source: Path, file: h5py.File, bands: NDArray[np.float64]) -> float:
-    """Nanometres in the unit of ``bands``, named by an attribute or judged as scenes' are. Raises `InputError`."""
+def _units(file: h5py.File) -> str | None:
+    """The unit of ``bands``, where an attribute names it."""
     named = next((read_attribute(file, name) for name in _UNITS if name in file.attrs), None)
-    units = named.decode("utf-8", "replace") if isinstance(named, bytes) else None if named is None else str(named)
+    return named.decode("utf-8", "replace") if isinstance(named, bytes) else None if named is None else str(named)
+
+
+def _nm_per_unit(source: Path, units: str | None, bands: NDArray[np.float64]) -> float:
+    """Nanometres in the unit of ``bands``, judged as scenes' are where it is not named. Raises `InputError`."""
     centres = np.unique(bands)
     if len(centres) < 2:
         raise InputError(
             f"{source}: 'bands' names {len(centres)} different band centres; a spectrum needs at least two"
         )
-    return round(float(Sensor.from_values("bands", centres, None, units, str(source)).wavelength_nm[0] / centres[0]))
+    try:
+        sensor = Sensor.from_values("bands", centres, None, units, str(source))
+    except InputError as error:
+        if units is not None:
+            raise
+        text = f"{source}: 'bands' from {centres[0]:g} to {centres[-1]:g} are neither nanometres nor micrometres"
+        raise InputError(f"{text} of an imager; give band centres in nanometres") from error
+    return round(float(sensor.wavelength_nm[0] / centres[0]))

@@ -20,8 +20,8 @@ _ENOUGH = 20_000
 class SpectraInfo:
     """Counts of a data set; ``scenes`` lists (fid, clear, cloud, shadow).
 
-    ``left_out`` counts spectra without a measurement, which are in none of the others; ``irradiance`` is what all files
-    say they were made with, None where they do not say one and the same.
+    ``left_out`` counts spectra without a measurement or label, which are in none of the others; ``irradiance`` is what
+    all files say they were made with, None where they do not say one and the same.
     """
 
     files: list[str]
@@ -52,7 +52,7 @@ def describe(spectra: Spectra) -> SpectraInfo:
         clear=int(total[0]),
         cloud=int(total[1]),
         shadow=int(total[2]),
-        left_out=sum(file.left_out.empty + file.left_out.partial for file in spectra.files),
+        left_out=sum(file.left_out.total - len(file.toa) for file in spectra.files),
         irradiance=None if irradiance is None else str(irradiance),
         scenes=[(fid, int(n[0]), int(n[1]), int(n[2])) for fid, n in zip(spectra.fids, counts, strict=True)],
     )

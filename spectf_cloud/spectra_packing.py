@@ -80,14 +80,11 @@ def _numbers(data: h5py.Dataset, source: Path, name: str, sizes: tuple[int, ...]
     """The finite numbers of an attribute (NaN is a fill like any other), none without it. Raises `InputError`."""
     if name not in data.attrs:
         return np.empty(0)
-    value = np.atleast_1d(np.asarray(read_attribute(data, name, "too large")))
+    value = np.atleast_1d(np.asarray(read_attribute(data, name, "no small one")))
     good = value.dtype.kind in "fiu" and value.ndim == 1 and (not sizes or len(value) in sizes)
     if not good or (name not in _FILLS and not np.isfinite(value).all()):
-        wanted = (
-            "numbers are needed" if not sizes else f"{'one number is' if sizes == (1,) else 'two numbers are'} needed"
-        )
-        shown = " ".join(str(value).split())[:60]
-        raise InputError(f"{source}: the attribute {name} of {data.name} is {shown}; {wanted}")
+        wanted = "numbers" if not sizes else "one finite number" if sizes == (1,) else "two finite numbers"
+        raise InputError(f"{source}: the attribute {name} of {data.name} must be {wanted}")
     return value.astype(np.float64)
 
 
