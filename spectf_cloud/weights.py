@@ -7,6 +7,7 @@ import logging
 import os
 import re
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -112,28 +113,30 @@ def find_weights(spec: str | Path = BUILTIN) -> WeightsFile:
 def irradiance_for(weights: WeightsFile, given: str | Path | None = None) -> Path:
     """The solar irradiance to use with weights: the one ``given``, else their own; warns where it is not theirs."""
     path = weights.irradiance_path if given is None else Path(given)
-    wanted, name = weights.irradiance_sha256, weights.irradiance_name
+    wanted = weights.irradiance_sha256
     if wanted is None:
         if given is None:
-            logger.warning(
-                "the weights %s do not say which solar irradiance they were trained with; %s is used, and with another "
-                "one probabilities are wrong: name theirs with --irradiance FILE",
-                *(weights.name, path),
+            _warn_once(
+                f"the weights {weights.name} do not say which solar irradiance they were trained with; {path} is used: "
+                "if theirs is another, probabilities are wrong; give it with --irradiance FILE"
             )
     elif path.is_file() and sha256_of(path) != wanted:
-        what = f"({name}, sha256 {wanted[:12]}…)"
-        if given is not None:
-            logger.warning("the weights %s were trained with another irradiance %s than %s", weights.name, what, path)
-        else:
-            official = wanted == OFFICIAL_IRRADIANCE.sha256
-            place = weights.path.with_name("irradiance.npy")
-            logger.warning(
-                "the weights %s were trained with another irradiance %s than %s, which is used because theirs is not "
-                "on this machine: probabilities are wrong; give it with --irradiance FILE, or %s",
-                *(weights.name, what, path),
-                "fetch it with: spectf-cloud weights fetch official:v0.1.0" if official else f"place it at {place}",
-            )
+        text = f"the weights {weights.name} were trained with another irradiance ({weights.irradiance_name}, sha256 "
+        text += f"{wanted[:12]}…) than {path}"
+        if given is None:
+            place = f"place it at {weights.path.with_name('irradiance.npy')}"
+            if wanted == OFFICIAL_IRRADIANCE.sha256:
+                place = "fetch it with: spectf-cloud weights fetch official:v0.1.0"
+            text += ", which is used because theirs is not on this machine: probabilities are wrong; "
+            text += f"give it with --irradiance FILE, or {place}"
+        _warn_once(text)
     return path
+
+
+@cache
+def _warn_once(text: str) -> None:
+    """Warn, once a process: many scenes share their weights."""
+    logger.warning("%s", text)
 
 
 def files_of(spec: str | Path) -> tuple[Path, ...]:

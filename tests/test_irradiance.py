@@ -15,6 +15,7 @@ import yaml
 from spectra_files import make_rows, write_hdf5, write_split
 
 import spectf_cloud as sc
+from spectf_cloud import weights
 from spectf_cloud.__main__ import main
 from spectf_cloud.archive.recipe import Settings, recipe_of
 from spectf_cloud.comparison.train import ComparisonConfig, train_comparison
@@ -38,6 +39,7 @@ def surroundings(tmp_path, monkeypatch, caplog):
     monkeypatch.setenv("SPECTF_WEIGHTS_DIR", str(tmp_path / "no weights"))
     monkeypatch.setattr(logging.getLogger("spectf_cloud"), "propagate", True)  # commands turn it off
     caplog.set_level(logging.WARNING, "spectf_cloud")
+    weights._warn_once.cache_clear()
 
 
 @pytest.fixture
