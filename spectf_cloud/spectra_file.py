@@ -192,7 +192,8 @@ def _nm_per_unit(source: Path, units: str | None, bands: NDArray[np.float64]) ->
             f"{source}: 'bands' names {len(centres)} different band centres; a spectrum needs at least two"
         )
     try:
-        sensor = Sensor.from_values("bands", centres, None, units, str(source))
+        with np.errstate(over="ignore"):
+            sensor = Sensor.from_values("bands", centres, None, units, str(source))
     except InputError as error:
         if units is not None:
             raise

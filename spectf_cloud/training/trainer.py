@@ -44,12 +44,12 @@ class Trainer:
         scenes: Scenes,
         device: torch.device,
         here: World,
-        irradiance: dict[str, str],
+        irradiance: dict[str, str] | None = None,
     ) -> None:
         if config.bands_per_step > spectra.bands:
             raise UsageError(f"--bands-per-step {config.bands_per_step} but the spectra have {spectra.bands} bands")
         self.config, self.spectra, self.device, self.world = config, spectra, device, here
-        self.irradiance = irradiance
+        self.irradiance = irradiance or {}
         self.rows = spectra.rows_of(scenes.train)
         self.validation = spectra.rows_of(scenes.validation)
         self.model = network(config, spectra.wavelength_nm).to(device)
