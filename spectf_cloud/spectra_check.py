@@ -40,6 +40,8 @@ _VISIBLE_NM = (430.0, 900.0)
 _IMPOSSIBLY_BRIGHT, _STRANGELY_BRIGHT = 2.0, 1.5
 _IMPOSSIBLY_DARK = 0.02
 _OTHER_SCALE, _FEW = 20.0, 0.01
+# No spectrum has such values, and fill that nobody declared does.
+_EXTREME = 1000.0
 _NEGATIVE, _MANY_NEGATIVE = -0.1, 0.05
 _SAME_SIZE = 1e-3
 
@@ -191,6 +193,9 @@ def _scale(source: Path, toa: FloatArray, wavelength_nm: FloatArray) -> Iterator
         yield Doubt(
             f"{source}: {share:.0%} of the spectra exceed {_OTHER_SCALE:g}, the rest do not: two scales; {wanted}", True
         )
+    elif (extreme := np.abs(toa) > _EXTREME).any():
+        text = f"{source}: {extreme.any(axis=1).sum():,} spectra of a sample hold values such as {toa[extreme][0]:g}"
+        yield Doubt(f"{text}; is that fill? name it in an attribute _FillValue of 'spectra'", True)
     elif (share := float((seen < _NEGATIVE).mean())) > _MANY_NEGATIVE:
         yield Doubt(f"{source}: {share:.0%} of the reflectance is below {_NEGATIVE:g}: standardised? {wanted}", True)
     elif len(toa) >= _MIN_SPECTRA:

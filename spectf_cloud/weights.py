@@ -259,7 +259,7 @@ def _find_irradiance(sha256: str | None, weights: Path, *names: str | None) -> P
     bundled = resource("irr.npy")
     if sha256 is None:
         return bundled
-    beside = [Path(name).name for name in (*names, "irradiance.npy", "irr.npy") if name]
+    beside = [name for name in (*names, "irradiance.npy", "irr.npy") if name]
     # A release and what belongs to it lie together in the cache and in the upstream tree.
     places = [
         bundled,

@@ -59,6 +59,8 @@ IMPLAUSIBLE = {
         {"spectra": lambda v: np.where(np.arange(len(v))[:, None] % 10 == 0, v * 100, v)},
         "two scales",
     ),
+    "undeclared fill in some bands": ({"spectra": put((7, slice(20, 25)), -32768.0)}, "such as -32768"),
+    "netCDF's default fill": ({"spectra": put((9, 200), 9.96921e36)}, "such as 9.96921e"),
     "standardised": ({"spectra": lambda v: (v - v.mean(0)) / v.std(0)}, "standardised"),
     "of length 1": ({"spectra": lambda v: v / np.linalg.norm(v, axis=1, keepdims=True)}, "normalised"),
     "0 to 1 each": (
