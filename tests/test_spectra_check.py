@@ -241,7 +241,7 @@ def test_real_radiance_is_not_taken_for_reflectance(reference, tmp_path, rows, f
 
 
 COMMANDS = [
-    "train {data} --train-csv {a} --test-csv {b} --outdir {out} --epochs 1 --bands-per-step 4 --arch-proj-dim 8",
+    "train {data} --train-csv {a} --test-csv {b} --outdir {out} --epochs 1 --arch-proj-dim 8",
     "train-comparison xgboost {data} --train-csv {a} --test-csv {b} --outdir {out}",
     "cloud-eval l2a {data} --draws 2",
     "dataset info {data}",
@@ -250,7 +250,8 @@ COMMANDS = [
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=[" ".join(command.split()[:2]) for command in COMMANDS])
-def test_every_command_refuses_and_can_be_told_to_go_on(tmp_path, rows, capsys, command):
+def test_every_command_refuses_and_can_be_told_to_go_on(tmp_path, capsys, command):
+    rows = make_rows()
     path = written(tmp_path, rows, spectra=lambda v: v * 1e4)
     train_csv, test_csv = write_split(tmp_path, rows)
     out = tmp_path / "out"
@@ -263,7 +264,8 @@ def test_every_command_refuses_and_can_be_told_to_go_on(tmp_path, rows, capsys, 
     assert "warning" in capsys.readouterr().err
 
 
-def test_one_kind_of_label_teaches_nothing(tmp_path, rows, capsys):
+def test_one_kind_of_label_teaches_nothing(tmp_path, capsys):
+    rows = make_rows()
     train_csv, test_csv = write_split(tmp_path, rows)
     for label, only in ((0, "clear"), (1, "cloud"), (2, "clear")):
         path = written(tmp_path, rows, labels=lambda v, label=label: np.full_like(v, label))
