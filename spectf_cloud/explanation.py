@@ -22,7 +22,7 @@ from spectf_cloud.scene import Scene
 from spectf_cloud.sensor import PUBLISHED_DROP_NM, BandRanges
 from spectf_cloud.tokens import Tokens
 from spectf_cloud.training.forward import logits
-from spectf_cloud.weights import BUILTIN, find_weights
+from spectf_cloud.weights import BUILTIN, find_weights, irradiance_for
 
 #: Bands left out together: one alone is replaced by its neighbours.
 _WINDOW_BANDS = 9
@@ -129,8 +129,8 @@ def explain_pixel(
     if not (0 <= line < scene.lines and 0 <= sample < scene.samples):
         raise UsageError(f"pixel {line},{sample} is outside the scene of {scene.lines} lines x {scene.samples} samples")
     found = find_weights(weights)
-    source = Path(irradiance) if irradiance is not None else found.irradiance_path
-    tokens = Tokens.of_scene(scene, read_irradiance(source), drop_nm, trained=found.published)
+    sunlight = read_irradiance(irradiance_for(found, irradiance))
+    tokens = Tokens.of_scene(scene, sunlight, drop_nm, trained=found.published)
     radiance, sun_zenith_deg = scene.read_radiance(line, line + 1), scene.read_sun_zenith_deg(line, line + 1)
     usable, toa = tokens.reflectance(radiance[0, [sample]], sun_zenith_deg[0, [sample]])
     if not usable.all():

@@ -23,7 +23,7 @@ from spectf_cloud.sensor import PUBLISHED_DROP_NM, BandRanges
 from spectf_cloud.stopwatch import Stopwatch
 from spectf_cloud.stream import OnProcessor, Progress, piece_lines, run_stream
 from spectf_cloud.tokens import Tokens
-from spectf_cloud.weights import BUILTIN, WeightsFile, find_weights, sha256_of
+from spectf_cloud.weights import BUILTIN, WeightsFile, find_weights, irradiance_for, sha256_of
 
 logger = logging.getLogger(__name__)
 
@@ -90,10 +90,8 @@ def mask_scene(
     if threshold is not None:
         check_threshold(threshold)
     found = find_weights(weights)
-    irradiance_path = Path(irradiance) if irradiance is not None else found.irradiance_path
+    irradiance_path = irradiance_for(found, irradiance)
     sunlight = read_irradiance(irradiance_path)
-    if found.irradiance_sha256 not in (None, sha256_of(irradiance_path)):
-        logger.warning("the weights %s were trained with another irradiance than %s", found.name, irradiance_path)
     tokens = Tokens.of_scene(scene, sunlight, drop_nm, trained=found.published)
     for note in tokens.notes:
         logger.warning("%s", note)

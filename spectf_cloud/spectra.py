@@ -98,8 +98,12 @@ def open_spectra(
     *,
     cache_dir: Path | None = None,
     progress: Callable[[int, int], None] | None = None,
+    trust: bool = False,
 ) -> Spectra:
     """Open HDF5 files of labelled spectra (schema of Zenodo 14607937) as one table.
+
+    What cannot be TOA reflectance of bands in nm is refused, what is doubtful is warned of, and spectra that hold no
+    measurement are left out and counted.
 
     The first opening writes each file's spectra as a float32 memory map into the cache, block by block; later
     ones check it and reuse it. Memory use does not grow with the spectra.
@@ -108,16 +112,18 @@ def open_spectra(
     ----------
     paths
         One or several files; ``spectra`` (n, bands), ``labels`` (n,) 0–2, ``fids`` (n,), ``indices`` (n, 2),
-        attribute ``bands`` (bands,) nm.
+        attribute ``bands`` (bands,) nm. The table's bands ascend, whatever their order in the file.
     cache_dir
         Where memory maps are kept; default: SPECTF_CACHE_DIR, else the user's cache.
     progress
         Called with (done, total) spectra while a file is being cached.
+    trust
+        Only warn of what would be refused as implausible.
 
     Raises
     ------
     InputError
-        A file that is missing, damaged, not in this schema, or whose bands differ from the others'.
+        A file that is missing, damaged, implausible, not in this schema, or whose bands differ from the others'.
     OutputError
         The cache cannot be written.
     """
@@ -126,7 +132,7 @@ def open_spectra(
         raise UsageError("name at least one file of labelled spectra")
     if len({name.resolve() for name in names}) < len(names):
         raise UsageError("a file of labelled spectra is named twice; its spectra would count double")
-    files = tuple(cached_file(name, cache_dir, progress) for name in names)
+    files = tuple(cached_file(name, cache_dir, progress, trust=trust) for name in names)
     for file in files[1:]:
         _check_bands(files[0], file)
     fids = tuple(sorted({fid for file in files for fid in file.fids}))

@@ -4,27 +4,38 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO, Any
 
-import h5py
 import numpy as np
 from numpy.typing import NDArray
 
 from spectf_cloud.errors import InputError, OutputError
+from spectf_cloud.irradiance import Irradiance
 from spectf_cloud.outputs import PREFIX, writing_in
-from spectf_cloud.readers.hdf5_storage import find_dataset, read_dataset
+from spectf_cloud.spectra_check import (
+    MAX_SAMPLE,
+    LeftOut,
+    any_missing,
+    doubts,
+    doubts_of_gaps,
+    no_measurement,
+    refuse,
+    settle,
+)
+from spectf_cloud.spectra_file import NO_LABEL, SpectraFile, open_file
 from spectf_cloud.weights import sha256_of
 
-_SCHEMA = 1
-_BLOCK_BYTES = 2**25
-_LARGEST_LABEL = 2
+logger = logging.getLogger(__name__)
+
+_SCHEMA = 2
+_SAMPLE_PLACES = 64
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,7 +43,9 @@ class CachedFile:
     """One file of labelled spectra.
 
     `toa` is a read-only memory map (n, bands) float32; `labels` (n,) uint8, `scene` (n,) int32 into `fids`,
-    `indices` (n, 2) int32, `wavelength_nm` (bands,) float64. `sha256` is that of the float32 spectra.
+    `indices` (n, 2) int32, `wavelength_nm` (bands,) float64, ascending. `sha256` is that of the float32 spectra.
+    `left_out` counts the spectra of the file that are not in `toa`, `notes` says what was read otherwise than it stands
+    there. `irradiance` is the solar irradiance that the file says it was made with.
     """
 
     source: Path
@@ -43,22 +56,37 @@ class CachedFile:
     fids: tuple[str, ...]
     indices: NDArray[np.int32]
     wavelength_nm: NDArray[np.float64]
+    left_out: LeftOut
+    notes: tuple[str, ...] = ()
+    irradiance: Irradiance | None = None
 
 
 def cached_file(
-    source: Path, cache_dir: Path | None = None, progress: Callable[[int, int], None] | None = None
+    source: Path,
+    cache_dir: Path | None = None,
+    progress: Callable[[int, int], None] | None = None,
+    *,
+    trust: bool = False,
 ) -> CachedFile:
-    """The memory map of an HDF5 file, made now unless a good one is there. Raises `InputError`, `OutputError`."""
+    """The memory map of an HDF5 file, made now unless a good one is there; judged either way.
+
+    With ``trust`` doubts about the content are only said. Raises `InputError`, `OutputError`.
+    """
     if not source.is_file():
         raise InputError(f"{source}: no such file of labelled spectra")
     folder = _folder(source, cache_dir)
     found = _read(source, folder)
     if found is None:
         shutil.rmtree(folder, ignore_errors=True)
-        _write(source, folder, progress)
+        _write(source, folder, progress, trust)
         found = _read(source, folder)
         if found is None:
             raise OutputError(f"{folder}: what was written cannot be read back; is the disk sound?")
+    for note in found.notes:
+        logger.warning("%s: %s", source, note)
+    rows = np.unique(np.linspace(0, len(found.toa) - 1, MAX_SAMPLE).astype(np.int64))
+    doubtful = doubts(source, found.toa[rows], found.wavelength_nm)
+    settle([*doubts_of_gaps(source, found.left_out), *doubtful], trust=trust)
     return found
 
 
@@ -84,20 +112,25 @@ def _read(source: Path, folder: Path) -> CachedFile | None:
             columns = {name: rows[name] for name in rows.files}
         shape = (len(columns["labels"]), len(columns["wavelength_nm"]))
         toa = np.memmap(folder / "toa.f32", np.float32, "r", shape=shape)
-    except (OSError, ValueError, KeyError):
+        told: dict[str, Any] = {
+            "left_out": LeftOut(**manifest["left_out"]),
+            "notes": tuple(manifest["notes"]),
+            "irradiance": Irradiance(**manifest["irradiance"]) if manifest["irradiance"] else None,
+        }
+    except (OSError, ValueError, KeyError, TypeError):
         return None
     fids = tuple(str(fid) for fid in columns.pop("fids"))
-    return CachedFile(source=source, sha256=manifest["sha256"]["toa.f32"], toa=toa, fids=fids, **columns)
+    return CachedFile(source=source, sha256=manifest["sha256"]["toa.f32"], toa=toa, fids=fids, **columns, **told)
 
 
-def _write(source: Path, folder: Path, progress: Callable[[int, int], None] | None) -> None:
+def _write(source: Path, folder: Path, progress: Callable[[int, int], None] | None, trust: bool) -> None:
     """Convert a file into the folder, which appears whole or not at all."""
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         with writing_in(folder.parent):
             temporary = Path(tempfile.mkdtemp(prefix=PREFIX, dir=folder.parent))
             try:
-                _fill(source, temporary, progress)
+                _fill(source, temporary, progress, trust)
                 _publish(temporary, folder)
             finally:
                 shutil.rmtree(temporary, ignore_errors=True)
@@ -108,20 +141,36 @@ def _write(source: Path, folder: Path, progress: Callable[[int, int], None] | No
         ) from error
 
 
-def _fill(source: Path, folder: Path, progress: Callable[[int, int], None] | None) -> None:
-    with _open(source) as file:
-        spectra = _spectra(source, file)
-        _check_space(folder, spectra)
-        columns = _columns(source, file, spectra.shape)
+def _fill(source: Path, folder: Path, progress: Callable[[int, int], None] | None, trust: bool) -> None:
+    """Write spectra, the columns beside them, and the manifest. What would be refused is refused early."""
+    with open_file(source) as file:
+        if not trust:
+            unlabelled = LeftOut(len(file), int((file.labels == NO_LABEL).sum()), file.first_wrong)
+            refuse([*doubts_of_gaps(source, unlabelled), *doubts(source, _sample(file), file.wavelength_nm)])
+        _check_space(folder, file)
         with (folder / "toa.f32").open("wb") as stream:
-            _copy_spectra(source, spectra, stream, progress)
+            kept, left_out = _copy_spectra(file, stream, progress)
+        if not trust:
+            refuse(doubts_of_gaps(source, left_out))
+        if not kept.any():
+            raise InputError(f"{source} holds no spectra that can be used")
+    scenes, scene = np.unique(file.scene[kept], return_inverse=True)
+    columns: dict[str, NDArray[Any]] = {
+        "labels": file.labels[kept],
+        "scene": scene.astype(np.int32),
+        "fids": np.array(file.fids)[scenes],
+        "indices": file.indices[kept],
+        "wavelength_nm": file.wavelength_nm,
+    }
     np.savez(folder / "rows.npz", allow_pickle=False, **columns)
-    sums = {name: sha256_of(folder / name) for name in ("toa.f32", "rows.npz")}
     manifest = {
         "schema": _SCHEMA,
         "source": str(source.resolve()),
-        "spectra": len(columns["labels"]),
-        "sha256": sums,
+        "spectra": len(scene),
+        "left_out": asdict(left_out),
+        "notes": file.notes,
+        "irradiance": asdict(file.irradiance) if file.irradiance else None,
+        "sha256": {name: sha256_of(folder / name) for name in ("toa.f32", "rows.npz")},
     }
     (folder / "manifest.json").write_text(json.dumps(manifest, indent=1), encoding="utf-8")
 
@@ -134,88 +183,8 @@ def _publish(temporary: Path, folder: Path) -> None:
             raise
 
 
-@contextmanager
-def _open(source: Path) -> Iterator[h5py.File]:
-    """The open file; whatever h5py raises of its content is an `InputError`."""
-    with _readable(source):
-        file = h5py.File(source, "r")
-    with file:
-        yield file
-
-
-@contextmanager
-def _readable(source: Path) -> Iterator[None]:
-    try:
-        yield
-    # All of h5py's ways to fail, text that is not UTF-8 and sizes that no memory holds among them.
-    except (OSError, LookupError, RuntimeError, ValueError, TypeError, OverflowError, MemoryError) as error:
-        reason = " ".join(str(error).split())
-        raise InputError(f"{source} cannot be read as HDF5, it may be truncated; fetch it again ({reason})") from error
-
-
-def _dataset(source: Path, file: h5py.File, name: str, kinds: str) -> h5py.Dataset:
-    data = find_dataset(file, source, name)
-    if data is None:
-        raise InputError(f"{source} has no data set '{name}'; it is not a file of labelled spectra")
-    if data.dtype.kind not in kinds:
-        raise InputError(f"{source}: '{name}' holds {data.dtype}; it is not a file of labelled spectra")
-    return data
-
-
-def _spectra(source: Path, file: h5py.File) -> h5py.Dataset:
-    """The spectra, (n, bands), not read yet. Raises `InputError`."""
-    with _readable(source):
-        spectra = _dataset(source, file, "spectra", "f")
-    if len(spectra.shape) != 2:
-        raise InputError(f"{source}: spectra {spectra.shape} are no table of one spectrum a row")
-    if spectra.shape[0] == 0:
-        raise InputError(f"{source} holds no spectra")
-    return spectra
-
-
-def _columns(source: Path, file: h5py.File, shape: tuple[int, int]) -> dict[str, NDArray[Any]]:
-    """Everything but the spectra (of this shape), checked. Raises `InputError`."""
-    with _readable(source):
-        kinds = {"labels": "iu", "fids": "SO", "indices": "iu"}
-        data = {name: _dataset(source, file, name, kind) for name, kind in kinds.items()}
-        bands = _bands(source, file, shape)
-        for name, expected in (("labels", shape[:1]), ("fids", shape[:1]), ("indices", (shape[0], 2))):
-            if data[name].shape != expected:
-                raise InputError(
-                    f"{source}: '{name}' is {data[name].shape} but {expected} belongs to {shape[0]} spectra"
-                )
-        labels, raw_fids, indices = (read_dataset(data[name], source) for name in kinds)
-        fids, scene = np.unique(np.asarray(raw_fids, dtype="S"), return_inverse=True)
-        names = np.char.decode(fids, "utf-8")
-    wrong = ~np.isin(labels, np.arange(_LARGEST_LABEL + 1))
-    if wrong.any():
-        row = int(np.flatnonzero(wrong)[0])
-        raise InputError(
-            f"{source}: label {labels[row]} of spectrum {row} is none of 0 clear, 1 cloud, 2 shadow "
-            f"({wrong.sum():,} such labels)"
-        )
-    return {
-        "labels": labels.astype(np.uint8),
-        "scene": scene.astype(np.int32),
-        "fids": names,
-        "indices": indices.astype(np.int32),
-        "wavelength_nm": bands,
-    }
-
-
-def _bands(source: Path, file: h5py.File, shape: tuple[int, int]) -> NDArray[np.float64]:
-    if "bands" not in file.attrs:
-        raise InputError(f"{source} has no attribute 'bands' (band centres, nm); without it spectra mean nothing")
-    bands = np.asarray(file.attrs["bands"], dtype=np.float64).ravel()
-    if shape[1] != len(bands):
-        raise InputError(f"{source}: spectra {shape} do not have the {len(bands)} bands that 'bands' lists")
-    if not np.isfinite(bands).all() or (bands <= 0).any():
-        raise InputError(f"{source}: 'bands' must hold positive numbers of nanometres")
-    return bands
-
-
-def _check_space(folder: Path, spectra: h5py.Dataset) -> None:
-    needed = spectra.shape[0] * spectra.shape[1] * 4
+def _check_space(folder: Path, file: SpectraFile) -> None:
+    needed = len(file) * len(file.wavelength_nm) * 4
     free = shutil.disk_usage(folder).free
     if needed > free:
         raise OutputError(
@@ -224,23 +193,34 @@ def _check_space(folder: Path, spectra: h5py.Dataset) -> None:
         )
 
 
+def _sample(file: SpectraFile) -> NDArray[np.float32]:
+    """Some spectra from all over the file, those with missing values left out."""
+    size = max(MAX_SAMPLE // _SAMPLE_PLACES, 1)
+    starts = np.unique(np.linspace(0, max(len(file) - size, 0), _SAMPLE_PLACES).astype(int)).tolist()
+    values = np.concatenate([file.read(start, min(start + size, len(file))) for start in starts])
+    return values[~any_missing(values) & ~no_measurement(values)]
+
+
 def _copy_spectra(
-    source: Path, spectra: h5py.Dataset, stream: IO[bytes], progress: Callable[[int, int], None] | None
-) -> None:
-    """Write all spectra as float32, in blocks of whole storage chunks. Raises `InputError` for NaN."""
-    total, bands = spectra.shape
-    chunk = spectra.chunks[0] if spectra.chunks else 1
-    block = max(_BLOCK_BYTES // (bands * 8) // chunk, 1) * chunk
-    for start in range(0, total, block):
-        with _readable(source):
-            values = read_dataset(spectra, source, start, min(start + block, total)).astype(np.float32)
-        broken = ~np.isfinite(values).all(axis=1)
-        if broken.any():
-            row = start + int(np.flatnonzero(broken)[0])
-            raise InputError(
-                f"{source}: spectrum {row} holds NaN or infinite values ({broken.sum()} such among spectra "
-                f"{start}–{start + len(values) - 1}); remove them from the file"
-            )
-        stream.write(values.tobytes())
+    file: SpectraFile, stream: IO[bytes], progress: Callable[[int, int], None] | None
+) -> tuple[NDArray[np.bool_], LeftOut]:
+    """Write the spectra that can be used as float32; says which (n,) they are, and counts the others."""
+    partial, empty, unlabelled = np.zeros(len(file), bool), np.zeros(len(file), bool), file.labels == NO_LABEL
+    dead, start = np.ones(len(file.wavelength_nm), bool), 0
+    for values in file.blocks():
+        here = slice(start, start + len(values))
+        empty[here] = no_measurement(values)
+        partial[here] = any_missing(values) & ~empty[here]
+        dead &= ~np.isfinite(values[~empty[here]]).any(axis=0)
+        stream.write(values[~(partial[here] | empty[here] | unlabelled[here])].tobytes())
+        start += len(values)
         if progress:
-            progress(start + len(values), total)
+            progress(start, len(file))
+    if dead.any() and not empty.all():
+        raise InputError(
+            f"{file.source}: {dead.sum()} of {len(dead)} bands hold no measurement in any spectrum, the first at "
+            f"{file.wavelength_nm[dead][0]:.0f} nm; remove these bands from 'spectra' and 'bands'"
+        )
+    first = int(np.argmax(partial)) if partial.any() else -1
+    left_out = LeftOut(len(file), int(unlabelled.sum()), file.first_wrong, int(empty.sum()), int(partial.sum()), first)
+    return ~(partial | empty | unlabelled), left_out

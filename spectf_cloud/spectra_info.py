@@ -18,7 +18,11 @@ _ENOUGH = 20_000
 
 @dataclass(frozen=True)
 class SpectraInfo:
-    """Counts of a data set; ``scenes`` lists (fid, clear, cloud, shadow)."""
+    """Counts of a data set; ``scenes`` lists (fid, clear, cloud, shadow).
+
+    ``left_out`` counts spectra without a measurement or label, which are in none of the others; ``irradiance`` is what
+    all files say they were made with, None where they do not say one and the same.
+    """
 
     files: list[str]
     spectra: int
@@ -28,6 +32,8 @@ class SpectraInfo:
     clear: int
     cloud: int
     shadow: int
+    left_out: int
+    irradiance: str | None
     scenes: list[tuple[str, int, int, int]]
 
 
@@ -35,6 +41,8 @@ def describe(spectra: Spectra) -> SpectraInfo:
     """Count labels, in all and by scene."""
     counts = spectra.counts()
     total = counts.sum(0)
+    made_with = {file.irradiance for file in spectra.files}
+    irradiance = made_with.pop() if len(made_with) == 1 else None
     return SpectraInfo(
         files=[str(file.source) for file in spectra.files],
         spectra=len(spectra),
@@ -44,6 +52,8 @@ def describe(spectra: Spectra) -> SpectraInfo:
         clear=int(total[0]),
         cloud=int(total[1]),
         shadow=int(total[2]),
+        left_out=sum(file.left_out.total - len(file.toa) for file in spectra.files),
+        irradiance=None if irradiance is None else str(irradiance),
         scenes=[(fid, int(n[0]), int(n[1]), int(n[2])) for fid, n in zip(spectra.fids, counts, strict=True)],
     )
 

@@ -5,12 +5,15 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
+import re
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from spectf_cloud.config import read_yaml
 from spectf_cloud.errors import ModelError, WeightsError
+from spectf_cloud.foreign_weights import foreign_kind
 from spectf_cloud.resources import resource
 
 if TYPE_CHECKING:
@@ -25,6 +28,8 @@ OFFICIAL_URL = f"https://raw.githubusercontent.com/emit-sds/SpecTf/{OFFICIAL_COM
 PUBLISHED_THRESHOLD = 0.51
 BUILTIN = "builtin"
 _MAX_WEIGHTS_BYTES = 2**30
+_MAX_IRRADIANCE_BYTES = 64 * 2**20
+_SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 @dataclass(frozen=True)
@@ -46,12 +51,15 @@ class Release:
     threshold: float
 
 
-_IRRADIANCE = RemoteFile("irr.npy", "irr.npy", "ae4c4a3d19db4eff7c5aac4c030fa062a4ce7575320a8639549f5fb827ea03f8")
+#: The published irradiance: that of the releases, and of the published training data.
+OFFICIAL_IRRADIANCE = RemoteFile(
+    "irr.npy", "irr.npy", "ae4c4a3d19db4eff7c5aac4c030fa062a4ce7575320a8639549f5fb827ea03f8"
+)
 
 
 def _release(version: str, sha256: str, threshold: float) -> Release:
     file = RemoteFile(f"weights/{version}/weights.pt", f"{version}/weights.pt", sha256)
-    return Release(f"official:{version}", file, _IRRADIANCE, threshold)
+    return Release(f"official:{version}", file, OFFICIAL_IRRADIANCE, threshold)
 
 
 RELEASES = {
@@ -67,8 +75,10 @@ RELEASES = {
 class WeightsFile:
     """Weights on disk with what belongs to them.
 
-    `irradiance_path` is the one to use unless told otherwise; `irradiance_sha256` the one the weights were trained
-    with, None where nothing says it. `architecture` is None where nothing says it: then the published one applies.
+    `irradiance_sha256` is the solar irradiance the weights were trained with, None where nothing says it, and
+    `irradiance_name` what it is called. `irradiance_path` is that file, or the bundled one where it is not known or not
+    on this machine: take it from `irradiance_for`, which says so. `architecture` is None where nothing says it: then
+    the published one applies.
     """
 
     name: str
@@ -77,6 +87,7 @@ class WeightsFile:
     threshold: float
     irradiance_path: Path
     irradiance_sha256: str | None = None
+    irradiance_name: str = "unknown"
     architecture: ModelConfig | None = None
 
     @property
@@ -102,6 +113,35 @@ def find_weights(spec: str | Path = BUILTIN) -> WeightsFile:
         return _from_path(path)
     except OSError as error:
         raise WeightsError(f"{path}: cannot be read: {error.strerror or error}") from error
+
+
+def irradiance_for(weights: WeightsFile, given: str | Path | None = None) -> Path:
+    """The solar irradiance to use with weights: the one ``given``, else their own; warns where it is not theirs."""
+    path = weights.irradiance_path if given is None else Path(given)
+    wanted = weights.irradiance_sha256
+    if wanted is None:
+        if given is None:
+            _warn_once(
+                f"the weights {weights.name} do not say which solar irradiance they were trained with; {path} is used: "
+                "if theirs is another, probabilities are wrong; give it with --irradiance FILE"
+            )
+    elif path.is_file() and sha256_of(path) != wanted:
+        text = f"the weights {weights.name} were trained with another irradiance ({weights.irradiance_name}, sha256 "
+        text += f"{wanted[:12]}…) than {path}"
+        if given is None:
+            place = f"place it at {weights.path.with_name('irradiance.npy')}"
+            if wanted == OFFICIAL_IRRADIANCE.sha256:
+                place = "fetch it with: spectf-cloud weights fetch official:v0.1.0"
+            text += ", which is used because theirs is not on this machine: probabilities are wrong; "
+            text += f"give it with --irradiance FILE, or {place}"
+        _warn_once(text)
+    return path
+
+
+@cache
+def _warn_once(text: str) -> None:
+    """Warn, once a process: many scenes share their weights."""
+    logger.warning("%s", text)
 
 
 def files_of(spec: str | Path) -> tuple[Path, ...]:
@@ -167,13 +207,12 @@ def _from_path(path: Path) -> WeightsFile:
     checksum = sha256_of(path)
     for release in RELEASES.values():
         if release.weights.sha256 == checksum:
-            # Files of a release kept together, as in the cache or the upstream tree, need no download.
-            beside = path.parent.parent / release.irradiance.cached_as
-            known = beside.is_file() and sha256_of(beside) == release.irradiance.sha256
-            irradiance = beside if known else resource("irr.npy")
-            return _of_release(release, path, irradiance)
+            return _of_release(release, path, _find_irradiance(release.irradiance.sha256, path))
     card_path = path.with_suffix(".yml")
-    card: dict[str, Any] = read_yaml(card_path) if card_path.is_file() else {}
+    card: dict[str, Any] = read_yaml(card_path) if card_path.is_file() and card_path != path else {}
+    foreign = foreign_kind(path, card)
+    if foreign:
+        raise WeightsError(f"{path} is {foreign}")
     if card.get("sha256", checksum) != checksum:
         raise WeightsError(f"{path} is not the file that {card_path} describes (sha256 differs)")
     threshold = card.get("threshold", PUBLISHED_THRESHOLD)
@@ -187,19 +226,54 @@ def _from_path(path: Path) -> WeightsFile:
             architecture = ModelConfig.from_mapping(card["architecture"])
         except ModelError as error:
             raise WeightsError(f"{card_path}: architecture: {error}") from error
-    trained_with = card.get("irradiance")
+    told = trained_with(card, card_path)
+    wanted = told.get("sha256")
     return WeightsFile(
         name=str(card.get("name", path.name)),
         path=path,
         sha256=checksum,
         threshold=float(threshold),
-        irradiance_path=resource("irr.npy"),
-        irradiance_sha256=trained_with.get("sha256") if isinstance(trained_with, dict) else None,
+        irradiance_path=_find_irradiance(wanted, path, told.get("file"), told.get("name")),
+        irradiance_sha256=wanted,
+        irradiance_name=told.get("name") or told.get("file") or "unknown",
         architecture=architecture,
     )
 
 
 def _of_release(release: Release, path: Path, irradiance: Path) -> WeightsFile:
     return WeightsFile(
-        release.name, path, release.weights.sha256, release.threshold, irradiance, release.irradiance.sha256
+        release.name, path, release.weights.sha256, release.threshold, irradiance, release.irradiance.sha256, "official"
     )
+
+
+def trained_with(card: dict[str, Any], card_path: Path) -> dict[str, str]:
+    """What a card says of the irradiance: ``name``, ``file`` beside the weights, ``sha256``. Raises `WeightsError`."""
+    told = card.get("irradiance") or {}
+    if not isinstance(told, dict) or not all(value is None or isinstance(value, str) for value in told.values()):
+        raise WeightsError(f"{card_path}: irradiance must hold name, file and sha256, not {told!r}")
+    told = {key: value for key, value in told.items() if value is not None}
+    if "sha256" in told:
+        told["sha256"] = told["sha256"].lower()
+        if not _SHA256.fullmatch(told["sha256"]):
+            raise WeightsError(f"{card_path}: irradiance: sha256 must be 64 hexadecimal digits")
+    return told
+
+
+def _find_irradiance(sha256: str | None, weights: Path, *names: str | None) -> Path:
+    """The irradiance of this checksum: bundled, beside the weights, or published; the bundled one without any."""
+    bundled = resource("irr.npy")
+    if sha256 is None:
+        return bundled
+    beside = [name for name in (*names, "irradiance.npy", "irr.npy") if name]
+    # A release and what belongs to it lie together in the cache and in the upstream tree.
+    places = [
+        bundled,
+        *(weights.parent / name for name in beside),
+        weights.parent.parent / OFFICIAL_IRRADIANCE.cached_as,
+    ]
+    if sha256 == OFFICIAL_IRRADIANCE.sha256:
+        places.append(local_path(OFFICIAL_IRRADIANCE))
+    for path in places:
+        if path.is_file() and path.stat().st_size <= _MAX_IRRADIANCE_BYTES and sha256_of(path) == sha256:
+            return path
+    return bundled

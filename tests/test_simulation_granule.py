@@ -1,5 +1,7 @@
 """Simulated granules as files: reopened with other readers, and judged by the published network."""
 
+import hashlib
+import logging
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,6 +15,7 @@ import xarray
 from spectf_cloud.dataset import open_scene
 from spectf_cloud.errors import InputError, OutputError, UsageError
 from spectf_cloud.model import ModelConfig
+from spectf_cloud.resources import resource
 from spectf_cloud.simulation import cover, hdf5
 from spectf_cloud.simulation.config import SimulationConfig
 from spectf_cloud.simulation.cover import CloudLayer
@@ -20,6 +23,7 @@ from spectf_cloud.simulation.granule import radiance_lines, simulate_granule, si
 from spectf_cloud.simulation.noise import noise_sigma
 from spectf_cloud.simulation.presets import PRESETS
 from spectf_cloud.simulation.scene import SimulatedScene
+from spectf_cloud.spectra import open_spectra
 from spectf_cloud.toa import reflectance_per_radiance, resample_irradiance, toa_reflectance
 
 from files import raster
@@ -248,7 +252,7 @@ def test_the_published_network_tells_clouds(reference):
     assert cloud[100:].mean() <= 0.03
 
 
-def test_data_set_has_the_published_schema(tmp_path):
+def test_data_set_has_the_published_schema(tmp_path, caplog):
     path = tmp_path / "x.hdf5"
     config = hdf5.DatasetConfig(scenes=2, spectra_per_scene=60, presets=("mixed", "scattered"), lines=40, samples=44)
     seen = []
@@ -264,7 +268,12 @@ def test_data_set_has_the_published_schema(tmp_path):
         counts = np.bincount(file["labels"][()], minlength=3)
         assert (report.clear, report.cloud, report.shadow) == tuple(counts)
         clear = np.median(file["spectra"][()][file["labels"][()] == 0], axis=0)
+        assert file.attrs["irradiance"] == "builtin"
+        assert file.attrs["irradiance_sha256"] == hashlib.sha256(resource("irr.npy").read_bytes()).hexdigest()
     assert 0.02 < clear[100] < 0.6
+    with caplog.at_level(logging.WARNING, "spectf_cloud"):
+        assert len(open_spectra(path, cache_dir=tmp_path / "cache")) == 120
+    assert not caplog.text
 
 
 def test_labels_are_those_of_the_truth(scene):

@@ -161,7 +161,9 @@ def test_memory_does_not_grow_with_the_spectra(tmp_path):
     """120 MB of float64 spectra are cached within 60 MB of anonymous memory."""
     with h5py.File(tmp_path / "large.h5", "w") as file:
         file.attrs["bands"] = np.linspace(400, 2400, 100)
-        file.create_dataset("spectra", (150_000, 100), np.float64, fillvalue=0.25)
+        data = file.create_dataset("spectra", (150_000, 100), np.float64)
+        for start in range(0, 150_000, 10_000):
+            data[start : start + 10_000] = np.linspace(0.2, 0.5, 100) * (1 + start / 150_000)
         file["labels"] = np.zeros(150_000, np.int64)
         file["fids"] = np.full(150_000, b"scene")
         file["indices"] = np.zeros((150_000, 2), np.int64)

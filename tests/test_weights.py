@@ -1,3 +1,4 @@
+import gzip
 import io
 import os
 import pickle
@@ -6,14 +7,17 @@ import zipfile
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 
+import h5py
 import numpy as np
 import pytest
 import torch
 
 import spectf_cloud.weights as weights
+from spectf_cloud.comparison.resnet import ResNet, ResNetConfig
 from spectf_cloud.errors import WeightsError
 from spectf_cloud.inference.load import load_model, load_tensors
 from spectf_cloud.model import ModelConfig
+from spectf_cloud.training.checkpoint import Best, Checkpoint
 from spectf_cloud.weights import RELEASES, find_weights, sha256_of
 
 
@@ -207,3 +211,71 @@ def test_one_number_that_says_it_is_a_matrix_of_terabytes_is_refused(tmp_path):
     state["head.weight"] = torch.zeros(1).expand(10**6, 10**6)
     with pytest.raises(WeightsError, match="does not fit"):
         load_model(find_weights(saved(tmp_path / "w.pt", state)), BANDS, SMALL)
+
+
+def a_training_checkpoint(path):
+    Checkpoint({"seed": 1}, 2, small_state(), {}, best=Best(1, 0.5, 0.5, small_state())).save(path)
+
+
+def a_zip(path, names=("run/weights.pt",)):
+    with zipfile.ZipFile(path, "w") as archive:
+        for name in names:
+            archive.writestr(name, b"something")
+
+
+def an_onnx_model(path):
+    onnx = pytest.importorskip("onnx")
+    value = onnx.helper.make_tensor_value_info("x", onnx.TensorProto.FLOAT, [1])
+    graph = onnx.helper.make_graph([onnx.helper.make_node("Identity", ["x"], ["y"])], "g", [value], [value])
+    onnx.save(onnx.helper.make_model(graph, producer_name="someone"), path)
+
+
+def trees(path):
+    xgboost = pytest.importorskip("xgboost")
+    data = xgboost.DMatrix(np.eye(4), label=[0, 1, 0, 1])
+    xgboost.train({"max_depth": 1}, data, 1).save_model(path.with_suffix(".json"))
+    path.with_suffix(".json").rename(path)
+
+
+def a_resnet(path):
+    saved(path, ResNet(ResNetConfig((4,), 1, 3)).state_dict())
+    path.with_suffix(".yml").write_text("kind: resnet\n")
+
+
+FOREIGN = {
+    "training checkpoint": (a_training_checkpoint, "checkpoint of a training run"),
+    "ResNet with its card": (a_resnet, "a ResNet to compare with"),
+    "ResNet alone": (lambda path: saved(path, ResNet(ResNetConfig((4,), 1, 3)).state_dict()), "a ResNet to compare"),
+    "XGBoost": (trees, "boosted trees"),
+    "other JSON": (lambda path: path.write_text('{"a": 1}'), "a JSON file"),
+    "ONNX": (an_onnx_model, "an ONNX file"),
+    "TensorRT": (lambda path: path.write_bytes(b"ftrt" + bytes(100)), "a TensorRT engine"),
+    "zip": (a_zip, r"a zip archive \(run/weights.pt\)"),
+    "npz": (lambda path: np.savez(path.open("wb"), a=np.zeros(3)), "NumPy archive"),
+    "npy": (lambda path: np.save(path.open("wb"), np.zeros(3)), "a NumPy array"),
+    "HDF5": (lambda path: h5py.File(path, "w").close(), "an HDF5 or netCDF file"),
+    "gzip": (lambda path: path.write_bytes(gzip.compress(b"tensors")), "a gzip archive"),
+    "TorchScript": (partial(a_zip, names=("m/data.pkl", "m/code/a.py", "m/constants.pkl")), "TorchScript"),
+    "Lightning": (lambda path: saved(path, {"epoch": 1, "state_dict": small_state()}), "a checkpoint of more than"),
+    "web page": (lambda path: path.write_text("\n<!DOCTYPE html><html></html>"), "a web page"),
+    "Git LFS": (lambda path: path.write_text("version https://git-lfs.github.com/spec/v1\noid"), "a Git LFS pointer"),
+    "nothing": (lambda path: path.touch(), "empty"),
+    "safetensors": (lambda path: path.write_bytes((2).to_bytes(8, "little") + b"{}"), "a safetensors file"),
+}
+
+
+@pytest.mark.parametrize("kind", FOREIGN)
+def test_weights_of_another_kind_are_named_in_one_line(tmp_path, kind):
+    make, words = FOREIGN[kind]
+    path = tmp_path / "w.pt"
+    make(path)
+    with pytest.raises(WeightsError, match=rf"w\.pt is .*{words}") as error:
+        load_model(find_weights(path), BANDS, SMALL)
+    assert "\n" not in str(error.value) and error.value.exit_code == 3
+
+
+def test_a_card_given_as_weights_is_named(tmp_path):
+    path = tmp_path / "weights.yml"
+    path.write_text("name: mine\nthreshold: 0.5\n")
+    with pytest.raises(WeightsError, match=r"a YAML file; give the weights\.pt"):
+        find_weights(path)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import spectf_cloud
 from spectf_cloud.products.mask import check_threshold
-from spectf_cloud.weights import BUILTIN, find_weights, sha256_of
+from spectf_cloud.weights import BUILTIN, find_weights, irradiance_for, sha256_of
 
 if TYPE_CHECKING:
     from spectf_cloud.inference.predict import Fidelity
@@ -100,7 +100,7 @@ def recipe_of(settings: Settings) -> Recipe:
     return Recipe(
         weights=weights.name,
         weights_sha256=weights.sha256,
-        irradiance_sha256=sha256_of(settings.irradiance or weights.irradiance_path),
+        irradiance_sha256=sha256_of(irradiance_for(weights, settings.irradiance)),
         arch_spec_sha256=sha256_of(settings.arch_spec) if settings.arch_spec else None,
         threshold=weights.threshold if settings.threshold is None else settings.threshold,
         fidelity=settings.fidelity,

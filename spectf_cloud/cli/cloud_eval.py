@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from spectf_cloud.cli.data_options import TrustInput
 from spectf_cloud.cli.reporting import Json, Overwrite, Quiet, Reporter, Verbose
 from spectf_cloud.errors import UsageError
 
@@ -57,6 +58,7 @@ def spectf(
     ] = None,
     outdir: Outdir = None,
     draws: Draws = 500,
+    trust_input: TrustInput = False,
     overwrite: Overwrite = False,
     json: Json = False,
     verbose: Verbose = 0,
@@ -70,7 +72,7 @@ def spectf(
     def scorers(spectra: Spectra) -> list[Scorer]:
         return [_spectf(spectra, weights, gpu, thresh, given)]
 
-    _evaluate(reporter, dataset, test_csv, scorers, outdir, batch, draws, overwrite)
+    _evaluate(reporter, dataset, test_csv, scorers, outdir, batch, draws, overwrite, trust_input)
 
 
 @app.command()
@@ -80,6 +82,7 @@ def l2a(
     batch: Block = 16384,
     outdir: Outdir = None,
     draws: Draws = 500,
+    trust_input: TrustInput = False,
     overwrite: Overwrite = False,
     json: Json = False,
     verbose: Verbose = 0,
@@ -87,7 +90,9 @@ def l2a(
 ) -> None:
     """Score the rule-based cloud and cirrus flags of the L2A mask."""
     reporter = Reporter(json, quiet, verbose)
-    _evaluate(reporter, dataset, test_csv, lambda spectra: [_l2a(spectra)], outdir, batch, draws, overwrite)
+    _evaluate(
+        reporter, dataset, test_csv, lambda spectra: [_l2a(spectra)], outdir, batch, draws, overwrite, trust_input
+    )
 
 
 @app.command()
@@ -100,6 +105,7 @@ def resnet(
     thresh: Thresh = None,
     outdir: Outdir = None,
     draws: Draws = 500,
+    trust_input: TrustInput = False,
     overwrite: Overwrite = False,
     json: Json = False,
     verbose: Verbose = 0,
@@ -111,7 +117,7 @@ def resnet(
     def scorers(spectra: Spectra) -> list[Scorer]:
         return [_comparison(spectra, weights, gpu, thresh)]
 
-    _evaluate(reporter, dataset, test_csv, scorers, outdir, batch, draws, overwrite)
+    _evaluate(reporter, dataset, test_csv, scorers, outdir, batch, draws, overwrite, trust_input)
 
 
 @app.command()
@@ -123,6 +129,7 @@ def xgboost(
     thresh: Thresh = None,
     outdir: Outdir = None,
     draws: Draws = 500,
+    trust_input: TrustInput = False,
     overwrite: Overwrite = False,
     json: Json = False,
     verbose: Verbose = 0,
@@ -134,7 +141,7 @@ def xgboost(
     def scorers(spectra: Spectra) -> list[Scorer]:
         return [_comparison(spectra, weights, -1, thresh)]
 
-    _evaluate(reporter, dataset, test_csv, scorers, outdir, batch, draws, overwrite)
+    _evaluate(reporter, dataset, test_csv, scorers, outdir, batch, draws, overwrite, trust_input)
 
 
 @app.command()
@@ -149,6 +156,7 @@ def compare(
     gpu: Gpu = -1,
     outdir: Outdir = None,
     draws: Draws = 500,
+    trust_input: TrustInput = False,
     overwrite: Overwrite = False,
     json: Json = False,
     verbose: Verbose = 0,
@@ -164,17 +172,19 @@ def compare(
         found += [_comparison(spectra, path, gpu, None) for path in [*(resnet or []), *(xgboost or [])]]
         return _distinct(found + ([_l2a(spectra)] if l2a else []))
 
-    _evaluate(reporter, dataset, test_csv, scorers, outdir, batch, draws, overwrite)
+    _evaluate(reporter, dataset, test_csv, scorers, outdir, batch, draws, overwrite, trust_input)
 
 
 def _spectf(spectra: Spectra, weights: str, gpu: int, thresh: float | None, given: dict[str, Any]) -> Scorer:
     from spectf_cloud.evaluation.scores import Scorer
     from spectf_cloud.inference.load import load_model
     from spectf_cloud.inference.predict import pick_backend
+    from spectf_cloud.irradiance import check_same_irradiance, irradiance_of_weights
     from spectf_cloud.model import ModelConfig
     from spectf_cloud.weights import find_weights
 
     found = find_weights(weights)
+    check_same_irradiance(found.name, irradiance_of_weights(found), spectra.files)
     architecture = replace(found.architecture or ModelConfig(), **given) if given else None
     model = load_model(found, spectra.wavelength_nm, architecture)
     threshold = found.threshold if thresh is None else thresh
@@ -185,8 +195,10 @@ def _spectf(spectra: Spectra, weights: str, gpu: int, thresh: float | None, give
 def _comparison(spectra: Spectra, path: Path, gpu: int, thresh: float | None) -> Scorer:
     from spectf_cloud.comparison.card import load_comparison
     from spectf_cloud.evaluation.scores import Scorer
+    from spectf_cloud.irradiance import check_same_irradiance
 
     model = load_comparison(path, spectra.wavelength_nm, gpu)
+    check_same_irradiance(str(path), model.irradiance, spectra.files)
     name = {"resnet": "ResNet", "xgboost": "XGBoost"}[model.kind]
     return Scorer(name, model.backend, model.threshold if thresh is None else thresh, model.path, model.sha256)
 
@@ -218,18 +230,21 @@ def _evaluate(
     block: int,
     draws: int,
     overwrite: bool,
+    trust: bool,
 ) -> None:
     import numpy as np
 
     from spectf_cloud.evaluation.report import check_outdir, write_report
     from spectf_cloud.evaluation.scores import evaluate
     from spectf_cloud.spectra import open_spectra
+    from spectf_cloud.spectra_check import doubts_of_labels, settle
     from spectf_cloud.split import read_fids
 
     if outdir is not None:
         check_outdir(outdir, overwrite=overwrite)
-    spectra = open_spectra(dataset)
+    spectra = open_spectra(dataset, trust=trust)
     rows = np.arange(len(spectra)) if test_csv is None else spectra.rows_of(read_fids(test_csv, spectra.fids))
+    settle(doubts_of_labels(f"{test_csv or dataset[0]}: the scenes", spectra.cloud[rows]), trust=True)
     with reporter.progress("scoring", "spectra") as progress:
         report = evaluate(spectra, rows, scorers(spectra), block=block, draws=draws, progress=progress)
     paths = write_report(report, outdir, overwrite=overwrite) if outdir is not None else {}

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from spectf_cloud.cli.data_options import TrustInput
 from spectf_cloud.cli.reporting import Json, Overwrite, Quiet, Reporter, Verbose
 from spectf_cloud.cli.simulate import PresetChoice
 from spectf_cloud.errors import UsageError
@@ -70,6 +71,7 @@ def simulate(
 def info(
     dataset: Annotated[list[Path], typer.Argument(help="HDF5 files of labelled spectra.")],
     plot: Annotated[Path | None, typer.Option(help="PNG of typical spectra to write.")] = None,
+    trust_input: TrustInput = False,
     overwrite: Overwrite = False,
     json: Json = False,
     verbose: Verbose = 0,
@@ -80,18 +82,21 @@ def info(
 
     from spectf_cloud.outputs import check_output
     from spectf_cloud.spectra import open_spectra
+    from spectf_cloud.spectra_check import doubts_of_labels, settle
     from spectf_cloud.spectra_info import describe, plot_spectra
 
     if plot is not None:
         check_output(plot, overwrite=overwrite, inputs=dataset)
     with reporter.progress("reading", "spectra") as progress:
-        spectra = open_spectra(dataset, progress=progress)
+        spectra = open_spectra(dataset, progress=progress, trust=trust_input)
+    settle(doubts_of_labels(f"{', '.join(map(str, dataset))}: the files", spectra.cloud), trust=True)
     found = describe(spectra)
     if plot is not None:
         plot_spectra(spectra, plot)
     lines = [
         f"{found.spectra:,} spectra of {len(found.scenes):,} scenes, {found.bands} bands from {found.first_nm:.0f} to "
         f"{found.last_nm:.0f} nm: {found.clear:,} clear, {found.cloud:,} cloud, {found.shadow:,} cloud shadow",
+        f"  solar irradiance: {found.irradiance or 'not known; name it when training, with --irradiance'}",
         f"  {'scene':<24}{'clear':>10}{'cloud':>10}{'shadow':>10}",
     ]
     lines += [f"  {fid:<24}{clear:>10,}{cloud:>10,}{shadow:>10,}" for fid, clear, cloud, shadow in found.scenes]
@@ -105,6 +110,7 @@ def split(
     test_csv: Annotated[Path, typer.Option(help="List of test scenes to write.")],
     test_fraction: Annotated[float, typer.Option(min=0.0, max=0.99, help="Share of the scenes to test on.")] = 0.15,
     seed: Annotated[int, typer.Option(min=0, help="Same seed, same split.")] = 42,
+    trust_input: TrustInput = False,
     overwrite: Overwrite = False,
     json: Json = False,
     verbose: Verbose = 0,
@@ -119,7 +125,7 @@ def split(
 
     for path in (train_csv, test_csv):
         check_output(path, overwrite=overwrite, inputs=dataset)
-    sides = draw_scenes(open_spectra(dataset).fids, test_fraction, seed)
+    sides = draw_scenes(open_spectra(dataset, trust=trust_input).fids, test_fraction, seed)
     for path, fids in zip((train_csv, test_csv), sides, strict=True):
         with atomic_output(path, overwrite=overwrite) as temporary:
             temporary.write_text("".join(f"{fid}\n" for fid in fids), encoding="utf-8")

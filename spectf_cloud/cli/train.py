@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from spectf_cloud.cli.config_file import ConfigFile
+from spectf_cloud.cli.data_options import TrustInput
 from spectf_cloud.cli.reporting import Json, Overwrite, Quiet, Reporter, Verbose
 
 _ENV = "SPECTF_TRAIN_"
@@ -96,6 +97,16 @@ def train(
         list[str] | None,
         typer.Option(help="Part to leave as it is: spectral_embed, layers, head.", rich_help_panel=_NETWORK),
     ] = None,
+    irradiance: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE|builtin|official",
+            help="Solar irradiance the data were made with; default: as they say.",
+            envvar=f"{_ENV}IRRADIANCE",
+            rich_help_panel=_DATA,
+        ),
+    ] = None,
+    trust_input: TrustInput = False,
     bands_per_step: Annotated[
         int,
         typer.Option(
@@ -150,6 +161,8 @@ def train(
         compile=compile,
         init=init,
         freeze=tuple(freeze or ()),
+        irradiance=irradiance,
+        trust_input=trust_input,
         save_every_epoch=save_every_epoch,
         resume=resume,
         overwrite=overwrite,

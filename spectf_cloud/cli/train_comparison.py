@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from spectf_cloud.cli.data_options import Irradiance, TrustInput
 from spectf_cloud.cli.reporting import Json, Overwrite, Quiet, Reporter, Verbose
 
 if TYPE_CHECKING:
@@ -41,6 +42,8 @@ def resnet(
     gpu: Annotated[int, typer.Option(help="GPU number; -1 is the CPU.", envvar=f"{_RESNET}GPU")] = -1,
     seed: Annotated[int, typer.Option(min=0, help="Same seed, same run.", envvar=f"{_RESNET}SEED")] = 42,
     val_fraction: Fraction = 0.1,
+    irradiance: Irradiance = None,
+    trust_input: TrustInput = False,
     overwrite: Overwrite = False,
     json: Json = False,
     verbose: Verbose = 0,
@@ -63,6 +66,8 @@ def resnet(
         seed=seed,
         device=str(gpu),
         val_fraction=val_fraction,
+        irradiance=irradiance,
+        trust_input=trust_input,
         overwrite=overwrite,
         wandb_project=wandb_project,
         wandb_entity=wandb_entity,
@@ -87,6 +92,8 @@ def xgboost(
     wandb_name: Annotated[str, typer.Option(help="W&B name of the run.", envvar=f"{_XGBOOST}WANDB_NAME")] = "",
     seed: Annotated[int, typer.Option(min=0, help="Same seed, same run.", envvar=f"{_XGBOOST}SEED")] = 42,
     val_fraction: Fraction = 0.1,
+    irradiance: Irradiance = None,
+    trust_input: TrustInput = False,
     overwrite: Overwrite = False,
     json: Json = False,
     verbose: Verbose = 0,
@@ -105,6 +112,8 @@ def xgboost(
         outdir=outdir,
         seed=seed,
         val_fraction=val_fraction,
+        irradiance=irradiance,
+        trust_input=trust_input,
         overwrite=overwrite,
         wandb_project=wandb_project,
         wandb_entity=wandb_entity,

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from spectf_cloud.config import read_yaml
 from spectf_cloud.errors import ConfigError, InputError, WeightsError
 from spectf_cloud.inference.predict import Backend
+from spectf_cloud.irradiance import Irradiance, irradiance_of_card
 from spectf_cloud.outputs import atomic_output
 from spectf_cloud.weights import sha256_of
 
@@ -32,6 +33,7 @@ class ComparisonModel:
     sha256: str
     threshold: float
     backend: Backend
+    irradiance: Irradiance | None = None
 
 
 def is_comparison(path: str | Path) -> bool:
@@ -60,17 +62,19 @@ def load_comparison(path: str | Path, wavelength_nm: NDArray[np.float64], device
     if not isinstance(threshold, (int, float)) or not 0 <= threshold <= 1:
         raise WeightsError(f"{card_path}: threshold must be a probability, not {threshold!r}")
     _check_bands(file, card, wavelength_nm)
+    irradiance = irradiance_of_card(card, card_path)
     backend: Backend
     if file.suffix == ".json":
         from spectf_cloud.comparison.trees import TreesBackend
 
-        return ComparisonModel("xgboost", file, checksum, float(threshold), TreesBackend.load(file, len(wavelength_nm)))
+        backend = TreesBackend.load(file, len(wavelength_nm))
+        return ComparisonModel("xgboost", file, checksum, float(threshold), backend, irradiance)
     if card.get("kind") != "resnet":
         raise WeightsError(f"{file} is no comparison model: {card_path} with 'kind: resnet' is needed beside it")
     from spectf_cloud.comparison.resnet import ResNetBackend
 
     backend = ResNetBackend.load(file, card.get("architecture", {}), device)
-    return ComparisonModel("resnet", file, checksum, float(threshold), backend)
+    return ComparisonModel("resnet", file, checksum, float(threshold), backend, irradiance)
 
 
 def save_card(

@@ -17,6 +17,7 @@ from spectf_cloud.comparison.resnet import ResNet, ResNetBackend, ResNetConfig
 from spectf_cloud.comparison.trees import train_trees
 from spectf_cloud.errors import OutputError, UsageError
 from spectf_cloud.inference.predict import Backend, resolve_device
+from spectf_cloud.irradiance import card_entry, irradiance_of_run
 from spectf_cloud.metrics import rank
 from spectf_cloud.resources import resource
 from spectf_cloud.spectra import Spectra, open_spectra
@@ -49,6 +50,8 @@ class ComparisonConfig:
     seed: int = 42
     device: str = "-1"
     val_fraction: float = 0.1
+    irradiance: str | None = None
+    trust_input: bool = False
     overwrite: bool = False
     wandb_project: str = ""
     wandb_entity: str = ""
@@ -78,13 +81,19 @@ def train_comparison(
         raise OutputError(f"{config.outdir}: the folder cannot be made ({error.strerror})") from error
     if path.exists() and not config.overwrite:
         raise OutputError(f"{path} exists already; add --overwrite to replace it")
-    spectra = open_spectra(config.datasets)
+    spectra = open_spectra(config.datasets, trust=config.trust_input)
     split = split_scenes(
         TrainConfig(
-            config.datasets, config.train_csv, config.test_csv, val_fraction=config.val_fraction, seed=config.seed
+            config.datasets,
+            config.train_csv,
+            config.test_csv,
+            val_fraction=config.val_fraction,
+            seed=config.seed,
+            trust_input=config.trust_input,
         ),
         spectra,
     )
+    irradiance = irradiance_of_run(config.irradiance, spectra.files)
     rows, validation, test = (spectra.rows_of(s) for s in (split.train, split.validation, split.test))
     told: dict[str, Any]
     backend: Backend
@@ -98,6 +107,7 @@ def train_comparison(
         backend, told = trees, {"architecture": described["architecture"]}
     threshold = _threshold(backend, spectra, validation)
     scores = score(spectra.cloud[test], _apply(backend, spectra, test), threshold)
+    told["irradiance"] = card_entry(irradiance, config.irradiance, config.outdir)
     told |= {"test": scores, "seed": config.seed, "scenes": asdict(split)}
     told["data"] = [{"file": f.source.name, "spectra": len(f.toa), "sha256": f.sha256} for f in spectra.files]
     save_card(path, config.kind, threshold, spectra.wavelength_nm, told)

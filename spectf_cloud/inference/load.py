@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from spectf_cloud.errors import WeightsError
+from spectf_cloud.foreign_weights import foreign_content
 from spectf_cloud.model import ModelConfig, SpecTfEncoder
 from spectf_cloud.weights import WeightsFile
 
@@ -52,6 +53,9 @@ def read_state_dict(weights: WeightsFile) -> dict[str, Tensor]:
     """Tensors by name, nothing executed while reading. Raises `WeightsError`."""
     path = weights.path
     state = load_tensors(path)
+    foreign = foreign_content(state)
+    if foreign:
+        raise WeightsError(f"{path} is {foreign}")
     if not isinstance(state, dict) or not all(map(_is_parameter, state, state.values())):
         raise WeightsError(f"{path} is not a state dict: names with plain floating-point tensors are needed")
     return state

@@ -11,12 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spectf_cloud.errors import UsageError
+from spectf_cloud.irradiance import NAME_ATTRIBUTE, SHA256_ATTRIBUTE, named_irradiance
 from spectf_cloud.outputs import atomic_output
 from spectf_cloud.simulation.config import SimulationConfig
 from spectf_cloud.simulation.geometry import SUN_DISTANCE, SUN_ZENITH
 from spectf_cloud.simulation.granule import simulate_scene
 from spectf_cloud.simulation.scene import CLEAR, CLOUD_ICE, CLOUD_LIQUID, SimulatedScene
 from spectf_cloud.toa import reflectance_per_radiance, toa_reflectance
+from spectf_cloud.weights import BUILTIN
 
 CLEAR_LABEL, CLOUD_LABEL, SHADOW_LABEL = 0, 1, 2
 #: Share of direct sunlight that a cloud must take for the label shadow, and may take for the label clear.
@@ -100,7 +102,8 @@ def simulate_dataset(
     """Simulate labelled spectra and write them as one HDF5 file, scene by scene.
 
     ``spectra`` float64 (n, bands), ``labels`` int64 (n,), ``fids`` bytes (n,), ``indices`` int64 (n, 2),
-    attribute ``bands`` float64 (bands,) nm. Raises `OutputError`, and `InputError` for unusable inputs.
+    attributes ``bands`` float64 (bands,) nm, ``irradiance`` and ``irradiance_sha256``.
+    Raises `OutputError`, and `InputError` for unusable inputs.
     """
     counts = np.zeros(3, dtype=np.int64)
     with atomic_output(path, overwrite=overwrite) as temporary, h5py.File(temporary, "w") as file:
@@ -109,6 +112,8 @@ def simulate_dataset(
             pixels = draw_pixels(scene, config.spectra_per_scene)
             if number == 0:
                 _create(file, scene.sensor.wavelength_nm[scene.sensor.kept()])
+                irradiance = named_irradiance(str(config.irradiance or BUILTIN))
+                file.attrs[NAME_ATTRIBUTE], file.attrs[SHA256_ATTRIBUTE] = irradiance.name, irradiance.sha256
             fid = f"simulated{scene.seed:08d}"
             for name, values in (
                 ("spectra", pixels.toa),

@@ -12,6 +12,9 @@ from torch import Tensor
 from spectf_cloud.errors import ConfigError, InputError
 from spectf_cloud.outputs import atomic_output
 
+#: Name of the file in the folder of a run.
+CHECKPOINT = "checkpoint.pt"
+
 
 @dataclass
 class Best:
@@ -33,6 +36,7 @@ class Checkpoint:
     optimiser: dict[str, Any]
     history: list[dict[str, float]] = field(default_factory=list)
     best: Best | None = None
+    irradiance: dict[str, str] = field(default_factory=dict)
 
     def save(self, path: Path) -> None:
         """Replace the file at once: a run killed meanwhile leaves the one before."""
@@ -44,12 +48,7 @@ class Checkpoint:
     @classmethod
     def load(cls, path: Path, identity: dict[str, Any]) -> Checkpoint:
         """Read back, for the same run only. Raises `InputError`, and `ConfigError` where the options changed."""
-        try:
-            content = torch.load(path, map_location="cpu", weights_only=True)
-            best = content.pop("best")
-            checkpoint = cls(**content, best=Best(**best) if best else None)
-        except Exception as error:  # torch.load raises whatever its unpickler meets in a foreign file
-            raise InputError(f"{path} is not a checkpoint of a training run ({type(error).__name__})") from error
+        checkpoint = cls.read(path)
         changed = [key for key in identity if checkpoint.identity.get(key) != identity[key]]
         if changed:
             key = changed[0]
@@ -58,3 +57,13 @@ class Checkpoint:
                 "resume with the same options, or choose another --outdir"
             )
         return checkpoint
+
+    @classmethod
+    def read(cls, path: Path) -> Checkpoint:
+        """Read back, of whatever run. Raises `InputError`."""
+        try:
+            content = torch.load(path, map_location="cpu", weights_only=True)
+            best = content.pop("best")
+            return cls(**content, best=Best(**best) if best else None)
+        except Exception as error:  # torch.load raises whatever its unpickler meets in a foreign file
+            raise InputError(f"{path} is not a checkpoint of a training run ({type(error).__name__})") from error

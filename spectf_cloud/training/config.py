@@ -38,6 +38,11 @@ class TrainConfig:
         bfloat16 autocast; torch.compile.
     init, freeze
         Weights to start from, and parts to leave as they are (prefixes of parameter names).
+    irradiance
+        The solar irradiance that the data were made with, for the card: a file, ``builtin`` or ``official``; by default
+        what the data say.
+    trust_input
+        Only warn of data that cannot be right.
     save_every_epoch, resume, overwrite
         Keep weights of each epoch; go on from the checkpoint in ``outdir``; replace an earlier run there.
     wandb_project, wandb_entity, wandb_name
@@ -62,6 +67,8 @@ class TrainConfig:
     compile: bool = False
     init: str | None = None
     freeze: tuple[str, ...] = ()
+    irradiance: str | None = None
+    trust_input: bool = False
     save_every_epoch: bool = False
     resume: bool = False
     overwrite: bool = False

@@ -32,9 +32,15 @@ def save_state(path: Path, weights: Mapping[str, Tensor]) -> None:
 
 
 def save_weights(
-    path: Path, config: TrainConfig, spectra: Spectra, scenes: Scenes, best: Best, test: Mapping[str, float]
+    path: Path,
+    config: TrainConfig,
+    spectra: Spectra,
+    scenes: Scenes,
+    best: Best,
+    test: Mapping[str, float],
+    irradiance: Mapping[str, str],
 ) -> None:
-    """``weights.pt`` and its card ``weights.yml``: where it comes from and how good it is."""
+    """``weights.pt`` and its card ``weights.yml``: where it comes from, in what units it sees, how good it is."""
     card_path = path.with_suffix(".yml")
     card_path.unlink(missing_ok=True)  # a card never stands beside weights that it does not describe
     save_state(path, best.weights)
@@ -43,6 +49,7 @@ def save_weights(
         "sha256": sha256_of(path),
         "threshold": best.threshold,
         "architecture": asdict(replace(config.architecture, dropout=0.0)),
+        "irradiance": dict(irradiance),
         "epoch": best.epoch,
         "test": dict(test),
         "training": _told(config),

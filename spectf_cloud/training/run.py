@@ -8,14 +8,15 @@ from pathlib import Path
 
 from spectf_cloud.errors import OutputError
 from spectf_cloud.inference.predict import resolve_device
+from spectf_cloud.irradiance import card_entry, irradiance_of_run
 from spectf_cloud.spectra import Spectra, open_spectra
-from spectf_cloud.training.checkpoint import Best
+from spectf_cloud.training.checkpoint import CHECKPOINT, Best, Checkpoint
 from spectf_cloud.training.config import TrainConfig
 from spectf_cloud.training.distributed import World, device_of_this_process, world
 from spectf_cloud.training.results import save_weights
 from spectf_cloud.training.scenes import split_scenes
 from spectf_cloud.training.trainer import OnEpoch, Progress, Trainer, score
-from spectf_cloud.weights import PUBLISHED_THRESHOLD
+from spectf_cloud.weights import PUBLISHED_THRESHOLD, find_weights
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,9 @@ def train(config: TrainConfig, *, progress: Progress | None = None, on_epoch: On
         here.wait()
         spectra = _open_in_turn(config, here)
         scenes = split_scenes(config, spectra)
-        trainer = Trainer(config, spectra, scenes, device, here)
+        irradiance = _irradiance(config, spectra)
+        here.wait()  # until all have looked for an earlier checkpoint
+        trainer = Trainer(config, spectra, scenes, device, here, irradiance)
         checkpoint = trainer.run(progress, on_epoch)
         test_rows = spectra.rows_of(scenes.test)
         best = checkpoint.best or Best(checkpoint.epoch, float("nan"), PUBLISHED_THRESHOLD, checkpoint.weights)
@@ -62,7 +65,7 @@ def train(config: TrainConfig, *, progress: Progress | None = None, on_epoch: On
         test = score(spectra.cloud[test_rows], probability, best.threshold)
         path = config.outdir / "weights.pt"
         if here.leads:
-            save_weights(path, config, spectra, scenes, best, test)
+            save_weights(path, config, spectra, scenes, best, test, irradiance)
         here.wait()
         return TrainReport(path, best.epoch, best.threshold, test, len(spectra), time.monotonic() - start)
 
@@ -72,7 +75,7 @@ def _prepare_outdir(config: TrainConfig) -> None:
         config.outdir.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise OutputError(f"{config.outdir}: the folder cannot be made ({error.strerror})") from error
-    earlier = [name for name in ("checkpoint.pt", "weights.pt") if (config.outdir / name).exists()]
+    earlier = [name for name in (CHECKPOINT, "weights.pt") if (config.outdir / name).exists()]
     if not earlier or config.resume:
         return
     if not config.overwrite:
@@ -84,9 +87,20 @@ def _prepare_outdir(config: TrainConfig) -> None:
         (config.outdir / name).unlink()
 
 
+def _irradiance(config: TrainConfig, spectra: Spectra) -> dict[str, str]:
+    """What the card will say of the irradiance: as options, data or an earlier part of the run say."""
+    path = config.outdir / CHECKPOINT
+    if config.resume and config.irradiance is None and path.is_file():
+        kept = Checkpoint.read(path).irradiance
+        if "sha256" in kept:
+            return kept
+    start = find_weights(config.init) if config.init is not None else None
+    return card_entry(irradiance_of_run(config.irradiance, spectra.files, start), config.irradiance, config.outdir)
+
+
 def _open_in_turn(config: TrainConfig, here: World) -> Spectra:
     """The first process writes the cache, the others then find it."""
     if here.leads:
-        spectra = open_spectra(config.datasets)
+        spectra = open_spectra(config.datasets, trust=config.trust_input)
     here.wait()
-    return spectra if here.leads else open_spectra(config.datasets)
+    return spectra if here.leads else open_spectra(config.datasets, trust=config.trust_input)

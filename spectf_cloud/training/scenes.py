@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from spectf_cloud.spectra import Spectra
+from spectf_cloud.spectra_check import doubts_of_labels, settle
 from spectf_cloud.split import check_leakage, draw_scenes, read_fids
 from spectf_cloud.training.config import TrainConfig
 
@@ -24,4 +25,12 @@ def split_scenes(config: TrainConfig, spectra: Spectra) -> Scenes:
     test = read_fids(config.test_csv, spectra.fids)
     check_leakage(trained, test, f"{config.train_csv} and {config.test_csv}", config.min_gap_s)
     rest, validation = draw_scenes(trained, config.val_fraction, config.seed)
+    _check_labels(config, spectra, {"training": rest, "validation": validation, "test": test})
     return Scenes(rest, validation, test)
+
+
+def _check_labels(config: TrainConfig, spectra: Spectra, sides: dict[str, list[str]]) -> None:
+    """Refuse to train on one kind of label, warn of sides that cannot be scored for want of the other."""
+    for side, fids in sides.items():
+        cloud, listed = spectra.cloud[spectra.rows_of(fids)], config.test_csv if side == "test" else config.train_csv
+        settle(doubts_of_labels(f"{listed}: the {side} scenes", cloud, side == "training"), trust=config.trust_input)

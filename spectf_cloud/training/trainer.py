@@ -16,7 +16,7 @@ from spectf_cloud.inference.torch_backend import TorchBackend
 from spectf_cloud.metrics import rank, reliability
 from spectf_cloud.spectra import Spectra
 from spectf_cloud.training.batches import batches, draw_bands, epoch_order
-from spectf_cloud.training.checkpoint import Best, Checkpoint
+from spectf_cloud.training.checkpoint import CHECKPOINT, Best, Checkpoint
 from spectf_cloud.training.config import CLIP_NORM, TrainConfig
 from spectf_cloud.training.distributed import World
 from spectf_cloud.training.forward import logits
@@ -38,11 +38,18 @@ class Trainer:
     """One network, its optimiser and its data, epoch by epoch."""
 
     def __init__(
-        self, config: TrainConfig, spectra: Spectra, scenes: Scenes, device: torch.device, here: World
+        self,
+        config: TrainConfig,
+        spectra: Spectra,
+        scenes: Scenes,
+        device: torch.device,
+        here: World,
+        irradiance: dict[str, str] | None = None,
     ) -> None:
         if config.bands_per_step > spectra.bands:
             raise UsageError(f"--bands-per-step {config.bands_per_step} but the spectra have {spectra.bands} bands")
         self.config, self.spectra, self.device, self.world = config, spectra, device, here
+        self.irradiance = irradiance or {}
         self.rows = spectra.rows_of(scenes.train)
         self.validation = spectra.rows_of(scenes.validation)
         self.model = network(config, spectra.wavelength_nm).to(device)
@@ -53,7 +60,7 @@ class Trainer:
 
     def run(self, progress: Progress | None, on_epoch: OnEpoch | None) -> Checkpoint:
         """All epochs, from the checkpoint where one is to be resumed."""
-        path = self.config.outdir / "checkpoint.pt"
+        path = self.config.outdir / CHECKPOINT
         state = self._resumed(path)
         trackers = open_trackers(self.config, state.identity) if self.world.leads else None
         while state.epoch < self.config.epochs and not self._is_over(state):
@@ -143,8 +150,9 @@ class Trainer:
             state = Checkpoint.load(path, identity)
             self.model.load_state_dict(state.weights)
             self.optimiser.load_state_dict(state.optimiser)
+            state.irradiance = self.irradiance
             return state
-        return Checkpoint(identity, 0, _on_cpu(self.model), {})
+        return Checkpoint(identity, 0, _on_cpu(self.model), {}, irradiance=self.irradiance)
 
     def _write(self, state: Checkpoint, path: Path) -> None:
         state.save(path)

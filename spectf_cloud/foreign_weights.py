@@ -1,0 +1,102 @@
+"""What a file is that is given as weights and is something else, told from its first bytes. No torch here."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+_HEAD_BYTES = 4096
+_TAR = slice(257, 262)
+
+#: First bytes, and what they begin.
+_MAGIC = {
+    b"version https://git-lfs": "a Git LFS pointer, not the file itself; fetch it with 'git lfs pull'",
+    b"\x89HDF\r\n\x1a\n": "an HDF5 or netCDF file, not a PyTorch state dict",
+    b"CDF": "a netCDF file, not a PyTorch state dict",
+    b"\x93NUMPY": "a NumPy array, not a PyTorch state dict",
+    b"ftrt": "a TensorRT engine; give the weights that it was made from, and the engine to deploy-trt --engine",
+    b"\x1f\x8b": "a gzip archive; unpack it and give the weights.pt in it",
+    b"BZh": "a bzip2 archive; unpack it and give the weights.pt in it",
+    b"\xfd7zXZ": "an xz archive; unpack it and give the weights.pt in it",
+    b"7z\xbc\xaf": "a 7z archive; unpack it and give the weights.pt in it",
+    b"II*\0": "a TIFF image, not a PyTorch state dict",
+    b"MM\0*": "a TIFF image, not a PyTorch state dict",
+    b"\x89PNG": "a PNG image, not a PyTorch state dict",
+}
+_SUFFIXES = {
+    ".onnx": "an ONNX file; give the weights that it was made from",
+    ".engine": _MAGIC[b"ftrt"],
+    ".plan": _MAGIC[b"ftrt"],
+    ".yml": "a YAML file; give the weights.pt that it belongs to",
+    ".yaml": "a YAML file; give the weights.pt that it belongs to",
+    ".hdr": "an ENVI header, not a PyTorch state dict",
+    ".csv": "a table of text, not a PyTorch state dict",
+}
+_KINDS = {
+    "resnet": "a ResNet to compare with, not SpecTf weights; score it with cloud-eval resnet",
+    "xgboost": "boosted trees to compare with, not SpecTf weights; score them with cloud-eval xgboost",
+}
+
+
+def foreign_kind(path: Path, card: Mapping[str, Any]) -> str | None:
+    """What the file is, and the way out; None where it may be weights. ``card`` is what lies beside it, or empty."""
+    if card.get("kind") in _KINDS:
+        return _KINDS[card["kind"]]
+    with path.open("rb") as stream:
+        head = stream.read(_HEAD_BYTES)
+    if not head:
+        return "empty; fetch it again"
+    for magic, kind in _MAGIC.items():
+        if head.startswith(magic):
+            return kind
+    if head.startswith(b"PK"):
+        return _archive(path)
+    return _by_content(head) or _SUFFIXES.get(path.suffix.lower())
+
+
+def foreign_content(content: object) -> str | None:
+    """What a file written by ``torch.save`` holds that is not a state dict; None where it may be one."""
+    if not isinstance(content, dict):
+        return None
+    if {"identity", "epoch", "optimiser"} <= set(content):
+        return (
+            "the checkpoint of a training run; give the weights.pt beside it, which a finished run has (train --resume)"
+        )
+    if {"stem.weight", "head.weight"} <= set(content):
+        return _KINDS["resnet"]
+    nested = [key for key, value in content.items() if isinstance(key, str) and isinstance(value, dict) and value]
+    if nested:
+        keys = ", ".join(str(key) for key in list(content)[:5])
+        return f"a checkpoint of more than weights ({keys}); save its state dict ({nested[0]!r}?) alone with torch.save"
+    return None
+
+
+def _by_content(head: bytes) -> str | None:
+    text = head.lstrip()
+    if text[:1] == b"<":
+        return "a web page, not the file behind it; download the file itself"
+    if text[:1] == b"{":
+        return _KINDS["xgboost"] if b"learner" in head else "a JSON file, not a PyTorch state dict"
+    if head[8:9] == b"{" and int.from_bytes(head[:8], "little") < 2**27:
+        return "a safetensors file; save its tensors as a state dict with torch.save"
+    if head[:1] == b"\x08" and 0 < head[1] < 32 and head[2:3] == b"\x12":  # version and producer, as protobuf has them
+        return _SUFFIXES[".onnx"]
+    return "a tar archive; unpack it and give the weights.pt in it" if head[_TAR] == b"ustar" else None
+
+
+def _archive(path: Path) -> str | None:
+    """A zip, unless it is how torch.save packs a state dict."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = archive.namelist()
+    except (OSError, zipfile.BadZipFile):
+        return None  # torch says that it is damaged
+    if any(name.split("/")[-1] == "constants.pkl" or "/code/" in name for name in names):
+        return "a TorchScript program; save its state dict with torch.save"
+    if any(name.split("/")[-1] == "data.pkl" for name in names):
+        return None
+    if names and all(name.endswith(".npy") for name in names):
+        return "a NumPy archive (.npz), not a PyTorch state dict"
+    return f"a zip archive ({', '.join(names[:3]) or 'empty'}); unpack it and give the weights.pt in it"
