@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from spectf_cloud.errors import InputError
 from spectf_cloud.readers import emit, envi
+from spectf_cloud.readers.names import Ranked, is_twin, observations_beside, one_a_cube
 from spectf_cloud.scene import Cube, Scene
 
 #: Position of each quantity in an 11-band OBS file without band names.
@@ -75,22 +77,41 @@ def open_cube(path: Path) -> Cube:
 
 
 def find_observation(radiance: Path) -> Path:
-    """The OBS file of the same granule in the same folder. Raises `InputError`."""
+    """The OBS file of the same scene beside the radiance or in a sister folder, by names. Raises `InputError`."""
     if radiance.suffix.lower() == ".hdr" and radiance.is_file():
         radiance = envi.open_cube(radiance).path
-    swaps = (("_RAD_", "_OBS_"), ("_rdn_", "_obs_"), ("_rdn", "_obs"), ("_rad", "_obs"))
-    for old, new in swaps:
-        head, found, tail = radiance.name.rpartition(old)
-        candidate = radiance.with_name(head + new + tail)
-        if found and candidate.is_file():
-            return candidate
-    # V001 names carry orbit and scene, V002 names only the time; a version may also differ.
-    parts = radiance.stem.split("_")
-    if parts[:3] == ["EMIT", "L1B", "RAD"] and len(parts) >= 5:
-        matches = sorted(radiance.parent.glob(f"EMIT_L1B_OBS_*_{parts[4]}*.nc"))
-        if len(matches) == 1:
-            return matches[0]
-    raise InputError(f"{radiance}: no matching OBS file beside it; name one (OBSFP or --obs)")
+    found = observations_beside(radiance)
+    if not found:
+        raise InputError(f"{radiance}: no matching OBS file beside it; name one (OBSFP, --obs, or in a list)")
+    return choose_observation(radiance, found)
+
+
+def choose_observation(radiance: Path, candidates: Sequence[Ranked]) -> Path:
+    """The OBS file among several whose names fit: the likeliest of the radiance's size. Raises `InputError`."""
+    ranked = one_a_cube(candidates)
+    if len(ranked) > 1 and not is_twin(ranked[0][0]):  # on the sensor's grid and on a map, or of two processings
+        ranked = _of_one_size(radiance, ranked)
+    rank, path = ranked[0]
+    for other_rank, other in ranked[1:]:
+        if other_rank == rank and other.name != path.name:
+            raise InputError(
+                f"{radiance}: its OBS file may be {path.name} or {other.name}; name one (OBSFP, --obs, or in a list)"
+            )
+    return path
+
+
+def _of_one_size(radiance: Path, observations: list[Ranked]) -> list[Ranked]:
+    """Those with the lines and samples of the radiance; the first where none has, for the message that says so."""
+
+    def size(path: Path) -> tuple[int, int] | None:
+        try:
+            cube = open_cube(path)
+        except InputError:
+            return None
+        return cube.lines, cube.samples
+
+    wanted = size(radiance)
+    return [(rank, path) for rank, path in observations if wanted and size(path) == wanted] or observations[:1]
 
 
 def role(cube: Cube) -> str | None:

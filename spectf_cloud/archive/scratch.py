@@ -16,7 +16,7 @@ from typing import Any, NoReturn
 
 from spectf_cloud.archive import earthdata
 from spectf_cloud.archive.claim import claim
-from spectf_cloud.archive.granules import Granule, file_name, is_address
+from spectf_cloud.archive.granules import Granule, check_source, file_name, is_address
 from spectf_cloud.errors import InputError, OutputError
 
 _ATTEMPTS = 6
@@ -37,6 +37,8 @@ def local_files(granule: Granule, scratch: Path) -> Iterator[tuple[Path, Path | 
     where scratch stays full.
     """
     sources = [granule.radiance, granule.observation]
+    for source in sources:
+        check_source(source or "")
     if not any(source is not None and is_address(source) for source in sources):
         yield Path(granule.radiance), None if granule.observation is None else Path(granule.observation)
         return
