@@ -32,7 +32,7 @@ _KEY_KINDS: dict[Kind, re.Pattern[str]] = {
     "observation": re.compile(r"(?:^|[\W_])(obs|observations?)(?=[\W_]|$)", re.IGNORECASE),
     "radiance": re.compile(r"(?:^|[\W_])(rad|rdn|radiance)(?=[\W_]|$)", re.IGNORECASE),
 }
-_UNSAFE = re.compile(r"[^\w.-]+|^\.+")
+_UNSAFE = re.compile(r"[^\w-]+")
 
 
 @dataclass(frozen=True, order=True)

@@ -46,7 +46,7 @@ def _text_rows(path: Path) -> list[_Row]:
         lines, separator = lines[1:], told[-1]
     else:
         separator = _separator(path, [line for _, line in lines])
-    table = [(number, _cells(line, separator)) for number, line in lines]
+    table = [(number, cells) for number, line in lines if any(cells := _cells(line, separator))]
     at_radiance, at_observation, with_header = _columns(path, table[0][1] if table else [])
     return [
         (number, _cell(cells, at_radiance) or "", _cell(cells, at_observation))

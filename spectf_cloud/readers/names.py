@@ -147,13 +147,19 @@ def is_data_name(name: str) -> bool:
     return bool(suffix_of(name)) or not Path(name).suffix
 
 
+def other_halves(name: str) -> list[str]:
+    """What the data of an ENVI header, or the header of ENVI data, may be called."""
+    stem = name[: len(name) - len(suffix_of(name))]
+    if suffix_of(name) == HEADER:
+        return [stem + suffix for suffix in DATA_SUFFIXES]
+    return list(dict.fromkeys((name + HEADER, stem + HEADER)))
+
+
 def has_header(path: Path) -> bool:
     """Whether an ENVI header stands beside this file."""
-    return any(
-        header.is_file()
-        for ending in (HEADER, HEADER.upper())
-        for header in (path.with_name(path.name + ending), path.with_suffix(ending))
-    )
+    halves = other_halves(path.name)
+    halves += [half.removesuffix(HEADER) + HEADER.upper() for half in halves]
+    return any(path.with_name(half).is_file() for half in halves)
 
 
 def one_a_cube(candidates: Iterable[Ranked]) -> list[Ranked]:
