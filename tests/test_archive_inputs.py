@@ -283,6 +283,8 @@ def test_of_cmr_assets_the_files_are_taken_wherever_they_stand(tmp_path, turn, d
                 "observation": ("b.nc", DATA),
                 "radiance": ("c.nc", DATA),
                 "reflectance": ("d.nc", DATA),
+                "radiance_page": ("about/radiance", METADATA),
+                "radiance_doi": ("10.5067/emitl1brad",),
             },
             "c.nc",
             "b.nc",
@@ -322,6 +324,25 @@ def test_geometry_may_lie_in_another_item(tmp_path, collections):
     catalogue.normalize_and_save(str(tmp_path), pystac.CatalogType.SELF_CONTAINED)
     (granule,) = find_granules([str(tmp_path / "catalog.json")], Search(collection=collections[0])).granules
     assert granule == Granule(granule_id(0), f"{CMR}/a/{RAD}.nc", f"{CMR}/b/{OBS}.nc")
+
+
+@pytest.mark.parametrize("own_address", [None, "https://example.org/items/item.json"])
+def test_relative_places_count_from_the_item(tmp_path, own_address):
+    """Also of an item that was saved with the address it came from, beside files that were fetched."""
+    radiance = write_granule(tmp_path / "below", 0)
+    (tmp_path / radiance.name).write_text("another file of this name, beside the catalogue")
+    path = write_item(tmp_path / "below", {"data": (f"./{RAD}.nc",), "data1": (f"./{OBS}.nc",)})
+    if own_address:
+        content = json.loads(path.read_text())
+        content["links"] = [{"rel": "self", "href": own_address}]
+        path.write_text(json.dumps(content))
+    else:
+        catalogue = pystac.Catalog("above", "one item below").to_dict(include_self_link=False)
+        catalogue["links"] = [{"rel": "item", "href": "./below/item.json"}]
+        path = tmp_path / "catalog.json"
+        path.write_text(json.dumps(catalogue))
+    expected = Granule(granule_id(0), str(radiance), str(radiance.with_name(f"{OBS}.nc")))
+    assert find_granules([str(path)], EVERYTHING).granules == (expected,)
 
 
 def test_geometry_of_another_granule_is_not_taken(tmp_path):

@@ -7,11 +7,11 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import urljoin
 
-import pystac
-
 from spectf_cloud.archive.granules import (
+    READABLE_SCHEMES,
     Granule,
     file_name,
     is_address,
@@ -22,6 +22,9 @@ from spectf_cloud.archive.granules import (
 )
 from spectf_cloud.readers import names
 from spectf_cloud.readers.names import Kind, Name
+
+if TYPE_CHECKING:
+    import pystac
 
 _NO_DATA_ROLES = frozenset(("thumbnail", "overview", "browse", "visual", "metadata", "documentation", "checksum"))
 _NO_DATA_TYPE = re.compile(
@@ -48,45 +51,39 @@ class _Found:
 
 def offers_of(item: pystac.Item, source: str) -> Iterator[str | Granule]:
     """The granules of an item, then the OBS files that belong to none of them; ``source`` is where it was read from."""
-    radiances, observations = _files(item, source, "radiance"), _files(item, source, "observation")
-    left = dict(observations)
+    radiances, observations = (
+        _files(item, source, kind, by_key=False) or _files(item, source, kind, by_key=True)
+        for kind in ("radiance", "observation")
+    )
+    taken = set()
     for name, place in radiances:
         observation = _fitting(name, place, observations, alone=len(radiances) == len(observations) == 1)
-        if observation is not None:
-            left.pop(observation, None)
-        yield Granule(name.id, place, dict(observations).get(observation) if observation else None)
-    yield from (place for place in left.values() if read_name(place))
+        taken.add(observation)
+        yield Granule(name.id, place, observation)
+    yield from (place for _, place in observations if place not in taken and read_name(place))
 
 
-def _files(item: pystac.Item, source: str, kind: Kind) -> list[tuple[Name, str]]:
-    """Files of a kind, each once at its best place."""
-    found: dict[Name, list[_Found]] = {}
+def _files(item: pystac.Item, source: str, kind: Kind, *, by_key: bool) -> list[tuple[Name, str]]:
+    """Files of a kind, each granule's once at its best place; by their own names, or by what the item calls them."""
+    best: dict[str, tuple[_Found, Name]] = {}
     for key, asset in item.assets.items():
         roles = {role.lower() for role in asset.roles or ()}
-        media = asset.media_type or ""
-        if (roles & _NO_DATA_ROLES and "data" not in roles) or _NO_DATA_TYPE.match(media):
+        if (roles & _NO_DATA_ROLES and "data" not in roles) or _NO_DATA_TYPE.match(asset.media_type or ""):
             continue
         for place in filter(is_data_place, _places(asset, source)):
-            name = _name(item.id, key, asset, place)
+            suffix, name = names.suffix_of(file_name(place)), names.read_name(file_name(place))
+            if by_key:  # a page about radiance is none
+                name = _called(item.id, key, asset.title) if name is None and (suffix or "data" in roles) else None
             if name is not None and name.kind == kind:
-                suffix = names.suffix_of(file_name(place))
-                netcdf = suffix in names.HDF5_SUFFIXES
-                readable = scheme_of(place) in ("", "http", "https")
-                one = _Found(readable, "data" in roles, netcdf, suffix != names.HEADER, place)
-                found.setdefault(name, []).append(one)
-    best: dict[str, tuple[_Found, Name]] = {}
-    for name, places in found.items():
-        here = max(places)
-        if name.id not in best or here > best[name.id][0]:
-            best[name.id] = here, name
-    return [(name, here.place) for here, name in best.values()]
+                readable, netcdf = scheme_of(place) in READABLE_SCHEMES, suffix in names.HDF5_SUFFIXES
+                found = _Found(readable, "data" in roles, netcdf, suffix != names.HEADER, place)
+                best[name.id] = max(best.get(name.id, (found, name)), (found, name), key=lambda entry: entry[0])
+    return [(name, found.place) for found, name in best.values()]
 
 
-def _name(item_id: str, key: str, asset: pystac.Asset, place: str) -> Name | None:
-    """What the file's name says, else what the asset's key or title says; None for neither kind."""
-    if (name := names.read_name(file_name(place))) is not None:
-        return name
-    for text in (key, asset.title or ""):
+def _called(item_id: str, key: str, title: str | None) -> Name | None:
+    """What an asset's key or title says of a file whose name says nothing; None for neither kind."""
+    for text in (key, title or ""):
         for kind, words in _KEY_KINDS.items():
             if words.search(text):
                 return Name(_UNSAFE.sub("_", item_id), kind, "", (item_id.lower(),), gridded=False)
@@ -103,19 +100,21 @@ def _places(asset: pystac.Asset, source: str) -> Iterator[str]:
 
 
 def _absolute(href: str, told: str | None, source: str) -> str:
-    """A relative place counts from the file that was read, where it is there, else from the item's own address."""
+    """A relative place counts from the item; from the file that was read where the item's own address is elsewhere."""
     if scheme_of(href) or Path(href).is_absolute():
         return local_path(href)
     beside = urljoin(source, href) if is_address(source) else os.path.normpath(Path(source).parent / href)
-    return beside if told is None or Path(beside).exists() else local_path(told)
+    place = beside if told is None else local_path(told)
+    there = not is_address(place) and Path(place).exists()
+    return place if there or not Path(beside).exists() else beside
 
 
-def _fitting(radiance: Name, place: str, observations: list[tuple[Name, str]], *, alone: bool) -> Name | None:
-    """The observation of the same scene; None where several fit and the files themselves can decide."""
+def _fitting(radiance: Name, place: str, observations: list[tuple[Name, str]], *, alone: bool) -> str | None:
+    """Where the geometry of the same scene is; None where several fit and the files themselves can decide."""
     if alone and not (radiance.line and observations[0][0].line):
-        return observations[0][0]
-    ranked = [(rank, name) for name, _ in observations if (rank := names.likeness(radiance, name))]
+        return observations[0][1]
+    ranked = [(rank, other) for name, other in observations if (rank := names.likeness(radiance, name))]
     if len(ranked) > 1 and not is_address(place):
         return None
-    best = [name for rank, name in ranked if rank == max(rank for rank, _ in ranked)]
+    best = [other for rank, other in ranked if rank == max(ranked)[0]]
     return best[0] if len(best) == 1 else None

@@ -17,7 +17,8 @@ from spectf_cloud.readers.names import Name, Rank
 
 _TIME = re.compile(r"(\d{8})[tT](\d{6})")
 _SCHEME = re.compile(r"([a-z][a-z0-9+.-]+)://", re.IGNORECASE)
-_READABLE_SCHEMES = ("http", "https")
+#: Of a path (none), and of addresses that files are fetched from.
+READABLE_SCHEMES = ("", "http", "https")
 # OPeNDAP and STAC items go by the same names, but are not the files.
 _SERVICE = re.compile(
     r"/(opendap|hyrax|thredds/dodsc)/|://opendap\.|\.dap(\.nc4?)?$|\.dmr(pp)?$|/items/[^/]+/?$", re.IGNORECASE
@@ -46,7 +47,7 @@ class Paired:
 
 def is_address(source: str) -> bool:
     """Whether this is an address that files are fetched from, rather than a path."""
-    return scheme_of(source) in _READABLE_SCHEMES
+    return scheme_of(source) in READABLE_SCHEMES[1:]
 
 
 def scheme_of(source: str) -> str:
@@ -63,7 +64,7 @@ def local_path(source: str) -> str:
 def check_source(source: str) -> None:
     """Raises `InputError` for an address that nothing is fetched from, such as s3://."""
     scheme = scheme_of(source)
-    if scheme and scheme not in _READABLE_SCHEMES:
+    if scheme not in READABLE_SCHEMES:
         raise InputError(f"{source}: {scheme}:// is not supported; give the file's https:// address or a local copy")
 
 

@@ -14,7 +14,7 @@ import pystac
 
 from spectf_cloud.archive import extras
 from spectf_cloud.archive.assets import offers_of
-from spectf_cloud.archive.granules import Granule, is_address, scheme_of
+from spectf_cloud.archive.granules import READABLE_SCHEMES, Granule, is_address, scheme_of
 from spectf_cloud.archive.search import Search
 from spectf_cloud.errors import InputError
 
@@ -52,7 +52,7 @@ def stac_offers(source: str, search: Search) -> list[str | Granule]:
     schemes = {scheme_of(offer.radiance) for offer in offers if isinstance(offer, Granule)}
     if not schemes:
         raise InputError(f"{source}: no item with radiance within the bounds of the search")
-    if not schemes & {"", "http", "https"}:
+    if not schemes & set(READABLE_SCHEMES):
         raise InputError(
             f"{source}: radiance is there at {schemes.pop()}:// only, which is not supported; "
             "give a catalogue with https:// addresses, or local copies"
