@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import re
+from collections.abc import Sequence
 from pathlib import Path
 
 from spectf_cloud.errors import InputError
 from spectf_cloud.readers import emit, envi, raster
-from spectf_cloud.readers.names import acquired, address_of, plain, telling
+from spectf_cloud.readers.band_names import plain, telling
+from spectf_cloud.readers.names import Ranked, address_of, is_twin, observations_beside, one_a_cube
 from spectf_cloud.readers.signature import TIFF, kind_of
 from spectf_cloud.scene import Cube, Scene
 
@@ -15,10 +16,6 @@ from spectf_cloud.scene import Cube, Scene
 _OBS_BANDS = 11
 _SUN_ZENITH = ("to-sun zenith", 4)
 _EARTH_SUN = ("earth-sun distance", 10)
-
-# Digits and underscores may stand on either side: f130503t01p00r09rdn_e.
-_OBS_IN_NAME = re.compile(r"(?<![a-z])obs(?![a-z])", re.IGNORECASE)
-_RADIANCE_IN_NAME = re.compile(r"radiance|(?<![a-z])(?:rad|rdn)(?![a-z])", re.IGNORECASE)
 
 
 def open_scene(radiance: str | Path, observation: str | Path | None = None) -> Scene:
@@ -104,46 +101,41 @@ def _check_file(path: Path) -> None:
 
 
 def find_observation(radiance: Path) -> Path:
-    """The OBS file of the same granule in the same folder. Raises `InputError`."""
+    """The OBS file of the same scene beside the radiance or in a sister folder, by names. Raises `InputError`."""
     if radiance.suffix.lower() == ".hdr" and radiance.is_file():
         radiance = envi.open_cube(radiance).path
-    beside = _renamed(radiance) or _same_time(radiance)
-    if len(beside) == 1:
-        return beside[0]
-    several = f"any of {', '.join(path.name for path in beside)} may be its OBS file" if beside else ""
-    raise InputError(f"{radiance}: {several or 'no matching OBS file beside it'}; name one (OBSFP or --obs)")
+    found = observations_beside(radiance)
+    if not found:
+        raise InputError(f"{radiance}: no matching OBS file beside it; name one (OBSFP, --obs, or in a list)")
+    return choose_observation(radiance, found)
 
 
-def _renamed(radiance: Path) -> list[Path]:
-    """The file that is named like the radiance but for the word that says what it holds; none, or one."""
-    for found in reversed(list(_RADIANCE_IN_NAME.finditer(radiance.name))):
-        name = radiance.name[: found.start()] + _like(found[0], "obs") + radiance.name[found.end() :]
-        data = radiance.with_name(name)
-        wanted = [data, data.with_name(f"{name}.hdr"), data.with_suffix(".hdr")]
-        if beside := [path for path in wanted if path.is_file()] or envi.in_any_case(radiance.parent, wanted):
-            return beside[:1]
-    return []
+def choose_observation(radiance: Path, candidates: Sequence[Ranked]) -> Path:
+    """The OBS file among several whose names fit: the likeliest of the radiance's size. Raises `InputError`."""
+    ranked = one_a_cube(candidates)
+    if len(ranked) > 1 and not is_twin(ranked[0][0]):  # on the sensor's grid and on a map, or of two processings
+        ranked = _of_one_size(radiance, ranked)
+    rank, path = ranked[0]
+    for other_rank, other in ranked[1:]:
+        if other_rank == rank and other.name != path.name:
+            raise InputError(
+                f"{radiance}: its OBS file may be {path.name} or {other.name}; name one (OBSFP, --obs, or in a list)"
+            )
+    return path
 
 
-def _like(word: str, other: str) -> str:
-    """``other`` in capitals where ``word`` is."""
-    return other.upper() if word.isupper() else other
+def _of_one_size(radiance: Path, observations: list[Ranked]) -> list[Ranked]:
+    """Those with the lines and samples of the radiance; the first where none has, for the message that says so."""
 
+    def size(path: Path) -> tuple[int, int] | None:
+        try:
+            cube = open_cube(path)
+        except InputError:
+            return None
+        return cube.lines, cube.samples
 
-def _same_time(radiance: Path) -> list[Path]:
-    """OBS files in the radiance's folder whose names tell the same second or run: the rest of a name may differ."""
-    seen = acquired(radiance.name)
-    if seen is None or not radiance.parent.is_dir():
-        return []
-    # Of an ENVI pair the data file; quicklooks and the like are none.
-    suffixes = (*envi.DATA_SUFFIXES, ".nc")
-    found = [
-        path
-        for path in radiance.parent.iterdir()
-        if _OBS_IN_NAME.search(path.stem) and acquired(path.name) == seen and path.suffix.lower() in suffixes
-    ]
-    alike = [path for path in found if path.suffix == radiance.suffix]
-    return sorted(path for path in alike or found if path.is_file())
+    wanted = size(radiance)
+    return [(rank, path) for rank, path in observations if wanted and size(path) == wanted] or observations[:1]
 
 
 def role(cube: Cube) -> str | None:

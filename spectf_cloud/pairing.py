@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spectf_cloud.errors import InputError
-from spectf_cloud.readers.names import acquired
+from spectf_cloud.readers.acquisition import acquired
 from spectf_cloud.scene import NODATA, Cube, Grid, Location
 
 FloatArray = NDArray[np.float64]

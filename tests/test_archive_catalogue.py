@@ -1,6 +1,10 @@
+import csv
 import json
 import re
+import shutil
 import struct
+from dataclasses import replace
+from datetime import UTC, datetime
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -13,13 +17,16 @@ from pystac.extensions.eo import EOExtension
 from pystac.extensions.projection import ProjectionExtension
 from pystac.validation.stac_validator import JsonSchemaSTACValidator
 
+from spectf_cloud.archive import catalogue
+from spectf_cloud.archive.export import export_table
 from spectf_cloud.archive.footprint import bounds, convex_hull, footprint
 from spectf_cloud.archive.geoparquet import to_wkb
+from spectf_cloud.archive.granules import read_name
 from spectf_cloud.archive.ledger import read_ledger
 from spectf_cloud.archive.recipe import Settings
 from spectf_cloud.archive.run import ArchiveJob, run_archive
 
-from archives import granule_id, write_archive
+from archives import granule_id, serving, write_archive, write_granule
 from files import raster
 from small_scenes import WGS84, make_scene, nearest_glt, sheared_location
 from stac_schemas import SCHEMAS
@@ -130,6 +137,109 @@ def read_wkb(data):
         polygons.append(polygon)
     assert at == len(data)
     return polygons
+
+
+def test_items_name_what_they_were_made_from(out):
+    for item in pystac.Collection.from_file(str(out / "collection.json")).get_items(recursive=True):
+        links = item.get_links("derived_from")
+        assert [link.title for link in links] == ["Radiance", "Observation"]
+        for link in links:
+            place = Path(link.get_absolute_href())
+            assert place.is_absolute() and place.is_file()
+            assert (Path(item.self_href).parent / link.href).is_file()
+        assert read_name(links[0].href).id == read_name(links[1].href).id == item.id
+
+
+@pytest.mark.parametrize("given", ["in", "./in", "list.csv"])
+def test_links_hold_wherever_the_run_was_started(tmp_path, monkeypatch, given):
+    radiance = write_granule(tmp_path / "in", 0)
+    (tmp_path / "list.csv").write_text(f"in/{radiance.name};in/{radiance.name.replace('RAD', 'OBS')}\n")
+    monkeypatch.chdir(tmp_path)
+    run_archive(ArchiveJob((given,), Path("out"), engine="serial"))
+    monkeypatch.chdir("/")
+    (item,) = pystac.Collection.from_file(str(tmp_path / "out/collection.json")).get_items(recursive=True)
+    found = [Path(link.get_absolute_href()) for link in item.get_links("derived_from")]
+    assert found == [radiance, radiance.with_name(radiance.name.replace("RAD", "OBS"))]
+    with read_ledger(tmp_path / "out") as ledger:
+        (row,) = ledger.rows("done")
+    # What an old ledger holds of a run started elsewhere names nothing.
+    old = replace(row, inputs={}, radiance=f"in/{radiance.name}", observation=None)
+    assert not [link for link in catalogue.item(old, datetime.now(UTC))["links"] if link["rel"] == "derived_from"]
+
+
+def test_addresses_stay_what_they_are(tmp_path):
+    radiance = write_granule(tmp_path / "files", 0)
+    with serving(tmp_path) as server:
+        addresses = [f"{server.address}/files/{radiance.name.replace('RAD', kind)}" for kind in ("RAD", "OBS")]
+        (tmp_path / "list.csv").write_text(";".join(addresses))
+        run_archive(ArchiveJob((str(tmp_path / "list.csv"),), tmp_path / "out", engine="serial"))
+    (item,) = pystac.Collection.from_file(str(tmp_path / "out/collection.json")).get_items(recursive=True)
+    assert [link.href for link in item.get_links("derived_from")] == addresses
+
+
+def test_the_collection_says_whose_it_is_and_what_it_holds(out, tmp_path):
+    collection = pystac.Collection.from_file(str(out / "collection.json"))
+    assert collection.license == "other"
+    assert Path(collection.get_single_link("license").get_absolute_href()).is_file()
+    assert [provider.roles for provider in collection.providers] == [["producer"], ["processor"]]
+    assert all(provider.name for provider in collection.providers)
+    kinds = {kind for item in collection.get_items(recursive=True) for kind in item.assets}
+    assert set(collection.item_assets) == kinds
+    for item in collection.get_items(recursive=True):
+        for kind, asset in item.assets.items():
+            told = collection.item_assets[kind]
+            assert (told.media_type, told.title, told.properties["roles"]) == (
+                asset.media_type,
+                asset.title,
+                asset.roles,
+            )
+
+
+def test_the_publishers_own_terms_stay(tmp_path):
+    write_granule(tmp_path / "in", 0)
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "LICENSE.txt").write_text("mine")
+    run_archive(ArchiveJob((str(tmp_path / "in"),), tmp_path / "out", engine="serial"))
+    assert (tmp_path / "out" / "LICENSE.txt").read_text() == "mine"
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".json", ".parquet"])
+@pytest.mark.parametrize("where", ["out", "elsewhere"])
+def test_tables_name_every_granule_its_error_and_its_mask(out, tmp_path, monkeypatch, suffix, where):
+    shutil.copytree(out, tmp_path / "out")
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path)
+    file = Path(where) / f"table{suffix}"
+    with read_ledger(Path("out")) as ledger:
+        rows = list(ledger.rows())
+        assert export_table(ledger, Path("out"), file) == len(rows) == 7
+    monkeypatch.chdir("/")
+    file = tmp_path / file
+    if suffix == ".parquet":
+        table = pyarrow.parquet.read_table(file)
+        assert json.loads(table.schema.metadata[b"geo"])["primary_column"] == "geometry"
+        entries = table.to_pylist()
+    else:
+        text = file.read_text()
+        entries = json.loads(text) if suffix == ".json" else list(csv.DictReader(text.splitlines()))
+    for row, entry in zip(rows, entries, strict=True):
+        assert (entry["id"], entry["state"], entry["error"] or None) == (row.id, row.state, row.error)
+        assert (row.state == "failed") == bool(entry["error"])
+        mask = entry["mask"]
+        assert bool(mask) == (row.state == "done")
+        if mask:
+            assert Path(mask).is_absolute() == (where == "elsewhere")
+            assert (file.parent / mask).is_file() and (tmp_path / "out" / mask).is_file()
+
+
+def test_a_table_of_failures_alone_is_a_table(tmp_path):
+    write_granule(tmp_path / "in", 0).write_bytes(b"no granule")
+    run_archive(ArchiveJob((str(tmp_path / "in"),), tmp_path / "out", engine="serial"))
+    with read_ledger(tmp_path / "out") as ledger:
+        assert export_table(ledger, tmp_path / "out", tmp_path / "t.parquet") == 1
+    (entry,) = pyarrow.parquet.read_table(tmp_path / "t.parquet").to_pylist()
+    assert (entry["state"], entry["mask"], entry["geometry"], entry["threshold"]) == ("failed", None, None, None)
+    assert "not a netCDF-4/HDF5 file" in entry["error"]
 
 
 def test_the_index_is_geoparquet(out):

@@ -31,7 +31,8 @@ ID = "emit20230418t211703"
     ],
 )
 def test_names_tell_granule_and_kind(name, expected):
-    assert read_name(name) == expected
+    found = read_name(name)
+    assert (found and (found.id, found.kind)) == expected
 
 
 def test_a_time_that_is_none_is_no_time():

@@ -56,14 +56,6 @@ def test_the_observation_beside_the_radiance_is_found(tmp_path, rad, obs):
     assert find_observation(tmp_path / rad) == tmp_path / obs
 
 
-def test_of_several_observations_none_is_guessed(tmp_path):
-    for name in ("ang20170323t202244_rdn_v2", "ang20170323t202244_obs", "ang20170323t202244_obs_ort"):
-        (tmp_path / name).touch()
-    (tmp_path / "ang20170323t212244_obs").touch()  # another hour
-    with pytest.raises(InputError, match="any of ang20170323t202244_obs, ang20170323t202244_obs_ort may be its OBS"):
-        find_observation(tmp_path / "ang20170323t202244_rdn_v2")
-
-
 def test_a_missing_observation_is_named(tmp_path):
     rad, obs = write_emit(tmp_path, arrays())
     obs.unlink()

@@ -3,7 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from spectf_cloud.readers.names import acquired, address_of
+from spectf_cloud.readers.acquisition import acquired
+from spectf_cloud.readers.names import address_of
 
 T = datetime(2023, 4, 18, 21, 17, 3, tzinfo=UTC)
 STYLES = {

@@ -17,6 +17,11 @@ from spectf_cloud.tui.remembered import Rate, Remembered
         (["scene.img", "scene.hdr", "alone.hdr"], ["scene.hdr"]),
         (["x_prob.tif", "x.tif", "truth.tif", "notes.txt", ".hidden.nc"], ["x_prob.tif"]),
         (["x_mask.nc", "observatory.nc"], ["observatory.nc"]),
+        (["A_RDN.IMG", "A_RDN.HDR", "A_OBS.IMG", "A_OBS.HDR", "X_RAD.NC"], ["A_RDN.HDR", "X_RAD.NC"]),
+        (
+            ["f130503t01p00r09rdn_c_obs_ort", "f130503t01p00r09rdn_c_obs_ort.hdr", "ang1_rdn_glt", "ang1_rdn_glt.hdr"],
+            [],
+        ),
     ],
 )
 def test_granules_and_probabilities_are_shown(names, shown):

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from spectf_cloud.archive.footprint import bounds
-from spectf_cloud.archive.granules import acquired
+from spectf_cloud.archive.granules import acquired, file_name, is_address
 from spectf_cloud.archive.ledger import Row
 from spectf_cloud.archive.outcome import granule_folder
 from spectf_cloud.outputs import atomic_output
 from spectf_cloud.products.panels import CLEAR_COLOUR, CLOUD_COLOUR
+from spectf_cloud.readers.names import HDF5_SUFFIXES, suffix_of
 
 COLLECTION = "collection.json"
 _STAC_VERSION = "1.1.0"
@@ -25,6 +27,14 @@ _EXTENSIONS = [
 ]
 _ID = "spectf-cloud-masks"
 _ABOUT = "Cloud masks of imaging-spectroscopy granules, made by spectf-cloud"
+_LICENSE = "LICENSE.txt"
+_TERMS = """\
+SpecTf Cloud claims no rights in the masks that it makes. The terms of the radiance that they were made from may hold
+for them; each item's derived_from links name it. Whoever publishes the masks may put their own terms in place of this.
+"""
+# EMIT and AVIRIS, by the names of their granules.
+_OF_JPL = re.compile(r"(emit|ang|av[35])\d{8}t|f\d{6}t\d\dp", re.IGNORECASE)
+_JPL = "https://www.jpl.nasa.gov"
 _GEOTIFF, _COG = "image/tiff; application=geotiff", "image/tiff; application=geotiff; profile=cloud-optimized"
 # Media type, roles and title by kind of output.
 _ASSETS: dict[str, tuple[str, list[str], str]] = {
@@ -50,6 +60,9 @@ def write_stac(rows: Iterable[Row], out: Path) -> Path:
     for month in months:
         within = [(row.id, when) for row, when in dated if f"{when:%Y/%m}" == month]
         _write(out / month / "catalog.json", _month(month, within))
+    if not (out / _LICENSE).exists():  # whoever publishes the masks may say more
+        with atomic_output(out / _LICENSE) as temporary:
+            temporary.write_text(_TERMS, encoding="utf-8")
     _write(out / COLLECTION, _collection(dated, months))
     return out / COLLECTION
 
@@ -63,7 +76,7 @@ def item(row: Row, when: datetime) -> dict[str, Any]:
         "processing:level": "L2",
         "processing:lineage": f"SpecTf weights {row.tags.get('SPECTF_WEIGHTS', '')} on TOA reflectance",
         "processing:datetime": row.finished,
-        "spectf:threshold": float(row.tags.get("SPECTF_THRESHOLD", "nan")),
+        "spectf:threshold": float(row.tags["SPECTF_THRESHOLD"]) if "SPECTF_THRESHOLD" in row.tags else None,
         "spectf:weights_sha256": row.tags.get("SPECTF_WEIGHTS_SHA256", ""),
         "spectf:valid_pixels": row.valid_pixels,
     }
@@ -86,9 +99,19 @@ def item(row: Row, when: datetime) -> dict[str, Any]:
             _link("root", f"../../../../{COLLECTION}"),
             _link("parent", "../../catalog.json"),
             _link("collection", f"../../../../{COLLECTION}"),
-            {"rel": "derived_from", "href": row.radiance, "type": "application/octet-stream"},
+            *_sources(row),
         ],
     }
+
+
+def _sources(row: Row) -> Iterator[dict[str, str]]:
+    """Links to radiance and geometry, by address or absolute path."""
+    for role, given in (("radiance", row.radiance), ("observation", row.observation)):
+        place = row.inputs[role].path if role in row.inputs else given
+        # Ledgers of old hold paths that counted from wherever the run was started: nobody knows what they name.
+        if place and (is_address(place) or Path(place).is_absolute()):
+            media = "application/netcdf" if suffix_of(file_name(place)) in HDF5_SUFFIXES else "application/octet-stream"
+            yield {"rel": "derived_from", "href": place, "type": media, "title": role.capitalize()}
 
 
 def _asset(kind: str, row: Row) -> dict[str, Any]:
@@ -141,16 +164,40 @@ def _collection(dated: Sequence[tuple[Row, datetime]], months: Iterable[str]) ->
         "stac_version": _STAC_VERSION,
         "id": _ID,
         "description": _ABOUT,
+        # Of the masks themselves: spectf-cloud claims none, and cannot know whose terms hold.
         "license": "other",
+        "providers": _providers(dated),
+        "item_assets": {
+            kind: {"type": media, "roles": roles, "title": title}
+            for kind, (media, roles, title) in _ASSETS.items()
+            if any(kind in row.outputs for row, _ in dated)
+        },
         "extent": {
             "spatial": {"bbox": [[min(wests), min(souths), max(easts), max(norths)]]},
             "temporal": {"interval": [[min(times, default=None), max(times, default=None)]]},
         },
         "links": [
             _link("root", f"./{COLLECTION}"),
+            {"rel": "license", "href": f"./{_LICENSE}", "type": "text/plain"},
             *({"rel": "child", "href": f"./{month}/catalog.json", "type": "application/json"} for month in months),
         ],
     }
+
+
+def _providers(dated: Sequence[tuple[Row, datetime]]) -> list[dict[str, Any]]:
+    versions = sorted({row.tags.get("SPECTF_VERSION", "") for row, _ in dated} - {""})
+    software = {
+        "name": "SpecTf Cloud",
+        "description": f"The software that made the masks: spectf-cloud {', '.join(versions)}".rstrip(),
+        "roles": ["processor"],
+    }
+    if not any(_OF_JPL.match(row.id) for row, _ in dated):
+        return [software]
+    measured = "Measured the radiance and calibrated it"
+    return [
+        {"name": "NASA Jet Propulsion Laboratory", "description": measured, "roles": ["producer"], "url": _JPL},
+        software,
+    ]
 
 
 def _link(rel: str, href: str) -> dict[str, str]:

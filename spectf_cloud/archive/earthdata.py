@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from spectf_cloud.archive import extras
-from spectf_cloud.archive.granules import Granule, read_name
+from spectf_cloud.archive.granules import Granule, is_data_place, pair, read_name
 from spectf_cloud.archive.search import Search
 from spectf_cloud.errors import InputError
 
@@ -42,11 +42,9 @@ def emit_granules(search: Search) -> list[Granule]:
 def granules_of(results: Iterable[Any]) -> Iterator[Granule]:
     """Granules of earthaccess's results that carry radiance."""
     for result in results:
-        links = {name: link for link in result.data_links(access="external") if (name := read_name(link))}
-        by_kind = {kind: (granule_id, link) for (granule_id, kind), link in links.items()}
-        if "radiance" in by_kind:
-            observation = by_kind.get("observation", (None, None))[1]
-            yield Granule(*by_kind["radiance"], observation)
+        links = [link for link in result.data_links(access="external") if is_data_place(link)]
+        found = pair(link for link in links if read_name(link))
+        yield from found.granules
 
 
 def needs_login(address: str) -> bool:

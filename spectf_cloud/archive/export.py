@@ -10,6 +10,7 @@ from typing import Any
 
 from spectf_cloud.archive.geoparquet import write_geoparquet
 from spectf_cloud.archive.ledger import Ledger, Row
+from spectf_cloud.archive.outcome import granule_folder, place_in_table
 from spectf_cloud.errors import UsageError
 from spectf_cloud.outputs import atomic_output, check_output
 
@@ -20,30 +21,36 @@ _COLUMNS = (
 
 
 def export_table(ledger: Ledger, folder: Path, file: Path, overwrite: bool = False) -> int:
-    """Write all granules as .csv or .json, the done ones as .parquet (GeoParquet); returns how many.
+    """Write all granules, whatever came of them, as .csv, .json or .parquet (GeoParquet); returns how many.
 
-    Raises `UsageError` for another suffix, `OutputError`.
+    Paths of outputs are as of `place_in_table`. Raises `UsageError` for another suffix, `OutputError`.
     """
-    if file.suffix not in (".csv", ".json", ".parquet"):
+    suffix = file.suffix.lower()
+    if suffix not in (".csv", ".json", ".parquet"):
         raise UsageError(f"{file}: tables are .csv, .json or .parquet")
     check_output(file, overwrite=overwrite)
-    if file.suffix == ".parquet":
-        rows = list(ledger.rows("done"))
+    rows = list(ledger.rows())
+    if suffix == ".parquet":
         write_geoparquet(rows, file, folder, overwrite)
         return len(rows)
-    rows = list(ledger.rows())
     with atomic_output(file, overwrite=overwrite) as temporary:
-        if file.suffix == ".json":
-            temporary.write_text(json.dumps([asdict(row) for row in rows], indent=1) + "\n", encoding="utf-8")
+        if suffix == ".json":
+            entries = [asdict(row) | {"mask": _mask(row, file, folder)} for row in rows]
+            temporary.write_text(json.dumps(entries, indent=1) + "\n", encoding="utf-8")
         else:
             with temporary.open("w", newline="", encoding="utf-8") as stream:
                 table = csv.DictWriter(stream, _COLUMNS)
                 table.writeheader()
-                table.writerows(_flat(row) for row in rows)
+                table.writerows(_flat(row, _mask(row, file, folder)) for row in rows)
     return len(rows)
 
 
-def _flat(row: Row) -> dict[str, Any]:
+def _flat(row: Row, mask: str | None) -> dict[str, Any]:
     values = {name: getattr(row, name) for name in _COLUMNS if hasattr(row, name)}
-    mask = row.outputs.get("mask")
-    return values | {"seconds": row.seconds.get("whole"), "mask": mask and mask.path}
+    return values | {"seconds": row.seconds.get("whole"), "mask": mask}
+
+
+def _mask(row: Row, file: Path, folder: Path) -> str | None:
+    if "mask" not in row.outputs:
+        return None
+    return place_in_table(granule_folder(folder, row.id) / row.outputs["mask"].path, file, folder)

@@ -12,7 +12,7 @@ from spectf_cloud.archive import extras
 from spectf_cloud.archive.footprint import bounds
 from spectf_cloud.archive.granules import acquired
 from spectf_cloud.archive.ledger import Row
-from spectf_cloud.archive.outcome import granule_folder
+from spectf_cloud.archive.outcome import granule_folder, place_in_table
 from spectf_cloud.outputs import atomic_output
 
 _GEOMETRY, _BOX = "geometry", "bbox"
@@ -21,31 +21,35 @@ _WKB_POLYGON, _WKB_MULTIPOLYGON = 3, 6
 
 
 def write_geoparquet(rows: Sequence[Row], path: Path, out: Path, overwrite: bool = True) -> None:
-    """Write one row a granule: id, time, cloud, size, provenance, paths of outputs below ``out``, footprint.
+    """Write one row a granule: id, state, time, cloud, size, provenance, paths of outputs, footprint.
 
-    Raises `MissingExtraError` without pyarrow, `OutputError`.
+    Paths count from the table's folder where it lies in ``out``, the archive's, and are absolute elsewhere. Raises
+    `MissingExtraError` without pyarrow, `OutputError`.
     """
     extras.need("pyarrow", "GeoParquet")
     import pyarrow as pa
     from pyarrow import parquet
 
-    kinds = sorted({kind for row in rows for kind in row.outputs})
+    kinds = sorted({"mask", *(kind for row in rows for kind in row.outputs)})
     boxes = [None if row.footprint is None else bounds(row.footprint) for row in rows]
     columns: dict[str, Any] = {
         "id": pa.array([row.id for row in rows], pa.string()),
+        "state": pa.array([row.state for row in rows], pa.string()),
+        "error": pa.array([row.error for row in rows], pa.string()),
         "datetime": pa.array([acquired(row.id) for row in rows], pa.timestamp("ms", tz="UTC")),
         "cloud_fraction": pa.array([row.cloud_fraction for row in rows], pa.float64()),
         "valid_pixels": pa.array([row.valid_pixels for row in rows], pa.int64()),
         "lines": pa.array([row.lines for row in rows], pa.int32()),
         "samples": pa.array([row.samples for row in rows], pa.int32()),
         "weights": pa.array([row.tags.get("SPECTF_WEIGHTS") for row in rows], pa.string()),
-        "threshold": pa.array([float(row.tags.get("SPECTF_THRESHOLD", "nan")) for row in rows], pa.float64()),
+        "threshold": pa.array([_number(row.tags.get("SPECTF_THRESHOLD")) for row in rows], pa.float64()),
         "version": pa.array([row.tags.get("SPECTF_VERSION") for row in rows], pa.string()),
         "finished": pa.array([row.finished for row in rows], pa.string()),
         "radiance": pa.array([row.radiance for row in rows], pa.string()),
+        "observation": pa.array([row.observation for row in rows], pa.string()),
     }
     for kind in kinds:
-        places = [_place(row, kind, out) for row in rows]
+        places = [_place(row, kind, path, out) for row in rows]
         columns[kind] = pa.array(places, pa.string())
     sides = pa.struct([(side, pa.float64()) for side in _SIDES])
     columns[_BOX] = pa.array([box and dict(zip(_SIDES, box, strict=True)) for box in boxes], sides)
@@ -67,10 +71,14 @@ def to_wkb(geometry: dict[str, Any]) -> bytes:
     return struct.pack("<BII", 1, _WKB_MULTIPOLYGON, len(parts)) + b"".join(parts)
 
 
-def _place(row: Row, kind: str, out: Path) -> str | None:
+def _place(row: Row, kind: str, table: Path, out: Path) -> str | None:
     if kind not in row.outputs:
         return None
-    return (granule_folder(out, row.id) / row.outputs[kind].path).relative_to(out).as_posix()
+    return place_in_table(granule_folder(out, row.id) / row.outputs[kind].path, table, out)
+
+
+def _number(text: str | None) -> float | None:
+    return None if text is None else float(text)
 
 
 def _metadata(rows: Sequence[Row], boxes: Sequence[list[float] | None]) -> dict[str, Any]:

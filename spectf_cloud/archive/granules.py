@@ -2,26 +2,27 @@
 
 from __future__ import annotations
 
+import os
 import re
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Literal
 from urllib.parse import unquote, urlsplit
 
-from spectf_cloud.dataset import find_observation
+from spectf_cloud.dataset import choose_observation, find_observation
 from spectf_cloud.errors import InputError
+from spectf_cloud.readers import names
+from spectf_cloud.readers.names import Name, Rank
 
-Kind = Literal["radiance", "observation"]
-
-_KINDS: dict[str, Kind] = {"rad": "radiance", "rdn": "radiance", "obs": "observation"}
-# As the archive delivers them, and as EMIT's own processing names its ENVI files: the same second, the same granule.
-_DELIVERED = re.compile(r"EMIT_L1B_(?P<kind>RAD|OBS)_[^_]+_(?P<time>\d{8}t\d{6})", re.IGNORECASE)
-_PRODUCTION = re.compile(r"emit(?P<time>\d{8}t\d{6})_.*?_(?P<kind>rdn|rad|obs)(?=_|$)", re.IGNORECASE)
-_OTHER = re.compile(r"(?P<head>.+?)_(?P<kind>rdn|rad|obs)(?P<tail>_.*)?$", re.IGNORECASE)
 _TIME = re.compile(r"(\d{8})[tT](\d{6})")
-_DATA_SUFFIXES = (".nc", ".nc4", ".h5", ".hdf5", ".hdr", ".img")
+_SCHEME = re.compile(r"([a-z][a-z0-9+.-]+)://", re.IGNORECASE)
+#: Of a path (none), and of addresses that files are fetched from.
+READABLE_SCHEMES = ("", "http", "https")
+# OPeNDAP and STAC items go by the same names, but are not the files.
+_SERVICE = re.compile(
+    r"/(opendap|hyrax|thredds/dodsc)/|://opendap\.|\.dap(\.nc4?)?$|\.dmr(pp)?$|/items/[^/]+/?$", re.IGNORECASE
+)
 
 
 @dataclass(frozen=True, order=True)
@@ -45,35 +46,50 @@ class Paired:
 
 
 def is_address(source: str) -> bool:
-    """Whether this is an address rather than a path."""
-    return source.startswith(("http://", "https://"))
+    """Whether this is an address that files are fetched from, rather than a path."""
+    return scheme_of(source) in READABLE_SCHEMES[1:]
+
+
+def scheme_of(source: str) -> str:
+    """``https``, ``s3``, ``file`` …, lower-case; empty for a path."""
+    found = _SCHEME.match(source)
+    return found[1].lower() if found else ""
+
+
+def local_path(source: str) -> str:
+    """A ``file://`` address as a path; anything else as it is."""
+    return unquote(urlsplit(source).path) if scheme_of(source) == "file" else source
+
+
+def check_source(source: str) -> None:
+    """Raises `InputError` for an address that nothing is fetched from, such as s3://."""
+    scheme = scheme_of(source)
+    if scheme not in READABLE_SCHEMES:
+        raise InputError(f"{source}: {scheme}:// is not supported; give the file's https:// address or a local copy")
+
+
+def is_data_place(source: str) -> bool:
+    """Whether a file of a scene may be had here, as far as the path or the address tells."""
+    place = urlsplit(source)._replace(query="", fragment="").geturl() if scheme_of(source) else source
+    return not (scheme_of(source) and _SERVICE.search(place)) and names.is_data_name(file_name(source))
 
 
 def file_name(source: str) -> str:
     """The last part of a path or of an address."""
-    return Path(unquote(urlsplit(source).path) if is_address(source) else source).name
+    return Path(unquote(urlsplit(source).path) if scheme_of(source) else source).name
 
 
-def read_name(source: str) -> tuple[str, Kind] | None:
-    """The granule's id and what the file holds, as its name says; None where it says neither.
-
-    The two names of an EMIT granule give one id, ``emit20240301t093000``.
-    """
-    name = file_name(source)
-    stem = name[: -len(suffix)] if (suffix := _data_suffix(name)) else name
-    for pattern in (_DELIVERED, _PRODUCTION):
-        if found := pattern.match(stem):
-            return f"emit{found['time'].lower()}", _KINDS[found["kind"].lower()]
-    if found := _OTHER.match(stem):
-        return found["head"] + (found["tail"] or ""), _KINDS[found["kind"].lower()]
-    return None
+def read_name(source: str) -> Name | None:
+    """What the last part of a path or of an address says of radiance or observation; None where it says neither."""
+    name = names.read_name(file_name(source))
+    return None if name is None or name.kind == "other" else name
 
 
 def is_granule_file(path: Path) -> bool:
     """Whether a file met in a folder is one of a granule, not the data beside a header that stands for it."""
-    if read_name(path.name) is None or (path.suffix and not _data_suffix(path.name)):
+    if read_name(path.name) is None or not names.is_data_name(path.name):
         return False
-    return path.suffix not in ("", ".img") or not _headers(path)
+    return path.suffix.lower() in (names.HEADER, *names.HDF5_SUFFIXES) or not names.has_header(path)
 
 
 def acquired(granule_id: str) -> datetime | None:
@@ -92,53 +108,63 @@ def pair(offers: Iterable[str | Granule]) -> Paired:
     anywhere among the offers, then from beside the radiance.
     """
     offers = list(offers)
-    names = [(offer, read_name(offer)) for offer in offers if isinstance(offer, str)]
-    geometry: dict[str, list[str]] = {}
-    for source, name in names:
-        if name and name[1] == "observation":
-            geometry.setdefault(name[0], []).append(source)
+    read = [(offer, read_name(offer)) for offer in offers if isinstance(offer, str)]
+    geometry: dict[str, list[tuple[str, Name]]] = {}
+    for source, name in read:
+        if name and name.kind == "observation":
+            geometry.setdefault(_scene(name), []).append((source, name))
     granules: dict[str, Granule] = {}
     repeated: list[str] = []
-    loose = [
-        Granule(name[0] if name else Path(file_name(source)).stem, source)
-        for source, name in names
-        if not name or name[1] == "radiance"
-    ]
+    loose = [granule_of(source) for source, name in read if not name or name.kind == "radiance"]
     for granule in [*(offer for offer in offers if isinstance(offer, Granule)), *loose]:
         if granule.id not in granules:
-            observation = granule.observation or _observation(granule, geometry.get(granule.id, []))
-            granules[granule.id] = Granule(granule.id, granule.radiance, observation)
+            observation = granule.observation or _observation(granule.radiance, geometry)
+            granules[granule.id] = replace(granule, observation=observation)
         elif not _same_cube(granules[granule.id].radiance, granule.radiance):
             repeated.append(granule.radiance)
     return Paired(tuple(sorted(granules.values())), tuple(repeated))
 
 
-def _observation(granule: Granule, offered: list[str]) -> str | None:
-    folder = granule.radiance.rpartition("/")[0]
-    beside = [source for source in offered if source.rpartition("/")[0] == folder]
-    if beside or offered:
-        return (beside or offered)[0]
-    if is_address(granule.radiance):
-        return None
+def granule_of(radiance: str, observation: str | None = None) -> Granule:
+    """The granule of a radiance file, with the id that its name gives."""
+    name = read_name(radiance)
+    return Granule(name.id if name else Path(file_name(radiance)).stem, radiance, observation)
+
+
+def _scene(name: Name) -> str:
+    """What all files of one scene have in common: its flight line, else the name without its role."""
+    return name.line or name.id.lower()
+
+
+def _observation(radiance: str, geometry: dict[str, list[tuple[str, Name]]]) -> str | None:
+    """The OBS file that fits best among those offered, else the one beside the radiance; None where neither does."""
+    name = read_name(radiance)
+    offered = geometry.get(_scene(name), []) if name else []
+    fitting = [(rank, source) for source, other in offered if name and (rank := names.likeness(name, other))]
+    folder = radiance.rpartition("/")[0]
+    fitting = [entry for entry in fitting if entry[1].rpartition("/")[0] == folder] or fitting
+    paths = [(rank, Path(source)) for rank, source in fitting if not is_address(source)]
+    if is_address(radiance) or (fitting and not paths):
+        return _likeliest(fitting)
     try:
-        return str(find_observation(Path(granule.radiance)))
+        return str(choose_observation(Path(radiance), paths) if paths else find_observation(Path(radiance)))
     except InputError:
         return None
 
 
+def _likeliest(ranked: Sequence[tuple[Rank, str]]) -> str | None:
+    """The best by its name alone; None where two are equally good, and none is a copy of the other."""
+    best = [source for rank, source in ranked if rank == max(ranked)[0]]
+    return best[0] if len({file_name(_without_suffix(source)) for source in best}) == 1 else None
+
+
 def _same_cube(one: str, other: str) -> bool:
-    """Whether two names are of one file, or of the header and the data of one ENVI cube."""
-    return _without_suffix(one) == _without_suffix(other)
+    """Whether two names are of one file, also by a link, or of the header and the data of one ENVI cube."""
+    if _without_suffix(one) == _without_suffix(other):
+        return True
+    return not is_address(one) and not is_address(other) and os.path.realpath(one) == os.path.realpath(other)
 
 
 def _without_suffix(source: str) -> str:
-    suffix = _data_suffix(source)
-    return source[: -len(suffix)] if suffix in (".hdr", ".img") else source
-
-
-def _data_suffix(name: str) -> str:
-    return next((suffix for suffix in _DATA_SUFFIXES if name.lower().endswith(suffix)), "")
-
-
-def _headers(path: Path) -> bool:
-    return path.with_name(path.name + ".hdr").is_file() or path.with_suffix(".hdr").is_file()
+    suffix = names.suffix_of(source)
+    return source if suffix in names.HDF5_SUFFIXES else source[: len(source) - len(suffix)]

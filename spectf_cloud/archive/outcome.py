@@ -116,3 +116,10 @@ def granule_folder(out: Path, granule_id: str) -> Path:
     """Where a granule's outputs lie: by the day it was seen, so that no folder grows too large."""
     when = acquired(granule_id)
     return out / (f"{when:%Y/%m/%d}" if when else "undated") / granule_id
+
+
+def place_in_table(output: Path, table: Path, out: Path) -> str:
+    """How a table names an output: from its own folder where that is the archive's, ``out``, else absolute."""
+    if table.absolute().parent.resolve() == out.resolve():
+        return output.relative_to(out).as_posix()
+    return str(output.absolute())

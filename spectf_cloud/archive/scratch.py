@@ -13,11 +13,13 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, NoReturn
+from urllib.parse import quote, urlsplit
 
 from spectf_cloud.archive import earthdata
 from spectf_cloud.archive.claim import claim
-from spectf_cloud.archive.granules import Granule, file_name, is_address
+from spectf_cloud.archive.granules import Granule, check_source, file_name, is_address
 from spectf_cloud.errors import InputError, OutputError
+from spectf_cloud.readers.names import HDF5_SUFFIXES, other_halves, suffix_of
 
 _ATTEMPTS = 6
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.5, 60.0
@@ -26,6 +28,7 @@ _BLOCK = 2**20
 # Left free for others, and how long to wait for other scenes to make room.
 _MARGIN_BYTES = 256 * 2**20
 _ROOM_WAIT_S, _ROOM_PAUSE_S = 3600.0, 5.0
+_HDF5_BEGINS = b"\x89HDF"
 _PASSING = (408, 425, 429, 500, 502, 503, 504)
 
 
@@ -37,6 +40,8 @@ def local_files(granule: Granule, scratch: Path) -> Iterator[tuple[Path, Path | 
     where scratch stays full.
     """
     sources = [granule.radiance, granule.observation]
+    for source in sources:
+        check_source(source or "")
     if not any(source is not None and is_address(source) for source in sources):
         yield Path(granule.radiance), None if granule.observation is None else Path(granule.observation)
         return
@@ -52,7 +57,29 @@ def _local(source: str, folder: Path) -> Path:
     folder.mkdir()
     target = folder / file_name(source)
     fetch(source, target)
+    if not _is_hdf5(target):
+        _fetch_other_half(source, target)
     return target
+
+
+def _is_hdf5(path: Path) -> bool:
+    if suffix_of(path.name) in HDF5_SUFFIXES:
+        return True
+    with path.open("rb") as stream:
+        return stream.read(len(_HDF5_BEGINS)) == _HDF5_BEGINS
+
+
+def _fetch_other_half(address: str, target: Path) -> None:
+    """The header of ENVI data, or the data of a header, from beside it. Raises `InputError` where there is none."""
+    parts = urlsplit(address)
+    halves = other_halves(target.name)
+    for half in halves:
+        try:
+            place = parts._replace(path=f"{parts.path.rpartition('/')[0]}/{quote(half)}")
+            return fetch(place.geturl(), target.with_name(half))
+        except _RefusedError:
+            continue
+    raise InputError(f"{address}: neither netCDF nor ENVI with {' or '.join(halves[:2])} beside it; check the address")
 
 
 def fetch(address: str, target: Path) -> None:
@@ -69,6 +96,10 @@ def fetch(address: str, target: Path) -> None:
             pause_s = min(_FIRST_PAUSE_S * 2 ** (attempt - 1), _LONGEST_PAUSE_S)
             time.sleep(pause_s * random.uniform(0.75, 1.25))
     return None
+
+
+class _RefusedError(InputError):
+    """The server has no such file, or not for us."""
 
 
 class _Passing(Exception):  # noqa: N818 - not for anyone outside
@@ -129,7 +160,7 @@ def _refuse(address: str, status: int) -> NoReturn:
     if status in _PASSING:
         raise _Passing(f"the server answered {status}")
     way_out = "check its login" if status in (401, 403) else "check the address"
-    raise InputError(f"{address}: the server answered {status}; {way_out}")
+    raise _RefusedError(f"{address}: the server answered {status}; {way_out}")
 
 
 def _reserve(descriptor: int, size: int, target: Path) -> None:

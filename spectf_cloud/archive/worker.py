@@ -116,6 +116,8 @@ def _masked(task: Task) -> Outcome:
             f"{socket.gethostname()} has other weights or code (spectf-cloud {recipe.version}, {recipe.code}) than "
             "where the run was started; install the same on all workers"
         )
+    if is_address(task.granule.radiance) and task.granule.observation is None:  # beside a copy there is never one
+        raise InputError(f"{task.granule.radiance}: no OBS file was given with it; name both in a list")
     keep_freed_memory()
     watch = Stopwatch()
     start = time.perf_counter()

@@ -64,14 +64,18 @@ def export(
     folder: Folder,
     file: Annotated[
         Path | None,
-        typer.Argument(readable=False, help="Table to write: .csv, .json or .parquet; none renews the catalogue."),
+        typer.Argument(readable=False, help="Table: .csv, .json or .parquet; none renews the catalogue."),
     ] = None,
     overwrite: Overwrite = False,
     json: Json = False,
     verbose: Verbose = 0,
     quiet: Quiet = False,
 ) -> None:
-    """Write the ledger as a table, or renew the STAC catalogue, the GeoParquet index and the page to browse."""
+    """Write the ledger as a table, or renew the STAC catalogue, the GeoParquet index and the page to browse.
+
+    A table holds all granules, failed ones with their error. Its paths of outputs are absolute, or count from DIR where
+    the table lies in it.
+    """
     reporter = Reporter(json, quiet, verbose)
 
     from spectf_cloud.archive.export import export_table

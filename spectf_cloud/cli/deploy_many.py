@@ -31,7 +31,7 @@ def deploy_many(
         list[str] | None,
         typer.Argument(
             metavar="[INPUTS]...",
-            help="Files, folders, patterns, lists (.txt, .csv, .parquet), STAC catalogues (.json) or API addresses.",
+            help="Files, folders, patterns, lists (.txt, .csv, .tsv, .parquet), STAC catalogues (.json) or APIs.",
         ),
     ] = None,
     trust_input: Annotated[

@@ -6,14 +6,9 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
-from spectf_cloud.readers.envi import DATA_SUFFIXES
+from spectf_cloud.readers.names import HEADER, other_halves, read_name
 
-# Names that deliveries give to what is no radiance: geometry, location, look-up tables, later levels, masks.
-_OTHER = re.compile(
-    r"(^|[_-])(obs|loc|glt|igm|mask|masks|truth|rfl|rfluncert|maskuncert|l2a|l2b|l3)([_.-]|$)", re.IGNORECASE
-)
 _PROBABILITY_ENDING = "_prob.tif"
-
 
 # Delivered names are long and begin alike.
 _DELIVERED = re.compile(r"^EMIT_L1B_RAD_[0-9]{3}_")
@@ -32,12 +27,12 @@ def is_probability(path: Path) -> bool:
 def worth_showing(paths: Iterable[Path]) -> list[Path]:
     """Of a folder's files: EMIT-like netCDF, headers of ENVI pairs, saved probabilities. Asks no file system."""
     listed = list(paths)
-    names = {path.name for path in listed}
+    names = {path.name.lower() for path in listed}
     return [path for path in listed if is_probability(path) or _is_granule(path, names)]
 
 
 def _is_granule(path: Path, names: set[str]) -> bool:
-    suffix = path.suffix.lower()
-    if suffix not in (".nc", ".hdr") or path.name.startswith(".") or _OTHER.search(path.stem):
+    suffix, name = path.suffix.lower(), read_name(path.name)
+    if suffix not in (".nc", HEADER) or path.name.startswith(".") or (name is not None and name.kind != "radiance"):
         return False
-    return suffix == ".nc" or any(path.stem + ending in names for ending in DATA_SUFFIXES)
+    return suffix != HEADER or any(half in names for half in other_halves(path.name.lower()))
