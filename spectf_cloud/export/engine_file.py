@@ -40,10 +40,10 @@ def export_engine(
     overwrite: bool = False,
 ) -> ExportedEngine:
     """Build an engine for the bands of a radiance file and write it with its card. Raises `SpectfError`."""
+    inputs = [Path(weights), radiance, *([arch_spec] if arch_spec else [])]
+    check_output(out, overwrite=overwrite, inputs=inputs, form="TensorRT engine")
     import_tensorrt()
     import_onnx()
-    inputs = [Path(weights), radiance, *([arch_spec] if arch_spec else [])]
-    check_output(out, overwrite=overwrite, inputs=inputs)
     gpu = devices.open_device(device_number(device))
     source = read_source(weights, arch_spec, radiance, keep_bands)
     graph, identity = describe(source.model, precision, gpu)

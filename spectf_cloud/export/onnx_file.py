@@ -81,9 +81,9 @@ def export_onnx(
     The file's metadata say where it comes from. It is compared with the network before it is written. Raises
     `SpectfError`.
     """
-    import_onnx()
     inputs = [Path(weights), *(path for path in (arch_spec, radiance) if path is not None)]
-    check_output(out, overwrite=overwrite, inputs=inputs)
+    check_output(out, overwrite=overwrite, inputs=inputs, form="ONNX")
+    import_onnx()
     source = read_source(weights, arch_spec, radiance, keep_bands)
     made = build_graph(source.model, precision, fixed_bands=radiance is not None)
     metadata = _metadata(source, precision, fixed=radiance is not None)

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from spectf_cloud.errors import OutputError
 from spectf_cloud.irradiance import read_irradiance
-from spectf_cloud.outputs import atomic_output, check_output
+from spectf_cloud.outputs import atomic_output, check_folder_name, check_output
 from spectf_cloud.resources import resource
 from spectf_cloud.sensor import Sensor
 from spectf_cloud.simulation import emit_netcdf, envi, geometry, overpass, truth
@@ -76,6 +76,7 @@ def simulate_granule(
     InputError
         When ``like``, ``surfaces`` or ``irradiance`` of the configuration cannot be used.
     """
+    check_folder_name(outdir)
     place = _place(config)
     try:
         outdir.mkdir(parents=True, exist_ok=True)

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spectf_cloud.errors import UsageError
-from spectf_cloud.outputs import atomic_output
+from spectf_cloud.outputs import atomic_output, check_suffix
 from spectf_cloud.simulation.config import SimulationConfig
 from spectf_cloud.simulation.geometry import SUN_DISTANCE, SUN_ZENITH
 from spectf_cloud.simulation.granule import simulate_scene
@@ -102,6 +102,7 @@ def simulate_dataset(
     ``spectra`` float64 (n, bands), ``labels`` int64 (n,), ``fids`` bytes (n,), ``indices`` int64 (n, 2),
     attribute ``bands`` float64 (bands,) nm. Raises `OutputError`, and `InputError` for unusable inputs.
     """
+    check_suffix(path, "HDF5")
     counts = np.zeros(3, dtype=np.int64)
     with atomic_output(path, overwrite=overwrite) as temporary, h5py.File(temporary, "w") as file:
         for number in range(config.scenes):
