@@ -8,13 +8,13 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from spectf_cloud.config import ArchSpec, read_arch_spec
 from spectf_cloud.dataset import open_cube, open_scene, role
 from spectf_cloud.errors import InputError, UsageError
-from spectf_cloud.inference.predict import Fidelity
 from spectf_cloud.inference.warm import BackendSource, fresh_backend
 from spectf_cloud.irradiance import read_irradiance
 from spectf_cloud.masking import mask_scene
@@ -29,6 +29,9 @@ from spectf_cloud.sensor import PUBLISHED_DROP_NM
 from spectf_cloud.stopwatch import Stopwatch
 from spectf_cloud.stream import Progress
 from spectf_cloud.weights import BUILTIN, files_of
+
+if TYPE_CHECKING:
+    from spectf_cloud.inference.predict import Fidelity
 
 logger = logging.getLogger(__name__)
 

@@ -5,17 +5,14 @@ from __future__ import annotations
 import logging
 from importlib.metadata import version
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 
-from spectf_cloud.device_stream import device_lines, run_on_device
-from spectf_cloud.inference.device_backend import DeviceBackend
-from spectf_cloud.inference.predict import Backend, Fidelity, is_tensorrt, resolve_device
+from spectf_cloud.inference.device_names import is_tensorrt, plain_name
 from spectf_cloud.inference.warm import BackendSource, Wanted, fresh_backend
 from spectf_cloud.irradiance import read_irradiance
 from spectf_cloud.memory import block_lines
-from spectf_cloud.model import ModelConfig
 from spectf_cloud.preparation import Preparation
 from spectf_cloud.products.mask import CloudMask, Preview, check_threshold
 from spectf_cloud.products.preview import PREVIEW_NM
@@ -25,6 +22,10 @@ from spectf_cloud.stopwatch import Stopwatch
 from spectf_cloud.stream import OnProcessor, Progress, piece_lines, run_stream
 from spectf_cloud.toa import reflectance_per_radiance, resample_irradiance
 from spectf_cloud.weights import BUILTIN, WeightsFile, find_weights, sha256_of
+
+if TYPE_CHECKING:
+    from spectf_cloud.architecture import ModelConfig
+    from spectf_cloud.inference.predict import Backend, Fidelity
 
 logger = logging.getLogger(__name__)
 
@@ -89,11 +90,19 @@ def mask_scene(
     """
     if threshold is not None:
         check_threshold(threshold)
+    if not is_tensorrt(device):
+        plain_name(device)
     found = find_weights(weights)
     irradiance_path = Path(irradiance) if irradiance is not None else found.irradiance_path
     sunlight = read_irradiance(irradiance_path)
     if found.irradiance_sha256 not in (None, sha256_of(irradiance_path)):
         logger.warning("the weights %s were trained with another irradiance than %s", found.name, irradiance_path)
+    import torch  # and what comes with it, once nothing speaks against the job
+
+    from spectf_cloud.device_stream import device_lines, run_on_device
+    from spectf_cloud.inference.device_backend import DeviceBackend
+    from spectf_cloud.inference.predict import resolve_device
+
     kept = np.flatnonzero(scene.sensor.kept(drop_nm))
     # In the order of wavelength, so that no result depends on the order in the file.
     kept = kept[np.argsort(scene.sensor.wavelength_nm[kept], kind="stable")]

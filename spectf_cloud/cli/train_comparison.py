@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from spectf_cloud.cli.inputs import check_there
 from spectf_cloud.cli.reporting import Json, Overwrite, Quiet, Reporter, Verbose
 
 if TYPE_CHECKING:
@@ -48,6 +49,7 @@ def resnet(
 ) -> None:
     """Train the ResNet over the spectrum. Writes resnet.pt and its card."""
     reporter = Reporter(json, quiet, verbose)
+    check_there(*dataset, train_csv, test_csv, arch_yaml)
     from spectf_cloud.comparison.train import ComparisonConfig
 
     config = ComparisonConfig(
@@ -94,6 +96,7 @@ def xgboost(
 ) -> None:
     """Train the boosted trees. Writes xgboost.json and its card."""
     reporter = Reporter(json, quiet, verbose)
+    check_there(*dataset, train_csv, test_csv, arch_yaml)
     from spectf_cloud.comparison.train import ComparisonConfig
 
     config = ComparisonConfig(

@@ -41,11 +41,12 @@ def verify(name: Name, json: Json = False, verbose: Verbose = 0, quiet: Quiet = 
     reporter = Reporter(json, quiet, verbose)
     import numpy as np
 
-    from spectf_cloud.inference.load import load_model
     from spectf_cloud.sensor import Sensor
     from spectf_cloud.weights import find_weights
 
     found = find_weights(name)
+    from spectf_cloud.inference.load import load_model  # PyTorch comes with it
+
     sensor = Sensor.emit()
     model = load_model(found, np.asarray(sensor.wavelength_nm[sensor.kept()]))
     parameters = sum(parameter.numel() for parameter in model.parameters())
@@ -62,9 +63,13 @@ def info(name: Name = "builtin", json: Json = False, verbose: Verbose = 0, quiet
 
 
 def _describe(name: str, reporter: Reporter) -> None:
-    from spectf_cloud.weights import find_weights
+    from spectf_cloud.weights import BUILTIN, RELEASES, find_weights
 
     found = find_weights(name)
+    if name not in (BUILTIN, *RELEASES):  # those are known by their checksum, of others only their content tells
+        from spectf_cloud.inference.load import read_state_dict
+
+        read_state_dict(found)
     fields: dict[str, str | float | Path] = {
         "name": found.name,
         "path": found.path,
