@@ -133,7 +133,7 @@ def read_obs(path: Path) -> Geometry:
         with h5py.File(path) as file:
             location = file["location"]
             start = datetime.strptime(_text(file.attrs["time_coverage_start"])[:19], "%Y-%m-%dT%H:%M:%S")
-            return Geometry(
+            found = Geometry(
                 file["obs"][()].astype(np.float32),
                 location["lon"][()],
                 location["lat"][()],
@@ -146,6 +146,15 @@ def read_obs(path: Path) -> Geometry:
             )
     except (OSError, KeyError, ValueError) as error:
         raise InputError(f"{path}: not an EMIT L1B OBS netCDF file ({error}); give one to --like") from error
+    grids = {found.lon.shape, found.lat.shape, found.elev.shape}
+    if found.obs.ndim != 3 or found.obs.shape[2] != len(OBS_BANDS) or grids != {found.shape} or min(found.shape) < 8:
+        raise InputError(
+            f"{path}: obs of {found.obs.shape} with a location of {found.lon.shape}; {len(OBS_BANDS)} bands with the "
+            "location of each pixel are needed, 8 x 8 or more"
+        )
+    if not found.valid.any():
+        raise InputError(f"{path}: no pixel of it is seen with the sun up; give another granule to --like")
+    return found
 
 
 def _text(value: bytes | str) -> str:
