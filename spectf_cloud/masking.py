@@ -14,7 +14,7 @@ from spectf_cloud.inference.warm import BackendSource, Wanted, fresh_backend
 from spectf_cloud.irradiance import read_irradiance
 from spectf_cloud.memory import block_lines
 from spectf_cloud.preparation import Preparation
-from spectf_cloud.products.mask import CloudMask, Preview, check_threshold
+from spectf_cloud.products.mask import SIMULATED, SIMULATED_TAG, CloudMask, Preview, check_threshold
 from spectf_cloud.products.preview import PREVIEW_NM
 from spectf_cloud.scene import NODATA, Scene
 from spectf_cloud.sensor import PUBLISHED_DROP_NM, BandRanges
@@ -155,7 +155,9 @@ def _provenance(
     scene: Scene, weights: WeightsFile, irradiance_path: Path, threshold: float, backend: Backend
 ) -> dict[str, str]:
     """What every product says about how it was made."""
+    mark = {SIMULATED_TAG: SIMULATED} if scene.simulated else {}
     return {
+        **mark,
         "SPECTF_VERSION": version("spectf-cloud"),
         "SPECTF_WEIGHTS": weights.name,
         "SPECTF_WEIGHTS_SHA256": weights.sha256,

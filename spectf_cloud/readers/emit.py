@@ -118,6 +118,7 @@ def open_cube(path: Path) -> EmitCube:
             band_names=_strings(file, path, "sensor_band_parameters/observation_bands"),
             sensor=_sensor(path, file, bands) if variable == "radiance" else None,
             lines_per_chunk=chunk_lines,
+            simulated=_text(read_attribute(file, "simulated", "")).startswith("SIMULATED"),
         )
 
 
