@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import yaml
 
-from spectf_cloud.errors import ConfigError
+from spectf_cloud.architecture import ModelConfig
+from spectf_cloud.errors import ConfigError, ModelError
 from spectf_cloud.sensor import PUBLISHED_DROP_NM, BandRanges, parse_band_ranges
-
-if TYPE_CHECKING:
-    from spectf_cloud.model import ModelConfig
 
 _MAX_YAML_BYTES = 2**20
 
@@ -27,9 +25,6 @@ class ArchSpec:
 
 def read_arch_spec(path: Path) -> ArchSpec:
     """Read ``architecture`` and ``spectra.drop_band_ranges`` of a YAML file. Raises `ConfigError`."""
-    from spectf_cloud.errors import ModelError
-    from spectf_cloud.model import ModelConfig
-
     content = read_yaml(path)
     # `inference` is the published file's section for batch sizes, which need no setting here.
     _refuse_unknown(path, content, {"architecture", "inference", "spectra"})

@@ -8,18 +8,18 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from spectf_cloud.config import ArchSpec, read_arch_spec
 from spectf_cloud.dataset import open_cube, open_scene, role
 from spectf_cloud.errors import InputError, UsageError
-from spectf_cloud.inference.predict import Fidelity
 from spectf_cloud.inference.warm import BackendSource, fresh_backend
 from spectf_cloud.irradiance import read_irradiance
 from spectf_cloud.masking import mask_scene
 from spectf_cloud.memory import block_lines, parse_bytes
-from spectf_cloud.outputs import check_output
+from spectf_cloud.outputs import FORMS, check_output
 from spectf_cloud.plausibility import check_plausible
 from spectf_cloud.products.geotiff import Georeference, crs_of
 from spectf_cloud.products.mask import CloudMask
@@ -29,6 +29,9 @@ from spectf_cloud.sensor import PUBLISHED_DROP_NM
 from spectf_cloud.stopwatch import Stopwatch
 from spectf_cloud.stream import Progress
 from spectf_cloud.weights import BUILTIN, files_of
+
+if TYPE_CHECKING:
+    from spectf_cloud.inference.predict import Fidelity
 
 logger = logging.getLogger(__name__)
 
@@ -117,8 +120,9 @@ def deploy(
         raise UsageError("two outputs have the same name; give each its own")
     scene = open_scene(job.radiance, job.observation)
     settings = [job.irradiance, job.arch_spec, job.config, job.engine, *files_of(job.weights)]
-    for output in job.outputs.values():
-        check_output(output, overwrite=job.overwrite, inputs=[*scene.files, *filter(None, settings)])
+    inputs = [*scene.files, *filter(None, settings)]
+    for kind, output in job.outputs.items():
+        check_output(output, overwrite=job.overwrite, inputs=inputs, form=FORMS[kind])
     memory_limit_bytes = None if job.memory_limit is None else parse_bytes(job.memory_limit)
     block_lines(scene, memory_limit_bytes)  # before anything of the scene's size is read
     _check_georeference(scene, job)

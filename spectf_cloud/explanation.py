@@ -4,25 +4,25 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 from numpy.typing import ArrayLike, NDArray
-from torch import Tensor
-from torch.nn import functional as F
 
 from spectf_cloud.charts.chart import Chart, Line
 from spectf_cloud.charts.png import save_png
 from spectf_cloud.errors import InputError, UsageError
-from spectf_cloud.inference.load import load_model
 from spectf_cloud.irradiance import read_irradiance
-from spectf_cloud.model import EncoderLayer, SpecTfEncoder
 from spectf_cloud.outputs import check_output
 from spectf_cloud.scene import Scene
 from spectf_cloud.sensor import PUBLISHED_DROP_NM, BandRanges
 from spectf_cloud.tokens import Tokens
-from spectf_cloud.training.forward import logits
 from spectf_cloud.weights import BUILTIN, find_weights, irradiance_for
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from spectf_cloud.model import SpecTfEncoder
 
 #: Bands left out together: one alone is replaced by its neighbours.
 _WINDOW_BANDS = 9
@@ -89,6 +89,11 @@ def explain(
 
     Raises `UsageError` for arrays that do not fit or are not finite, `WeightsError` for unusable weights.
     """
+    import torch  # and what comes with it: a pixel that is refused needs none of it
+
+    from spectf_cloud.inference.load import load_model
+    from spectf_cloud.model import SpecTfEncoder
+
     values, centres_nm = np.asarray(toa, np.float32), np.asarray(wavelength_nm, np.float64)
     if values.ndim != 1 or values.shape != centres_nm.shape or not np.isfinite(values).all():
         raise UsageError(f"one finite spectrum with its wavelengths is needed, not {values.shape}, {centres_nm.shape}")
@@ -140,6 +145,11 @@ def explain_pixel(
 
 def _attention(model: SpecTfEncoder, spectrum: Tensor) -> tuple[NDArray[np.float64], Tensor]:
     """Share of attention each band receives in the first layer (bands,), and the last layer's tokens (bands, d)."""
+    import torch
+    from torch.nn import functional as F
+
+    from spectf_cloud.model import EncoderLayer
+
     tokens = model.spectral_embed(spectrum[None], model.wavelength)
     layer = model.layers[0]
     assert isinstance(layer, EncoderLayer)
@@ -155,6 +165,10 @@ def _attention(model: SpecTfEncoder, spectrum: Tensor) -> tuple[NDArray[np.float
 
 def _occlusion(model: SpecTfEncoder, spectrum: Tensor) -> NDArray[np.float64]:
     """Log-odds with all bands minus those without each band's neighbourhood: (bands,)."""
+    import torch
+
+    from spectf_cloud.training.forward import logits
+
     bands = len(spectrum)
     window = min(_WINDOW_BANDS, bands - 1)
     starts = np.clip(np.arange(bands) - window // 2, 0, bands - window)

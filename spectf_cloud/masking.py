@@ -5,18 +5,15 @@ from __future__ import annotations
 import logging
 from importlib.metadata import version
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 
-from spectf_cloud.device_stream import device_lines, run_on_device
-from spectf_cloud.inference.device_backend import DeviceBackend
-from spectf_cloud.inference.predict import Backend, Fidelity, is_tensorrt, resolve_device
+from spectf_cloud.inference.device_names import is_tensorrt, plain_name
 from spectf_cloud.inference.warm import BackendSource, Wanted, fresh_backend
 from spectf_cloud.irradiance import read_irradiance
 from spectf_cloud.memory import block_lines
-from spectf_cloud.model import ModelConfig
-from spectf_cloud.products.mask import CloudMask, Preview, check_threshold
+from spectf_cloud.products.mask import SIMULATED, SIMULATED_TAG, CloudMask, Preview, check_threshold
 from spectf_cloud.products.preview import PREVIEW_NM
 from spectf_cloud.scene import NODATA, Scene
 from spectf_cloud.sensor import PUBLISHED_DROP_NM, BandRanges
@@ -24,6 +21,10 @@ from spectf_cloud.stopwatch import Stopwatch
 from spectf_cloud.stream import OnProcessor, Progress, piece_lines, run_stream
 from spectf_cloud.tokens import Tokens
 from spectf_cloud.weights import BUILTIN, WeightsFile, find_weights, irradiance_for, sha256_of
+
+if TYPE_CHECKING:
+    from spectf_cloud.architecture import ModelConfig
+    from spectf_cloud.inference.predict import Backend, Fidelity
 
 logger = logging.getLogger(__name__)
 
@@ -89,6 +90,8 @@ def mask_scene(
     """
     if threshold is not None:
         check_threshold(threshold)
+    if not is_tensorrt(device):
+        plain_name(device)
     found = find_weights(weights)
     irradiance_path = irradiance_for(found, irradiance)
     sunlight = read_irradiance(irradiance_path)
@@ -96,6 +99,12 @@ def mask_scene(
     for note in tokens.notes:
         logger.warning("%s", note)
     wavelength_nm = scene.sensor.wavelength_nm[tokens.kept]
+    import torch  # and what comes with it, once nothing speaks against the job
+
+    from spectf_cloud.device_stream import device_lines, run_on_device
+    from spectf_cloud.inference.device_backend import DeviceBackend
+    from spectf_cloud.inference.predict import resolve_device
+
     chosen = found.threshold if threshold is None else threshold
     # Several lines side by side on one thread each: no thread waits for the others at the end of a line.
     workers = threads or torch.get_num_threads()
@@ -141,7 +150,9 @@ def _provenance(
     scene: Scene, tokens: Tokens, weights: WeightsFile, irradiance_path: Path, threshold: float, backend: Backend
 ) -> dict[str, str]:
     """What every product says about how it was made."""
+    mark = {SIMULATED_TAG: SIMULATED} if scene.simulated else {}
     return {
+        **mark,
         "SPECTF_VERSION": version("spectf-cloud"),
         "SPECTF_WEIGHTS": weights.name,
         "SPECTF_WEIGHTS_SHA256": weights.sha256,

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from spectf_cloud.errors import OutputError
+from spectf_cloud.errors import OutputError, UsageError
 from spectf_cloud.resources import RESOURCES, resource
 
 try:
@@ -24,12 +24,71 @@ PREFIX = ".spectf-part-"
 _LONGEST_NAME = 255
 _TRIES = 100
 
+#: Suffixes by the form of file they promise; the first is the one we give.
+SUFFIXES = {
+    "GeoTIFF": (".tif", ".tiff", ".gtiff"),
+    "netCDF": (".nc", ".nc4"),
+    "HDF5": (".h5", ".hdf5", ".he5", ".hdf"),
+    "PNG": (".png",),
+    "ONNX": (".onnx",),
+    "TensorRT engine": (".engine", ".plan", ".trt"),
+    "text": (".csv", ".txt"),
+    "ENVI": (".hdr", ".img"),
+    "JPEG": (".jpg", ".jpeg"),
+    "JPEG 2000": (".jp2",),
+    "GIF": (".gif",),
+    "WebP": (".webp",),
+    "SVG": (".svg",),
+    "PDF": (".pdf",),
+    "HTML": (".html", ".htm"),
+    "Markdown": (".md",),
+    "JSON": (".json", ".geojson"),
+    "YAML": (".yml", ".yaml"),
+    "XML": (".xml", ".vrt"),
+    "Excel": (".xlsx", ".xls"),
+    "Parquet": (".parquet",),
+    "NumPy": (".npy", ".npz"),
+    "PyTorch": (".pt", ".pth", ".ckpt"),
+    "safetensors": (".safetensors",),
+    "Zarr": (".zarr",),
+    "a packed file": (".gz", ".zip", ".bz2", ".xz", ".zst", ".tar", ".tgz"),
+}
 
-def check_output(target: Path, *, overwrite: bool, inputs: Iterable[Path] = ()) -> None:
-    """Refuse an output before any work is done. Raises `OutputError`.
+
+#: The form of each product of a scene.
+FORMS = {"mask": "GeoTIFF", "probability": "GeoTIFF", "ortho": "GeoTIFF", "netcdf": "netCDF", "quicklook": "PNG"}
+
+
+def check_suffix(target: Path, form: str) -> None:
+    """Refuse a name whose suffix promises another form than one of `SUFFIXES`. Raises `UsageError`.
+
+    Names without a suffix, or with one that promises nothing, are as good as any.
+    """
+    promised = _promised(target)
+    if promised not in (None, form):
+        raise UsageError(
+            f"{target}: {form} is written here, but {target.suffix} means {promised}; let the name end in "
+            f"{SUFFIXES[form][0]}"
+        )
+
+
+def check_folder_name(target: Path) -> None:
+    """Refuse a new folder with the name of a file. Raises `UsageError`."""
+    promised = _promised(target)
+    if promised is not None and not target.is_dir():
+        raise UsageError(f"{target}: a folder is written here, but {target.suffix} means {promised}; name a folder")
+
+
+def _promised(target: Path) -> str | None:
+    """The form that a name's suffix stands for; None where it stands for none."""
+    return next((form for form, suffixes in SUFFIXES.items() if target.suffix.lower() in suffixes), None)
+
+
+def check_output(target: Path, *, overwrite: bool, inputs: Iterable[Path] = (), form: str | None = None) -> None:
+    """Refuse an output before any work is done. Raises `OutputError`, and `UsageError` as `check_suffix` does.
 
     A folder must be there and writable, an input is never written over, nor what came with the package, nor anything
-    but a plain file, and an existing file needs ``overwrite``.
+    but a plain file, and an existing file needs ``overwrite``. ``form`` is one of `SUFFIXES`.
     """
     try:
         resolved = target.resolve()
@@ -37,6 +96,8 @@ def check_output(target: Path, *, overwrite: bool, inputs: Iterable[Path] = ()) 
             raise OutputError(f"{target} is an input of this run; choose another output name")
         if any(resolved == resource(name).resolve() for name in RESOURCES):
             raise OutputError(f"{target} belongs to this installation; choose another output name")
+        if form is not None:
+            check_suffix(target, form)
         if resolved.is_dir():
             raise OutputError(f"{target} is a folder; give the name of a file in it")
         if not resolved.parent.is_dir():

@@ -177,6 +177,11 @@ class Scene:
         return self.radiance.lines
 
     @property
+    def simulated(self) -> bool:
+        """Whether its radiance was computed rather than measured, as the file says."""
+        return self.radiance.simulated
+
+    @property
     def files(self) -> tuple[Path, ...]:
         """Every file the scene is made of."""
         return self.radiance.files + self.observation.files

@@ -12,15 +12,17 @@ from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from spectf_cloud.inference.predict import Backend
 from spectf_cloud.scene import NODATA, Scene
 from spectf_cloud.stopwatch import Stopwatch
 from spectf_cloud.tokens import Tokens
+
+if TYPE_CHECKING:
+    from spectf_cloud.inference.predict import Backend
 
 Float32Array = NDArray[np.float32]
 

@@ -9,15 +9,13 @@ import re
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from spectf_cloud.architecture import ModelConfig
 from spectf_cloud.config import read_yaml
 from spectf_cloud.errors import ModelError, WeightsError
 from spectf_cloud.foreign_weights import foreign_kind
 from spectf_cloud.resources import resource
-
-if TYPE_CHECKING:
-    from spectf_cloud.model import ModelConfig
 
 logger = logging.getLogger(__name__)
 
@@ -220,8 +218,6 @@ def _from_path(path: Path) -> WeightsFile:
         raise WeightsError(f"{card_path}: threshold must be a probability, not {threshold!r}")
     architecture = None
     if "architecture" in card:
-        from spectf_cloud.model import ModelConfig
-
         try:
             architecture = ModelConfig.from_mapping(card["architecture"])
         except ModelError as error:

@@ -12,6 +12,8 @@ from spectf_cloud.dataset import open_scene
 from spectf_cloud.errors import OutputError
 from spectf_cloud.simulation.presets import PRESETS
 
+from files import raster
+
 
 def run(*arguments):
     return main([str(argument) for argument in arguments])
@@ -83,3 +85,73 @@ def test_dataset_simulate(tmp_path):
         assert len(file["labels"]) == done["spectra"] == 40
     again = CliRunner().invoke(dataset.app, ["simulate", str(out), *options])
     assert isinstance(again.exception, OutputError) and "--overwrite" in str(again.exception)
+
+
+@pytest.fixture(scope="module")
+def like(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("like")
+    assert run("simulate", folder, *SMALL, "--seed", 5, "-q") == 0
+    return next(folder.glob("EMIT_L1B_OBS_*.nc"))
+
+
+def test_like_takes_size_time_and_place_from_the_file_and_says_so(tmp_path, like):
+    assert run("simulate", tmp_path, "--like", like, "--seed", 9, "-q") == 0
+    with h5py.File(like) as given, h5py.File(next(tmp_path.glob("*OBS*.nc"))) as made:
+        assert (made["obs"][()] == given["obs"][()]).all() and (made["location/lon"][()] == given["location/lon"]).all()
+        for name in ("time_coverage_start", "time_coverage_end", "spatialResolution"):
+            assert made.attrs[name] == given.attrs[name]
+        told = dict(part.split("=", 1) for part in made.attrs["simulation"].split(", "))
+    assert (told["lines"], told["samples"], told["seed"], told["like"]) == ("16", "12", "9", str(like))
+
+
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [
+        (("--lines", 32), "leave out --lines, or"),
+        (("--samples", 32), "leave out --samples, or"),
+        (SMALL, "leave out --lines and --samples"),  # even where it is the file's own size
+        (("--start", "2024-07-01T10:30:00Z"), "leave out --start"),
+    ],
+)
+def test_like_leaves_no_room_for_size_and_time(tmp_path, capsys, like, options, named):
+    assert run("simulate", tmp_path / "g", "--like", like, *options) == 2
+    assert named in capsys.readouterr().err and not (tmp_path / "g").exists()
+
+
+def test_like_is_never_written_over(capsys, like):
+    content = like.read_bytes()
+    assert run("simulate", like.parent, "--like", like, "--overwrite") == 1
+    assert "is an input of this run" in capsys.readouterr().err and like.read_bytes() == content
+
+
+def test_options_that_would_be_ignored_are_refused(tmp_path, capsys):
+    assert run("simulate", tmp_path / "g", *SMALL, "--format", "envi", "--compressed") == 2
+    assert "not compressed" in capsys.readouterr().err
+    assert run("simulate", tmp_path / "g.nc", *SMALL) == 2
+    assert "name a folder" in capsys.readouterr().err and not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("fault", ["radiance", "no bands", "no sun", "location"])
+def test_like_another_file_is_refused_by_name(tmp_path, capsys, like, fault):
+    path = tmp_path / "given.nc"
+    path.write_bytes((next(like.parent.glob("*RAD*.nc")) if fault == "radiance" else like).read_bytes())
+    with h5py.File(path, "r+") as file:
+        if fault == "no bands":
+            obs = file["obs"][..., :5]
+            del file["obs"]
+            file["obs"] = obs
+        elif fault == "no sun":
+            file["obs"][..., 4] = 95.0
+        elif fault == "location":
+            lon = file["location/lon"][:-1]
+            del file["location/lon"]
+            file["location/lon"] = lon
+    assert run("simulate", tmp_path / "g", "--like", path) == 3
+    error = capsys.readouterr().err
+    assert "given.nc" in error and "not foreseen" not in error and error.count("\n") == 1
+
+
+def test_the_whole_truth_file_says_that_it_is_simulated(tmp_path):
+    assert run("simulate", tmp_path, *SMALL, "-q") == 0
+    with raster(tmp_path / "truth.tif") as truth:
+        assert truth.tags()["simulated"].startswith("SIMULATED") and "lines=16" in truth.tags()["simulation"]

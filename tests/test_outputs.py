@@ -1,10 +1,11 @@
 import os
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
-from spectf_cloud.errors import OutputError
-from spectf_cloud.outputs import atomic_output, check_output
+from spectf_cloud.errors import OutputError, UsageError
+from spectf_cloud.outputs import atomic_output, check_folder_name, check_output, check_suffix
 
 
 def test_an_output_appears_whole_with_an_ordinary_mode(tmp_path):
@@ -83,3 +84,30 @@ def test_refusals(tmp_path):
     ):
         with pytest.raises(OutputError, match=message):
             check_output(target, overwrite=True, inputs=inputs)
+
+
+@pytest.mark.parametrize(
+    ("form", "good", "bad"),
+    [
+        ("GeoTIFF", ["a.tif", "a.TIFF", "a", "mask_v0.51", "a.tif.tmp"], ["a.nc", "a.PNG", "a.img", "a.tif.gz"]),
+        ("netCDF", ["a.nc", "a.NC4"], ["a.tif", "a.h5", "a.zarr"]),
+        ("PNG", ["a.png", "a.Png", "why"], ["a.tif", "a.jpg", "a.svg"]),
+        ("ONNX", ["a.onnx", "model.v2"], ["a.pt", "a.engine", "a.safetensors"]),
+        ("HDF5", ["a.h5", "a.HDF5"], ["a.csv", "a.nc", "a.parquet"]),
+    ],
+)
+def test_a_suffix_may_not_promise_another_form(form, good, bad):
+    for name in good:
+        check_suffix(Path(name), form)
+    for name in bad:
+        with pytest.raises(UsageError, match=f"{form} is written here, but .* means .* end in "):
+            check_suffix(Path(name), form)
+
+
+def test_a_new_folder_is_not_called_like_a_file(tmp_path):
+    (tmp_path / "old.nc").mkdir()
+    for name in ("old.nc", "granule", "run_v1.0"):
+        check_folder_name(tmp_path / name)
+    for name in ("granule.nc", "report.HTML"):
+        with pytest.raises(UsageError, match="a folder is written here"):
+            check_folder_name(tmp_path / name)

@@ -78,7 +78,7 @@ def test_a_scene_without_a_place_can_be_masked_again(tmp_path):
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        (np.array([[0, 1, 255]], np.uint8), "uint8 are no cloud probability"),
+        (np.array([[0, 1, 255]], np.uint8), "uint8 values from 0 to 255 without a scale are not a cloud probability"),
         (np.array([[0.2, 1.5]], np.float32), "from 0.2 to 1.5"),
         (np.array([[0.2, -0.5]], np.float32), "from -0.5 to 0.2"),
         (np.array([[0.2, np.inf]], np.float32), "to inf"),

@@ -11,6 +11,7 @@ from spectf_cloud.archive.granules import acquired
 from spectf_cloud.archive.ledger import Row
 from spectf_cloud.archive.outcome import granule_folder
 from spectf_cloud.outputs import atomic_output
+from spectf_cloud.products.mask import SIMULATED_TAG
 
 _TEMPLATE = Path(__file__).with_name("browse.html")
 _PLACE = "/*DATA*/null"
@@ -34,7 +35,9 @@ def write_page(done: Sequence[Row], failed: Sequence[Row], path: Path, out: Path
 def _entry(row: Row, out: Path) -> dict[str, Any]:
     """Short keys: an archive has a hundred thousand of these."""
     when = acquired(row.id)
+    mark = {"s": 1} if SIMULATED_TAG in row.tags else {}
     return {
+        **mark,
         "id": row.id,
         "t": None if when is None else f"{when:%Y-%m-%d %H:%M:%S}",
         "c": None if row.cloud_fraction is None else round(row.cloud_fraction, 4),

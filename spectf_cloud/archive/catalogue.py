@@ -14,6 +14,7 @@ from spectf_cloud.archive.granules import acquired, file_name, is_address
 from spectf_cloud.archive.ledger import Row
 from spectf_cloud.archive.outcome import granule_folder
 from spectf_cloud.outputs import atomic_output
+from spectf_cloud.products.mask import SIMULATED_TAG
 from spectf_cloud.products.panels import CLEAR_COLOUR, CLOUD_COLOUR
 from spectf_cloud.readers.names import HDF5_SUFFIXES, suffix_of
 
@@ -80,6 +81,8 @@ def item(row: Row, when: datetime) -> dict[str, Any]:
         "spectf:weights_sha256": row.tags.get("SPECTF_WEIGHTS_SHA256", ""),
         "spectf:valid_pixels": row.valid_pixels,
     }
+    if SIMULATED_TAG in row.tags:
+        properties |= {"title": f"SIMULATED: cloud mask of {row.id}", "spectf:simulated": True}
     if row.id.startswith("emit"):
         properties |= {"platform": "iss", "instruments": ["emit"]}
     if row.cloud_fraction is not None:

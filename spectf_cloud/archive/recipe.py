@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 # The parts of the package that decide a pixel's value or a product's content.
 _CODE = (
+    "architecture.py",
     "bad_bands.py",
     "dataset.py",
     "deploy.py",

@@ -99,6 +99,8 @@ def _attempt(task: Task, attempts: IO[str]) -> Outcome:
     (task.folder / RECEIPT).unlink(missing_ok=True)
     for leftover in task.folder.glob(f"{PREFIX}*"):
         leftover.unlink()
+    import spectf_cloud.inference.predict  # noqa: F401 - PyTorch loads once a process, and not on the scene's time
+
     try:
         with time_limit(task.time_limit_s):
             return _masked(task)

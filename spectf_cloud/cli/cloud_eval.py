@@ -176,11 +176,11 @@ def compare(
 
 
 def _spectf(spectra: Spectra, weights: str, gpu: int, thresh: float | None, given: dict[str, Any]) -> Scorer:
+    from spectf_cloud.architecture import ModelConfig
     from spectf_cloud.evaluation.scores import Scorer
     from spectf_cloud.inference.load import load_model
     from spectf_cloud.inference.predict import pick_backend
     from spectf_cloud.irradiance import check_same_irradiance, irradiance_of_weights
-    from spectf_cloud.model import ModelConfig
     from spectf_cloud.weights import find_weights
 
     found = find_weights(weights)

@@ -86,7 +86,7 @@ def info(
     from spectf_cloud.spectra_info import describe, plot_spectra
 
     if plot is not None:
-        check_output(plot, overwrite=overwrite, inputs=dataset)
+        check_output(plot, overwrite=overwrite, inputs=dataset, form="PNG")
     with reporter.progress("reading", "spectra") as progress:
         spectra = open_spectra(dataset, progress=progress, trust=trust_input)
     settle(doubts_of_labels(f"{', '.join(map(str, dataset))}: the files", spectra.cloud), trust=True)
@@ -124,7 +124,7 @@ def split(
     from spectf_cloud.split import draw_scenes
 
     for path in (train_csv, test_csv):
-        check_output(path, overwrite=overwrite, inputs=dataset)
+        check_output(path, overwrite=overwrite, inputs=dataset, form="text")
     sides = draw_scenes(open_spectra(dataset, trust=trust_input).fids, test_fraction, seed)
     for path, fids in zip((train_csv, test_csv), sides, strict=True):
         with atomic_output(path, overwrite=overwrite) as temporary:

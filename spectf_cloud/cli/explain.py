@@ -32,9 +32,10 @@ def explain(
     from spectf_cloud.outputs import check_output
 
     opened = open_scene(scene, obs)
-    check_output(out, overwrite=overwrite, inputs=opened.files)
+    check_output(out, overwrite=overwrite, inputs=opened.files, form="PNG")
     found = explain_pixel(opened, line, sample, weights=weights, irradiance=irradiance)
-    found.to_png(out, title=f"{opened.name} at {line},{sample}", overwrite=overwrite)
+    title = f"{'SIMULATED ' if opened.simulated else ''}{opened.name} at {line},{sample}"
+    found.to_png(out, title=title, overwrite=overwrite)
     kind = "cloud" if found.probability > found.threshold else "clear"
     strongest = sorted(range(len(found.occlusion)), key=lambda band: -abs(found.occlusion[band]))[0]
     fields = {

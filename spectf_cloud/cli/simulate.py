@@ -37,8 +37,8 @@ class FormatChoice(StrEnum):
 
 def simulate(
     outdir: Annotated[Path, typer.Argument(readable=False, help="Folder to write the granule and its truth to.")],
-    lines: Annotated[int, typer.Option(min=8, help="Lines (down-track).")] = 1280,
-    samples: Annotated[int, typer.Option(min=8, help="Samples (cross-track).")] = 1242,
+    lines: Annotated[int | None, typer.Option(min=8, help="Lines (down-track); default: 1280.")] = None,
+    samples: Annotated[int | None, typer.Option(min=8, help="Samples (cross-track); default: 1242.")] = None,
     preset: Annotated[PresetChoice, typer.Option(help="Kind of scene.")] = PresetChoice.mixed,
     seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same scene.")] = 0,
     start: Annotated[
@@ -51,7 +51,9 @@ def simulate(
     ] = None,
     like: Annotated[
         Path | None,
-        typer.Option(readable=False, metavar="OBS", help="Take geometry, location and GLT from this EMIT OBS netCDF."),
+        typer.Option(
+            readable=False, metavar="OBS", help="Take size, time, geometry, location and GLT from this EMIT OBS netCDF."
+        ),
     ] = None,
     surfaces: Annotated[
         Path | None, typer.Option(readable=False, metavar="FILE", help="Library of surface reflectance: ENVI or CSV.")

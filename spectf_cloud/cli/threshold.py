@@ -13,7 +13,7 @@ from spectf_cloud.cli.reporting import Json, Overwrite, Quiet, Reporter, Verbose
 
 def threshold(
     probability: Annotated[
-        Path, typer.Argument(readable=False, metavar="PROB", help="Probability GeoTIFF of deploy-pt --proba.")
+        Path, typer.Argument(readable=False, metavar="PROB", help="What deploy-pt wrote by --proba or --netcdf.")
     ],
     out: Annotated[Path, typer.Argument(readable=False, help="Mask GeoTIFF to write.")],
     threshold: Annotated[

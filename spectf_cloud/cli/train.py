@@ -11,6 +11,7 @@ import typer
 
 from spectf_cloud.cli.config_file import ConfigFile
 from spectf_cloud.cli.data_options import TrustInput
+from spectf_cloud.cli.inputs import check_there
 from spectf_cloud.cli.reporting import Json, Overwrite, Quiet, Reporter, Verbose
 
 _ENV = "SPECTF_TRAIN_"
@@ -133,7 +134,9 @@ def train(
     Writes weights.pt with its card weights.yml, metrics.csv, curves.png and checkpoint.pt. Distributed:
     torchrun --nproc-per-node N -m spectf_cloud train …
     """
-    from spectf_cloud.model import ModelConfig
+    check_there(*dataset, train_csv, test_csv)
+
+    from spectf_cloud.architecture import ModelConfig
     from spectf_cloud.training.config import TrainConfig
     from spectf_cloud.training.distributed import rank_of_this_process
     from spectf_cloud.training.run import train as train_core

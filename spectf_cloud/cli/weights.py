@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from spectf_cloud.cli.reporting import Json, Quiet, Reporter, Verbose
+from spectf_cloud.errors import WeightsError
+
+if TYPE_CHECKING:
+    from spectf_cloud.weights import WeightsFile
 
 app = typer.Typer(help="List, fetch, verify and describe weights.")
+
+#: The tensor that every SpecTf network has.
+_OF_ALL_NETWORKS = "spectral_embed.linear.weight"
 
 Name = Annotated[str, typer.Argument(help="Path, 'builtin', 'official:v0.1.0' or 'official:v0.0.1'.")]
 
@@ -41,11 +48,12 @@ def verify(name: Name, json: Json = False, verbose: Verbose = 0, quiet: Quiet = 
     reporter = Reporter(json, quiet, verbose)
     import numpy as np
 
-    from spectf_cloud.inference.load import load_model
     from spectf_cloud.sensor import Sensor
     from spectf_cloud.weights import find_weights
 
     found = find_weights(name)
+    from spectf_cloud.inference.load import load_model  # PyTorch comes with it
+
     sensor = Sensor.emit()
     model = load_model(found, np.asarray(sensor.wavelength_nm[sensor.kept()]))
     parameters = sum(parameter.numel() for parameter in model.parameters())
@@ -61,10 +69,22 @@ def info(name: Name = "builtin", json: Json = False, verbose: Verbose = 0, quiet
     _describe(name, Reporter(json, quiet, verbose))
 
 
+def _check_content(found: WeightsFile) -> None:
+    """Refuse a file that holds something else. Raises `WeightsError`."""
+    from spectf_cloud.inference.load import read_state_dict
+
+    names = list(read_state_dict(found))
+    if _OF_ALL_NETWORKS not in names:
+        shown = ", ".join(names[:3]) or "none"
+        raise WeightsError(f"{found.path} holds tensors of another network ({shown}, …), not SpecTf weights")
+
+
 def _describe(name: str, reporter: Reporter) -> None:
-    from spectf_cloud.weights import find_weights
+    from spectf_cloud.weights import BUILTIN, RELEASES, find_weights
 
     found = find_weights(name)
+    if name not in (BUILTIN, *RELEASES):  # those are known by their checksum, of others only their content tells
+        _check_content(found)
     fields: dict[str, str | float | Path] = {
         "name": found.name,
         "path": found.path,

@@ -7,11 +7,11 @@ from pathlib import Path
 
 from spectf_cloud.export.graph import Precision, import_onnx
 from spectf_cloud.export.onnx_file import read_source
+from spectf_cloud.export.source import ENGINE, check_export
 from spectf_cloud.inference.trt import device as devices
 from spectf_cloud.inference.trt.backend import describe, device_number, make_plan
 from spectf_cloud.inference.trt.card import Identity, card_path, save_engine
 from spectf_cloud.inference.trt.library import import_tensorrt
-from spectf_cloud.outputs import check_output
 from spectf_cloud.weights import BUILTIN
 
 
@@ -40,12 +40,11 @@ def export_engine(
     overwrite: bool = False,
 ) -> ExportedEngine:
     """Build an engine for the bands of a radiance file and write it with its card. Raises `SpectfError`."""
+    told = check_export(out, ENGINE, weights, arch_spec, radiance, keep_bands=keep_bands, overwrite=overwrite)
     import_tensorrt()
     import_onnx()
-    inputs = [Path(weights), radiance, *([arch_spec] if arch_spec else [])]
-    check_output(out, overwrite=overwrite, inputs=inputs)
     gpu = devices.open_device(device_number(device))
-    source = read_source(weights, arch_spec, radiance, keep_bands)
+    source = read_source(told)
     graph, identity = describe(source.model, precision, gpu)
     save_engine(out, make_plan(graph, identity, gpu), identity, overwrite=overwrite)
     return ExportedEngine(out, card_path(out), identity)

@@ -13,15 +13,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from spectf_cloud.config import ArchSpec, read_arch_spec
-from spectf_cloud.dataset import open_cube
-from spectf_cloud.errors import InputError, SpectfError, UsageError
+from spectf_cloud.errors import SpectfError
 from spectf_cloud.export.graph import LOGITS, OPSET, TOA, WAVELENGTH, Precision, build_graph, import_onnx
+from spectf_cloud.export.source import ONNX, ExportSource, check_export
 from spectf_cloud.inference.load import load_model
 from spectf_cloud.model import SpecTfEncoder
-from spectf_cloud.outputs import atomic_output, check_output
-from spectf_cloud.sensor import PUBLISHED_DROP_NM, BandRanges, Sensor
-from spectf_cloud.weights import BUILTIN, WeightsFile, find_weights
+from spectf_cloud.outputs import atomic_output
+from spectf_cloud.sensor import BandRanges
+from spectf_cloud.weights import BUILTIN, WeightsFile
 
 if TYPE_CHECKING:
     from onnx import ModelProto
@@ -49,21 +48,10 @@ class Source:
     drop_nm: BandRanges
 
 
-def read_source(
-    weights: str = BUILTIN, arch_spec: Path | None = None, radiance: Path | None = None, keep_bands: bool = False
-) -> Source:
-    """The network for the bands of a radiance file (by default EMIT's), less those the model does not see."""
-    found = find_weights(weights)
-    spec = read_arch_spec(arch_spec) if arch_spec else ArchSpec(None, PUBLISHED_DROP_NM)
-    architecture = spec.architecture or found.architecture
-    if architecture and architecture.agg == "flat" and radiance is None:
-        raise UsageError("a network with agg: flat belongs to one set of bands; name a scene's with --rdn")
-    drop_nm = () if keep_bands else spec.drop_nm
-    sensor = Sensor.emit() if radiance is None else open_cube(radiance).sensor
-    if sensor is None:
-        raise InputError(f"{radiance} names no band centres; is it the radiance file of a scene?")
-    wavelength_nm = sensor.wavelength_nm[sensor.kept(drop_nm)]
-    return Source(found, load_model(found, wavelength_nm, architecture), wavelength_nm, drop_nm)
+def read_source(told: ExportSource) -> Source:
+    """The network of weights and bands that were found good. Raises `WeightsError`."""
+    model = load_model(told.weights, told.wavelength_nm, told.architecture)
+    return Source(told.weights, model, told.wavelength_nm, told.drop_nm)
 
 
 def export_onnx(
@@ -81,10 +69,9 @@ def export_onnx(
     The file's metadata say where it comes from. It is compared with the network before it is written. Raises
     `SpectfError`.
     """
+    told = check_export(out, ONNX, weights, arch_spec, radiance, keep_bands=keep_bands, overwrite=overwrite)
     import_onnx()
-    inputs = [Path(weights), *(path for path in (arch_spec, radiance) if path is not None)]
-    check_output(out, overwrite=overwrite, inputs=inputs)
-    source = read_source(weights, arch_spec, radiance, keep_bands)
+    source = read_source(told)
     made = build_graph(source.model, precision, fixed_bands=radiance is not None)
     metadata = _metadata(source, precision, fixed=radiance is not None)
     import_onnx().helper.set_model_props(made, metadata)

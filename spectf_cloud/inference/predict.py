@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from spectf_cloud.errors import MissingExtraError, UsageError
 from spectf_cloud.inference.device_backend import open_device
+from spectf_cloud.inference.device_names import is_tensorrt, plain_name
 from spectf_cloud.inference.load import load_model
 from spectf_cloud.inference.native_backend import Unavailable, open_native
 from spectf_cloud.inference.runtimes import open_runtime
@@ -144,26 +145,18 @@ def pick_backend(
         return TorchBackend(model, target, threads)
 
 
-def is_tensorrt(device: str | int) -> bool:
-    """Whether a device's name means a GPU through TensorRT rather than PyTorch."""
-    return str(device).strip().lower().startswith("tensorrt")
-
-
 def resolve_device(device: str | int) -> torch.device:
     """−1 or ``cpu``, a GPU number, ``cuda[:n]``, ``mps`` or ``auto`` as a torch device that exists."""
-    name = str(device).strip().lower()
+    name = plain_name(device)
     if name == "auto":
         name = "0" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
-    if name in ("-1", "cpu"):
+    if name == "cpu":
         return torch.device("cpu")
     if name == "mps":
         if not torch.backends.mps.is_available():
             raise MissingExtraError("no Apple GPU (mps) here; use --device cpu or --device auto")
         return torch.device("mps")
-    number = "0" if name == "cuda" else name.removeprefix("cuda:")
-    if not number.isdecimal():
-        raise UsageError(f"device {device!r} is not known; use -1 or cpu, a GPU number, mps, or auto")
-    if int(number) >= torch.cuda.device_count():
+    if int(name) >= torch.cuda.device_count():
         found = torch.cuda.device_count()
-        raise MissingExtraError(f"GPU {number} is not there (PyTorch sees {found}); use --device cpu or --device auto")
-    return torch.device("cuda", int(number))
+        raise MissingExtraError(f"GPU {name} is not there (PyTorch sees {found}); use --device cpu or --device auto")
+    return torch.device("cuda", int(name))

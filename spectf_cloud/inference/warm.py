@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from spectf_cloud.inference.load import load_model
-from spectf_cloud.inference.predict import Backend, Fidelity, pick_backend
-from spectf_cloud.model import ModelConfig
 from spectf_cloud.weights import WeightsFile
+
+if TYPE_CHECKING:
+    from spectf_cloud.architecture import ModelConfig
+    from spectf_cloud.inference.predict import Backend, Fidelity
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,11 +39,14 @@ class Wanted:
         return (*chosen, self.engine)
 
 
-BackendSource = Callable[[Wanted], Backend]
+BackendSource = Callable[[Wanted], "Backend"]
 
 
 def fresh_backend(wanted: Wanted) -> Backend:
     """Load the weights and pick the backend. Raises `WeightsError`, `UsageError`, `MissingExtraError`."""
+    from spectf_cloud.inference.load import load_model  # PyTorch comes with these
+    from spectf_cloud.inference.predict import pick_backend
+
     model = load_model(wanted.weights, wanted.wavelength_nm, wanted.architecture)
     return pick_backend(
         model,

@@ -40,7 +40,11 @@ class Georeference:
         grid = scene.grid()
         if grid is not None:
             return cls(crs_of(grid, scene.name), Affine.from_gdal(*grid.geotransform))
-        location = scene.location()
+        return cls.of_location(scene.location())
+
+    @classmethod
+    def of_location(cls, location: Location | None) -> Georeference:
+        """A few pixels whose place is known."""
         gcps = ground_control_points(location) if location is not None else ()
         return cls(CRS.from_epsg(4326), None, gcps) if gcps else cls()
 

@@ -22,6 +22,10 @@ MaskArray = NDArray[np.uint8]
 
 CLEAR, CLOUD, MASK_NODATA = 0, 1, 255
 
+#: The tag of masks of simulated scenes, in every product, and what it says.
+SIMULATED_TAG = "SPECTF_SIMULATED"
+SIMULATED = "SIMULATED: the radiance was computed, not measured"
+
 
 @dataclass(frozen=True, eq=False)
 class Preview:
@@ -82,6 +86,16 @@ class CloudMask:
         from spectf_cloud.products.buffer import dilate  # which builds on this module
 
         return dilate(apply_threshold(self.probability, self.threshold), self.buffer_pixels)
+
+    @property
+    def simulated(self) -> bool:
+        """Whether the scene was computed rather than measured: pictures and titles say so."""
+        return SIMULATED_TAG in self.tags
+
+    @property
+    def title(self) -> str:
+        """What this is, in a line."""
+        return f"{'SIMULATED: ' if self.simulated else ''}SpecTf cloud mask of {self.scene.name}"
 
     @property
     def cloud_fraction(self) -> float:
@@ -160,7 +174,7 @@ class CloudMask:
         return xarray.Dataset(
             {"cloud_probability": (dims, valid, {"units": "1"}), "cloud_mask": (dims, self.mask, flags)},
             coords=coords,
-            attrs={"title": f"SpecTf cloud mask of {self.scene.name}", **self.tags},
+            attrs={"title": self.title, **self.tags},
         )
 
     def _repr_html_(self) -> str:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from spectf_cloud.outputs import atomic_output
 from spectf_cloud.products.buffer import CUTOFF_PIXELS, distance_pixels
-from spectf_cloud.products.mask import CLOUD, MASK_NODATA, CloudMask
+from spectf_cloud.products.mask import CLOUD, MASK_NODATA, SIMULATED, CloudMask
 from spectf_cloud.scene import NODATA, Glt, Location, Scene
 
 #: As EMIT's own L2A mask names them since V002.
@@ -108,7 +108,7 @@ def _named(long_name: str, units: str, standard_name: str) -> dict[str, str]:
 def _root_attributes(mask: CloudMask, glt: Glt | None) -> dict[str, Any]:
     attributes: dict[str, Any] = {
         "Conventions": "CF-1.8",
-        "title": f"SpecTf cloud mask of {mask.scene.name}",
+        "title": mask.title,
         "summary": (
             "Cloud probability of a per-pixel spectral transformer (SpecTf), the flag where it exceeds the "
             f"threshold {mask.threshold:g}, and the distance in pixels to the nearest flagged pixel "
@@ -118,6 +118,8 @@ def _root_attributes(mask: CloudMask, glt: Glt | None) -> dict[str, Any]:
         **granule_attributes(mask.scene),
         **mask.tags,
     }
+    if mask.simulated:
+        attributes["comment"] = SIMULATED
     if glt is not None:
         attributes["spatial_ref"] = glt.crs_wkt
         attributes["geotransform"] = np.asarray(glt.geotransform, dtype=np.float64)

@@ -51,7 +51,8 @@ def to_html(mask: CloudMask) -> str:
     render(mask, largest_panel=420).save(buffer, format="PNG")
     picture = base64.b64encode(buffer.getvalue()).decode("ascii")
     return (
-        f"<div><strong>CloudMask</strong> of {html.escape(mask.scene.name)}: {html.escape(_cloud_text(mask))}<br>"
+        f"<div><strong>CloudMask</strong> of {html.escape(mask.scene.name)}{' (SIMULATED)' if mask.simulated else ''}: "
+        f"{html.escape(_cloud_text(mask))}<br>"
         f'<img alt="quicklook" style="max-width: 100%" src="data:image/png;base64,{picture}"></div>'
     )
 
@@ -147,7 +148,12 @@ class _Page:
         large = ImageFont.load_default(1.7 * self.unit * min(1, room / large.getlength(scene.name)))
         facts = [time_text(scene.name), f"{scene.lines} lines by {scene.samples} samples", "sensor grid"]
         self.pen.text((self.left, self.margin), scene.name, _INK, large)
-        self.pen.text((self.left, self.margin + 2.5 * self.unit), "  ·  ".join(filter(None, facts)), _FAINT, self.font)
+        x, y = self.left, self.margin + 2.5 * self.unit
+        if self.mask.simulated:
+            mark = "SIMULATED, not measured   "
+            self.pen.text((x, y), mark, panels.OUTLINE, self.font)
+            x += round(self.font.getlength(mark))
+        self.pen.text((x, y), "  ·  ".join(filter(None, facts)), _FAINT, self.font)
 
     def _draw_panel(self, panel: _Panel, row: int, column: int) -> None:
         x = self.left + column * (self.cell_width + self.unit)

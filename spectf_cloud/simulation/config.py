@@ -9,6 +9,9 @@ from typing import Literal, get_args
 
 from spectf_cloud.errors import UsageError
 
+#: Size of a granule as delivered.
+GRANULE_LINES, GRANULE_SAMPLES = 1280, 1242
+
 Format = Literal["netcdf", "envi", "both"]
 
 
@@ -19,13 +22,13 @@ class SimulationConfig:
     Attributes
     ----------
     lines, samples
-        Size; ignored with ``like``.
+        Size, by default that of a granule; with ``like`` the size is that of the file.
     seed
         Everything random follows from it.
     preset
         Kind of scene, see `spectf_cloud.simulation.presets.PRESETS`.
     start
-        Time of the first line, with its zone; drawn from the seed by default.
+        Time of the first line, with its zone; drawn from the seed by default, with ``like`` that of the file.
     format
         ``netcdf``, ``envi`` or ``both``.
     compressed
@@ -42,8 +45,8 @@ class SimulationConfig:
         Bits of the radiance's mantissa to keep (1–23), for smaller compressed files; all by default.
     """
 
-    lines: int = 1280
-    samples: int = 1242
+    lines: int | None = None
+    samples: int | None = None
     seed: int = 0
     preset: str = "mixed"
     start: datetime | None = None
@@ -56,8 +59,8 @@ class SimulationConfig:
     significant_bits: int | None = None
 
     def __post_init__(self) -> None:
-        if self.like is None and (self.lines < 8 or self.samples < 8):
-            raise UsageError(f"a scene of {self.lines} x {self.samples} is too small; make it 8 x 8 or more")
+        if min(self.shape) < 8:
+            raise UsageError(f"a scene of {self.shape[0]} x {self.shape[1]} is too small; make it 8 x 8 or more")
         if self.seed < 0:
             raise UsageError(f"the seed must be 0 or more, not {self.seed}")
         if self.workers < 1:
@@ -68,3 +71,20 @@ class SimulationConfig:
             raise UsageError(f"significant bits must lie within 1–23, not {self.significant_bits}")
         if self.start is not None and self.start.tzinfo is None:
             raise UsageError("the start time needs a zone, such as 2024-07-01T10:30:00Z")
+        if self.compressed and self.format == "envi":
+            raise UsageError("ENVI files are not compressed; leave out --compressed, or choose --format netcdf or both")
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(lines, samples) of a scene that is not ``like`` another."""
+        return (
+            GRANULE_LINES if self.lines is None else self.lines,
+            GRANULE_SAMPLES if self.samples is None else self.samples,
+        )
+
+    def check_like(self, like: Path) -> None:
+        """Refuse wishes that the geometry of ``like`` leaves no room for. Raises `UsageError`."""
+        asked = {"--lines": self.lines, "--samples": self.samples, "--start": self.start}
+        given = " and ".join(option for option, value in asked.items() if value is not None)
+        if given:
+            raise UsageError(f"--like takes size and time from {like}; leave out {given}, or leave out --like")

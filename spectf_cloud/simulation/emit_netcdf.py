@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 
 from spectf_cloud.sensor import Sensor
 from spectf_cloud.simulation.geometry import NODATA, OBS_BANDS, Geometry
-from spectf_cloud.simulation.glt import SPACING_DEG
 from spectf_cloud.simulation.overpass import LINE_S
 
 Float32Array = NDArray[np.float32]
@@ -124,7 +123,7 @@ def _describe(file: h5netcdf.File, geometry: Geometry, attributes: dict[str, str
             "easternmost_longitude": geometry.lon[good].max(),
             "southernmost_latitude": geometry.lat[good].min(),
             "northernmost_latitude": geometry.lat[good].max(),
-            "spatialResolution": SPACING_DEG,
+            "spatialResolution": abs(geometry.geotransform[1]),
             "spatial_ref": geometry.spatial_ref,
             "geotransform": np.array(geometry.geotransform),
             **attributes,

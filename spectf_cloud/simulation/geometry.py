@@ -134,12 +134,17 @@ def read_obs(path: Path) -> Geometry:
     """The geometry of an EMIT L1B OBS netCDF. Raises `InputError` when it is not one."""
     cube = open_cube(path)
     location, table = (cube.location(), cube.lookup_table()) if isinstance(cube, EmitCube) else (None, None)
-    if cube.bands != len(OBS_BANDS) or location is None or table is None:
-        raise InputError(f"{path}: not an EMIT L1B OBS netCDF file with location and GLT; give one to --like")
+    if cube.bands != len(OBS_BANDS) or location is None or table is None or min(cube.lines, cube.samples) < 8:
+        raise InputError(
+            f"{path}: not an EMIT L1B OBS netCDF file with location and GLT, 8 x 8 pixels or more; give one to --like"
+        )
     obs = cube.read(0, cube.lines).astype(np.float32)
     obs[missing(obs, cube.nodata)] = NODATA
     place = location.lon_deg, location.lat_deg, location.elevation_m
-    return Geometry(obs, *place, table.sample, table.line, table.geotransform, table.crs_wkt, _start(path))
+    found = Geometry(obs, *place, table.sample, table.line, table.geotransform, table.crs_wkt, _start(path))
+    if not found.valid.any():
+        raise InputError(f"{path}: no pixel of it is seen with the sun up; give another granule to --like")
+    return found
 
 
 def _start(path: Path) -> datetime:

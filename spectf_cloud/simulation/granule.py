@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from spectf_cloud.errors import OutputError
 from spectf_cloud.irradiance import read_irradiance
-from spectf_cloud.outputs import atomic_output, check_output
+from spectf_cloud.outputs import atomic_output, check_folder_name, check_output
 from spectf_cloud.resources import resource
 from spectf_cloud.sensor import Sensor
 from spectf_cloud.simulation import emit_netcdf, envi, geometry, overpass, truth
@@ -71,11 +71,14 @@ def simulate_granule(
 
     Raises
     ------
+    UsageError
+        When ``like`` comes with a size or a time, or the folder is named like a file.
     OutputError
         When a file exists and ``overwrite`` is false, or cannot be written.
     InputError
         When ``like``, ``surfaces`` or ``irradiance`` of the configuration cannot be used.
     """
+    check_folder_name(outdir)
     place = _place(config)
     try:
         outdir.mkdir(parents=True, exist_ok=True)
@@ -83,14 +86,14 @@ def simulate_granule(
         raise OutputError(f"{outdir}: cannot make this folder: {error.strerror}") from error
     files = {role: outdir / name for role, name in _file_names(config.format, place.start).items()}
     for path in files.values():
-        check_output(path, overwrite=overwrite)
+        check_output(path, overwrite=overwrite, inputs=filter(None, (config.like, config.surfaces, config.irradiance)))
     _check_space(outdir, config, place)
     scene = _draw(config, place)
     with ExitStack() as stack:
         into = {role: stack.enter_context(atomic_output(path, overwrite=overwrite)) for role, path in files.items()}
         layers = scene.truth()
-        attributes = {"simulation": _summary(config)}
-        truth.write_truth(into["truth"], layers, attributes)
+        attributes = {"simulation": _summary(config, place)}
+        truth.write_truth(into["truth"], layers, {"simulated": emit_netcdf.SIMULATED, **attributes})
         lines = radiance_lines(scene, config.workers, config.significant_bits, progress)
         _write(scene, lines, into, attributes, config.compressed)
     return SimulatedGranule(files, float(layers["mask"][scene.geometry.valid].mean()))
@@ -140,10 +143,12 @@ def radiance_lines(
 def _place(config: SimulationConfig) -> geometry.Geometry:
     kind = preset(config.preset)
     if config.like is not None:
-        return geometry.read_obs(config.like)
+        place = geometry.read_obs(config.like)
+        config.check_like(config.like)
+        return place
     rng = np.random.default_rng([config.seed, 2])
     path = overpass.draw_overpass(rng, config.start, kind.latitude_deg, kind.relief_m)
-    return overpass.synthesise((config.lines, config.samples), path, rng)
+    return overpass.synthesise(config.shape, path, rng)
 
 
 def _draw(config: SimulationConfig, place: geometry.Geometry) -> SimulatedScene:
@@ -175,8 +180,10 @@ def _file_names(form: Format, start: datetime) -> dict[str, str]:
     return names
 
 
-def _summary(config: SimulationConfig) -> str:
-    shown = {key: value for key, value in asdict(config).items() if key != "workers" and value is not None}
+def _summary(config: SimulationConfig, place: geometry.Geometry) -> str:
+    """What was simulated, for the files: the size is what came of the wishes."""
+    told = asdict(config) | {"lines": place.shape[0], "samples": place.shape[1]}
+    shown = {key: value for key, value in told.items() if key != "workers" and value is not None}
     return ", ".join(f"{key}={os.fspath(v) if isinstance(v, Path) else v}" for key, v in shown.items())
 
 

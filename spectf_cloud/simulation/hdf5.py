@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from spectf_cloud.errors import UsageError
 from spectf_cloud.irradiance import NAME_ATTRIBUTE, SHA256_ATTRIBUTE, named_irradiance
-from spectf_cloud.outputs import atomic_output
+from spectf_cloud.outputs import atomic_output, check_suffix
 from spectf_cloud.simulation.config import SimulationConfig
 from spectf_cloud.simulation.geometry import SUN_DISTANCE, SUN_ZENITH
 from spectf_cloud.simulation.granule import simulate_scene
@@ -105,6 +105,7 @@ def simulate_dataset(
     attributes ``bands`` float64 (bands,) nm, ``irradiance`` and ``irradiance_sha256``.
     Raises `OutputError`, and `InputError` for unusable inputs.
     """
+    check_suffix(path, "HDF5")
     counts = np.zeros(3, dtype=np.int64)
     with atomic_output(path, overwrite=overwrite) as temporary, h5py.File(temporary, "w") as file:
         for number in range(config.scenes):

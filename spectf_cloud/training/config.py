@@ -6,8 +6,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from spectf_cloud.architecture import ModelConfig
 from spectf_cloud.errors import UsageError
-from spectf_cloud.model import ModelConfig
 
 #: Published: the learning rate rises over so many steps, and gradients are clipped to this norm.
 WARMUP_STEPS = 1000

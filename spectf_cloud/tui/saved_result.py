@@ -11,11 +11,13 @@ import numpy as np
 from spectf_cloud.bad_bands import empty_bands
 from spectf_cloud.dataset import open_scene
 from spectf_cloud.errors import InputError, UsageError
+from spectf_cloud.outputs import FORMS, check_suffix
 from spectf_cloud.products.buffer import dilate
 from spectf_cloud.products.mask import CloudMask, FloatArray, MaskArray, apply_threshold
 from spectf_cloud.products.panels import Rgb, true_colour
 from spectf_cloud.products.preview import PixelReader, read_preview
-from spectf_cloud.products.rethreshold import SavedProbability, read_probability, rethreshold
+from spectf_cloud.products.rethreshold import rethreshold
+from spectf_cloud.products.saved_probability import SavedProbability, read_probability
 from spectf_cloud.resources import resource
 from spectf_cloud.scene import Scene
 from spectf_cloud.sensor import PUBLISHED_DROP_NM
@@ -81,6 +83,7 @@ class SavedResult:
 
     def save(self, product: str, path: Path, threshold: float, buffer_pixels: int, overwrite: bool = False) -> None:
         """Write one of `PRODUCTS`. Raises `SpectfError`."""
+        check_suffix(path, FORMS[product])
         if product == "mask":
             rethreshold(self.saved.path, path, threshold, buffer_pixels, overwrite)
             return

@@ -19,7 +19,7 @@ from textual.worker import get_current_worker
 
 from spectf_cloud.errors import SpectfError
 from spectf_cloud.products.panels import Rgb, probability_colour
-from spectf_cloud.products.rethreshold import read_probability
+from spectf_cloud.products.saved_probability import read_probability
 from spectf_cloud.tui.granules import is_probability
 from spectf_cloud.tui.option_form import PathSuggester
 from spectf_cloud.tui.picture import Picture

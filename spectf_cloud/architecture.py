@@ -1,0 +1,73 @@
+"""The shape of a SpecTf network, without the network: options and cards are judged before PyTorch is there."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, Literal, get_args
+
+from spectf_cloud.errors import ModelError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from torch import Tensor
+
+    from spectf_cloud.model import SpecTfEncoder
+
+#: Beyond any sensible network; a mistyped or hostile configuration stops here, not at the end of memory.
+_LARGEST_DIMENSION = 4096
+_MOST_PARAMETERS = 2**28
+
+Aggregation = Literal["mean", "max", "flat"]
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """Shape of a SpecTf network; the defaults are the published architecture (25,538 parameters)."""
+
+    dim_output: int = 2
+    num_heads: int = 8
+    dim_proj: int = 64
+    dim_ff: int = 64
+    dropout: float = 0.0
+    agg: Aggregation = "max"
+    use_residual: bool = False
+    num_layers: int = 1
+
+    def __post_init__(self) -> None:
+        for name in ("dim_output", "num_heads", "dim_proj", "dim_ff", "num_layers"):
+            value = getattr(self, name)
+            if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= _LARGEST_DIMENSION:
+                raise ModelError(f"{name} must be a whole number from 1 to {_LARGEST_DIMENSION}, not {value!r}")
+        layer = 4 * self.dim_proj**2 + 2 * self.dim_proj * self.dim_ff
+        if self.num_layers * layer > _MOST_PARAMETERS:
+            raise ModelError(f"a network of {self.num_layers * layer:,} parameters is beyond any use; make it smaller")
+        if self.dim_proj % self.num_heads:
+            raise ModelError(f"dim_proj {self.dim_proj} must be a multiple of num_heads {self.num_heads}")
+        if not isinstance(self.agg, str) or self.agg not in get_args(Aggregation):
+            raise ModelError(f"agg must be one of mean, max, flat, not {self.agg!r}")
+        if not isinstance(self.use_residual, bool):
+            raise ModelError(f"use_residual must be true or false, not {self.use_residual!r}")
+        if (
+            isinstance(self.dropout, bool)
+            or not isinstance(self.dropout, (int, float))
+            or not 0.0 <= self.dropout < 1.0
+        ):
+            raise ModelError(f"dropout must lie in [0, 1), not {self.dropout!r}")
+
+    @classmethod
+    def from_mapping(cls, values: Mapping[str, Any]) -> ModelConfig:
+        """Build from a plain mapping (YAML, JSON); unknown keys raise `ModelError`."""
+        known = cls.__dataclass_fields__
+        if not isinstance(values, Mapping):
+            raise ModelError(f"an architecture is a mapping of {', '.join(known)}, not {values!r}")
+        unknown = [str(key) for key in values if key not in known]
+        if unknown:
+            raise ModelError(f"unknown architecture keys {', '.join(unknown)}; known keys: {', '.join(known)}")
+        return cls(**values)
+
+    def build(self, wavelength_nm: Sequence[float] | np.ndarray | Tensor) -> SpecTfEncoder:
+        """A freshly initialised network for these band centres (nm)."""
+        from spectf_cloud.model import SpecTfEncoder  # and with it PyTorch
+
+        return SpecTfEncoder(wavelength_nm, **asdict(self))
