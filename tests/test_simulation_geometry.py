@@ -151,7 +151,7 @@ def test_geometry_of_a_real_file(reference):
 
 def test_geometry_of_a_packed_file_is_unpacked(tmp_path):
     """Packed as xarray packs it, and with its first line missing."""
-    data = arrays(6, 5)
+    data = arrays(9, 8)
     table = np.array([[1, -5, 0], [2, 3, 4]])
     _, path = write_emit(tmp_path, data, glt=(table, table))
     with h5py.File(path, "r+") as file:
@@ -161,7 +161,7 @@ def test_geometry_of_a_packed_file_is_unpacked(tmp_path):
         file["obs"] = stored
         file["obs"].attrs.update({"scale_factor": np.float32(0.01), "_FillValue": np.int16(-32768)})
         for key in ("lon", "lat", "elev"):
-            file[f"location/{key}"] = np.full((6, 5), 250, "i2")
+            file[f"location/{key}"] = np.full((9, 8), 250, "i2")
             file[f"location/{key}"].attrs["scale_factor"] = 0.1
         file.attrs["time_coverage_start"] = "2024-02-03T04:05:06+0000"
     real = read_obs(path)
