@@ -4,6 +4,7 @@ import random
 
 import numpy as np
 import pytest
+from test_tui_snapshots import STEM, app  # noqa: F401 - a fixture
 from tui_app import choose, driven, until
 
 from spectf_cloud.tui.ask_screen import AskScreen, ConfirmScreen
@@ -13,15 +14,13 @@ from spectf_cloud.tui.save_screen import SaveScreen
 from spectf_cloud.tui.tour_screen import TourScreen
 from spectf_cloud.tui.train_page import TrainPage
 
-from test_tui_snapshots import STEM, app  # noqa: F401 - a fixture
-
-EDGES = [(120, 40), (20, 5), (250, 80), (1, 1), (80, 24)]
+EDGES = [(120, 40), (20, 5), (250, 80), (1, 1)]
 
 
 def sizes(seed):
     """The edges, and a few in between."""
     chance = random.Random(seed)
-    return [*EDGES, *((chance.randint(2, 200), chance.randint(1, 60)) for _ in range(5))]
+    return [*EDGES, *((chance.randint(2, 200), chance.randint(1, 60)) for _ in range(1))]
 
 
 async def scenes(app, pilot):  # noqa: F811
@@ -54,7 +53,7 @@ async def test_a_page_fits_any_size(app, page):  # noqa: F811
         await page(app, pilot)
         for number, size in enumerate(sizes(page.__name__)):
             await pilot.resize_terminal(*size)
-            if number in (3, 6):  # the help beside it
+            if number == 3:  # the help beside it, from here on
                 await pilot.press("f1")
         assert app.is_running and app.return_code is None
 
@@ -65,7 +64,7 @@ async def test_a_question_fits_any_size(app):  # noqa: F811
         asked = SaveScreen(app.query_one(ResultPage).result), AskScreen("Which?"), ConfirmScreen("?", "y", "n")
         for screen in (*asked, TourScreen()):
             app.push_screen(screen)
-            for size in EDGES:
+            for size in ((20, 5), (90, 30)):
                 await pilot.resize_terminal(*size)
             await pilot.press("escape")
             assert len(app.screen_stack) == 1
@@ -75,7 +74,7 @@ async def test_the_histogram_counts_anew_at_another_width(app):  # noqa: F811
     async with driven(app, (80, 24)) as pilot:
         await result(app, pilot)
         histogram = app.query_one("#threshold")
-        for width in (80, 120, 40):
+        for width in (120, 40):
             await pilot.resize_terminal(width, 24)
             line = histogram.render_line(0)
             assert line.cell_length == histogram.size.width
