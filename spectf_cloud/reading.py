@@ -1,8 +1,8 @@
 """What this process reads and has begun to write, on a board that its supervisor sees.
 
 A damaged file can keep the HDF5 library in a loop that no Python thread and no signal handler gets out of, and a
-drive that does not answer holds a process in the kernel. So whoever reads only says so, and `spectf_cloud.cli.supervisor`
-acts from outside. Without a supervisor nothing is said, which costs nothing.
+drive that does not answer holds a process in the kernel. So whoever reads only says so, and the supervisor
+(`spectf_cloud.cli.supervisor`) acts from outside. Without one nothing is said, which costs nothing.
 """
 
 from __future__ import annotations

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from spectf_cloud.readers.envi import DATA_SUFFIXES
@@ -13,7 +15,8 @@ _OTHER = re.compile(
     r"(^|[_-])(obs|loc|glt|igm|mask|masks|truth|rfl|rfluncert|maskuncert|l2a|l2b|l3)([_.-]|$)", re.IGNORECASE
 )
 _PROBABILITY_ENDING = "_prob.tif"
-
+# An archive is not walked to its end for a card.
+_MAX_FOLDERS = 2000
 
 # Delivered names are long and begin alike.
 _DELIVERED = re.compile(r"^EMIT_L1B_RAD_[0-9]{3}_")
@@ -41,3 +44,30 @@ def _is_granule(path: Path, names: set[str]) -> bool:
     if suffix not in (".nc", ".hdr") or path.name.startswith(".") or _OTHER.search(path.stem):
         return False
     return suffix == ".nc" or any(path.stem + ending in names for ending in DATA_SUFFIXES)
+
+
+@dataclass
+class Below:
+    """What lies below a folder, in it and in its sub-folders; `whole` is false where not all of them were looked at."""
+
+    granules: list[Path] = field(default_factory=list)
+    probabilities: list[Path] = field(default_factory=list)
+    whole: bool = True
+
+
+def below(folder: Path, cancelled: Callable[[], bool] = lambda: False) -> Below:
+    """Granules and saved probabilities of a folder and its sub-folders, linked ones too; hidden ones left out."""
+    found, looked_at = Below(), set[str]()
+    for place, folders, files in os.walk(folder, followlinks=True):
+        real = os.path.realpath(place)
+        if cancelled() or len(looked_at) == _MAX_FOLDERS:
+            found.whole = False
+            break
+        if real in looked_at:  # a link back
+            folders.clear()
+            continue
+        looked_at.add(real)
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for path in worth_showing(Path(place, name) for name in sorted(files)):
+            (found.probabilities if is_probability(path) else found.granules).append(path)
+    return found
