@@ -4,13 +4,11 @@ import io
 import json
 import os
 import signal
-import struct
 import sys
 import time
 from contextlib import suppress
 from pathlib import Path
 
-import h5py
 import numpy as np
 import pytest
 
@@ -22,7 +20,7 @@ from spectf_cloud.readers import emit
 from spectf_cloud.readers.raw import read_raw
 from spectf_cloud.reading import Board, limit_reads, reading, temporary_file
 
-from files import arrays, write_emit
+from files import arrays, hung_attribute, write_emit
 
 HANGS = sorted((Path(__file__).parents[1] / "evaluation/reliability/hangs").glob("*.nc"))
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="commands are supervised on Linux only")
@@ -32,19 +30,6 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="commands are su
 def impatient(monkeypatch):
     monkeypatch.setattr(supervisor, "_LOOK_EVERY_S", 0.1)
     monkeypatch.setattr(supervisor, "_GRACE_S", 0.3)
-
-
-def hung_attribute(folder):
-    """A granule with a text attribute of which HDF5 reads the same piece of its heap again and again, lock in hand."""
-    radiance, observation = write_emit(folder, arrays(6, 5))
-    with h5py.File(radiance, "a") as file:
-        del file["sensor_band_parameters/wavelengths"].attrs["units"]
-        file["sensor_band_parameters/wavelengths"].attrs["units"] = "Nanometers (nm)"
-    content = bytearray(radiance.read_bytes())
-    # Its size, which stands before it: with 16 bytes of header the object takes no place at all.
-    struct.pack_into("<Q", content, content.index(b"Nanometers (nm)") - 8, 2**64 - 16)
-    radiance.write_bytes(content)
-    return radiance, observation
 
 
 def supervised(folder, *arguments):

@@ -44,7 +44,7 @@ def supervise(arguments: Sequence[str]) -> int | None:
     child = os.fork()
     if child:
         return _Watch(child, board, stops, arguments).run()
-    _end_with(this_process)
+    end_with(this_process)
     for number in stops:
         signal.signal(number, _interrupt)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, stops | {signal.SIGCHLD})
@@ -121,13 +121,14 @@ def _interrupt(signal_number: int, frame: FrameType | None) -> None:
     raise KeyboardInterrupt
 
 
-def _end_with(supervisor: int) -> None:
-    """Have the kernel kill this process when its supervisor is killed."""
+def end_with(parent: int) -> None:
+    """Have the kernel kill this process when its parent is killed, where it can."""
     import ctypes  # here, as the supervisor has no need of it
 
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != supervisor:  # that was before
-        os._exit(EXIT_INTERRUPTED)
+    with suppress(OSError, AttributeError):  # not Linux
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != parent:  # that was before
+            os._exit(EXIT_INTERRUPTED)
 
 
 def _ended_as(code: int) -> int:

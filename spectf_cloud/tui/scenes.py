@@ -19,13 +19,12 @@ from textual.widgets import Button, DirectoryTree, Input, Static
 from textual.worker import Worker, get_current_worker
 
 from spectf_cloud.errors import SpectfError
-from spectf_cloud.products.panels import Rgb, probability_colour
-from spectf_cloud.products.rethreshold import read_probability
+from spectf_cloud.tui.file_reader import FileReader
 from spectf_cloud.tui.granules import Below, below, is_probability, short_name
 from spectf_cloud.tui.option_form import PathSuggester
 from spectf_cloud.tui.picture import Picture
 from spectf_cloud.tui.remembered import Rate
-from spectf_cloud.tui.scene_facts import SceneFacts, read_facts, read_thumbnail
+from spectf_cloud.tui.scene_facts import Card, Thumbnail, read_card, read_picture, read_probability_picture
 from spectf_cloud.tui.scene_tree import SceneTree
 
 # Names of granules on the card of a folder.
@@ -61,6 +60,7 @@ class ScenesPage(Horizontal):
         self._folder = folder
         self._path: Path | None = None  # what can be used, never a folder
         self._shown: Path | None = None
+        self._files = FileReader()
 
     def compose(self) -> ComposeResult:
         with Vertical(id="scene-list"):
@@ -72,6 +72,9 @@ class ScenesPage(Horizontal):
             yield Picture(id="thumbnail", empty="Move to a granule\nto see it here", follows=False)
             yield Static(id="facts", markup=False)
             yield Button("Mask this scene", id="use", variant="primary", compact=True, disabled=True)
+
+    def on_unmount(self) -> None:
+        self._files.close()
 
     @property
     def folder(self) -> Path:
@@ -151,17 +154,16 @@ class ScenesPage(Horizontal):
     def _read(self, path: Path) -> None:
         """In a thread, step by step; another choice meanwhile ends it."""
         worker = get_current_worker()
-        show = partial(self._show_from, worker)
+        show, gone = partial(self._show_from, worker), lambda: worker.is_cancelled
         try:
             if is_probability(path):
-                probability = read_probability(path).probability
-                show(self._show_probability, path, probability_colour(probability), probability.shape)
+                thumbnail = self._files.ask(read_probability_picture, path, gone)
+                show(self._show_probability, path, thumbnail)
                 return
-            facts = read_facts(path)
-            show(self._show_facts, facts)
-            if facts.scene is not None and not worker.is_cancelled:
-                picture, step = read_thumbnail(facts.scene)
-                show(self._show_picture, picture, (facts.scene.lines, facts.scene.samples), step)
+            card = self._files.ask(read_card, path, gone)
+            show(self._show_card, card)
+            if card is not None and card.located:
+                show(self._show_picture, self._files.ask(read_picture, path, gone))
         except SpectfError as error:
             show(self._show_trouble, path, str(error))
         except OSError as error:  # gone, or not ours to read, since it was listed
@@ -187,21 +189,22 @@ class ScenesPage(Horizontal):
         self.query_one(Picture).show(None, (1, 1), empty="Move to a granule\nto see it here")
         self._show_rows(f"{folder.name or folder}/", rows)
 
-    def _show_facts(self, facts: SceneFacts) -> None:
+    def _show_card(self, card: Card) -> None:
         rate = getattr(self.app, "expected_rate", lambda: None)()
-        rows = [*facts.rows(), ("Time", _time_text(facts.pixels, rate))]
-        self._show_rows(facts.path.stem, rows, warn="OBS" if facts.scene is None else "")
-        waiting = "reading true colour …" if facts.scene else "no picture without OBS"
-        self.query_one(Picture).show(None, (facts.radiance.lines, facts.radiance.samples), empty=waiting)
+        rows = [*card.rows, ("Time", _time_text(card.pixels, rate))]
+        self._show_rows(card.path.stem, rows, warn="" if card.located else "OBS")
+        waiting = "reading true colour …" if card.located else "no picture without OBS"
+        self.query_one(Picture).show(None, card.shape, empty=waiting)
         self.query_one("#use", Button).disabled = False
 
-    def _show_probability(self, path: Path, picture: Rgb, shape: tuple[int, int]) -> None:
-        self._show_picture(picture, shape, 1)
-        self._show_rows(path.name, [("Holds", "cloud probability"), ("Size", f"{shape[0]} lines × {shape[1]} samples")])
+    def _show_probability(self, path: Path, shown: Thumbnail) -> None:
+        self._show_picture(shown)
+        lines, samples = shown.shape
+        self._show_rows(path.name, [("Holds", "cloud probability"), ("Size", f"{lines} lines × {samples} samples")])
         self.query_one("#use", Button).disabled = False
 
-    def _show_picture(self, picture: Rgb, shape: tuple[int, int], step: int) -> None:
-        self.query_one(Picture).show(picture, shape, step)
+    def _show_picture(self, shown: Thumbnail) -> None:
+        self.query_one(Picture).show(shown.picture, shown.shape, shown.step)
 
     def _show_trouble(self, path: Path, message: str) -> None:
         self.query_one(Picture).show(None, (1, 1), empty="cannot be shown")
