@@ -10,21 +10,29 @@ from collections.abc import Sequence
 from types import FrameType
 
 import spectf_cloud.stopwatch  # noqa: F401 - time counts from here
-
-EXIT_INTERRUPTED = 130
+from spectf_cloud.cli import supervisor
+from spectf_cloud.cli.supervisor import EXIT_INTERRUPTED
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run a command; returns its exit code. Interrupts count from the first import on."""
+    """Run a command; returns its exit code. Interrupts count from the first import on.
+
+    Arguments that are given are run in this process, those of the command line under a supervisor where that helps.
+    """
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:  # closed by the caller
             setattr(sys, name, open(os.devnull, "w"))  # noqa: PTH123, SIM115 - open for the whole run
     try:
         if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGTERM, _interrupt)
+        arguments = sys.argv[1:] if argv is None else argv
+        if argv is None and supervisor.wanted(arguments):
+            code = supervisor.supervise(arguments)
+            if code is not None:
+                return code
         from spectf_cloud.cli.main import run
 
-        return run(sys.argv[1:] if argv is None else argv)
+        return run(arguments)
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
 

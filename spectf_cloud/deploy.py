@@ -23,6 +23,7 @@ from spectf_cloud.outputs import FORMS, check_output
 from spectf_cloud.plausibility import check_plausible
 from spectf_cloud.products.geotiff import Georeference, crs_of
 from spectf_cloud.products.mask import CloudMask
+from spectf_cloud.reading import reading
 from spectf_cloud.resources import resource
 from spectf_cloud.scene import NODATA, Scene
 from spectf_cloud.sensor import PUBLISHED_DROP_NM
@@ -118,7 +119,8 @@ def deploy(
         _refuse_scene_as_output(output)
     if len({path.resolve() for path in job.outputs.values()}) < len(job.outputs):
         raise UsageError("two outputs have the same name; give each its own")
-    scene = open_scene(job.radiance, job.observation)
+    with reading(job.radiance):
+        scene = open_scene(job.radiance, job.observation)
     settings = [job.irradiance, job.arch_spec, job.config, job.engine, *files_of(job.weights)]
     inputs = [*scene.files, *filter(None, settings)]
     for kind, output in job.outputs.items():

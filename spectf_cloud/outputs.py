@@ -11,6 +11,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from spectf_cloud.errors import OutputError, UsageError
+from spectf_cloud.reading import temporary_file
 from spectf_cloud.resources import RESOURCES, resource
 
 try:
@@ -126,7 +127,7 @@ def atomic_output(target: Path, *, overwrite: bool = False) -> Iterator[Path]:
     resolved = target.resolve()
     temporary = resolved.with_name(f"{PREFIX}{secrets.token_hex(8)}{resolved.suffix}")
     try:
-        with writing_in(resolved.parent):
+        with writing_in(resolved.parent), temporary_file(temporary):
             try:
                 # 0o666 less the umask, as for any new file; never through a link, never over a file.
                 os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))

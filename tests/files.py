@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -180,3 +181,16 @@ def raster(path: Path) -> Iterator[rasterio.DatasetReader]:
         warnings.simplefilter("ignore", NotGeoreferencedWarning)
         with rasterio.open(path) as dataset:
             yield dataset
+
+
+def hung_attribute(folder: Path) -> tuple[Path, Path]:
+    """A granule with a text attribute of which HDF5 reads the same piece of its heap again and again, lock in hand."""
+    radiance, observation = write_emit(folder, arrays(6, 5))
+    with h5py.File(radiance, "a") as file:
+        del file["sensor_band_parameters/wavelengths"].attrs["units"]
+        file["sensor_band_parameters/wavelengths"].attrs["units"] = "Nanometers (nm)"
+    content = bytearray(radiance.read_bytes())
+    # Its size, which stands before it: with 16 bytes of header the object takes no place at all.
+    struct.pack_into("<Q", content, content.index(b"Nanometers (nm)") - 8, 2**64 - 16)
+    radiance.write_bytes(content)
+    return radiance, observation

@@ -307,10 +307,44 @@ async def test_every_action_is_in_the_palette_and_help_opens(folder, tmp_path):
             if command.title.startswith(("Go to", "Scenes: reload", "Result:", "Mask:", "Train: run", "Cancel")):
                 command.callback()
                 await pilot.pause()
-        await pilot.press("f1")
-        assert len(app.screen.query("HelpPanel")) == 1
-        await pilot.press("f1")
-        assert len(app.screen.query("HelpPanel")) == 0
+        for close in ("f1", "escape"):
+            await pilot.press("f1")
+            assert len(app.screen.query("HelpPanel")) == 1
+            await pilot.press(close)
+            assert len(app.screen.query("HelpPanel")) == 0
+
+
+async def test_escape_closes_the_help_of_a_question_before_the_question(folder, tmp_path):
+    app = make_app(folder, tmp_path)
+    async with driven(app) as pilot:
+        app.action_tour()
+        await pilot.press("f1", "escape")
+        assert isinstance(app.screen, TourScreen) and not app.screen.query("HelpPanel")
+        await pilot.press("escape")
+        assert not isinstance(app.screen, TourScreen)
+
+
+async def test_a_folder_shows_the_granules_below_it_and_is_nothing_to_mask(tmp_path):
+    deep = tmp_path / "scenes" / "2024" / "07" / "01"
+    deep.mkdir(parents=True)
+    (tmp_path / "scenes" / "empty").mkdir()
+    (deep / GRANULE).touch()
+    (deep / "x_prob.tif").touch()
+    write_emit(tmp_path / "scenes", arrays(6, 5))
+    app = make_app(tmp_path / "scenes", tmp_path)
+    async with driven(app) as pilot:
+        await choose(pilot, GRANULE)
+        await until(pilot, lambda: not app.query_one("#use", Button).disabled)
+        await choose(pilot, "2024")
+        await until(pilot, lambda: "07/01/20240203T040506_2403404_007" in text_of(app, "#facts"))
+        assert "1 granule, 1 saved probability" in text_of(app, "#facts")
+        assert app.query_one("#use", Button).disabled
+        await pilot.press("m")
+        assert app.query_one("TabbedContent").active == "scenes"
+        await choose(pilot, "empty")
+        await until(pilot, lambda: "no granule" in text_of(app, "#facts"))
+        await choose(pilot, GRANULE)
+        await until(pilot, lambda: not app.query_one("#use", Button).disabled)
 
 
 async def test_the_mouse_is_enough(folder, tmp_path):
@@ -355,7 +389,7 @@ def test_without_textual_the_way_out_is_named(monkeypatch, capsys):
 
 def test_a_folder_that_is_none_is_refused(tmp_path, capsys):
     assert main(["tui", str(tmp_path / "none")]) == 3
-    assert "no folder" in capsys.readouterr().err
+    assert "is not a folder" in capsys.readouterr().err
 
 
 def test_without_a_terminal_it_says_so(tmp_path):

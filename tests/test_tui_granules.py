@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from spectf_cloud.tui.granules import short_name, worth_showing
+from spectf_cloud.tui.granules import below, short_name, worth_showing
 from spectf_cloud.tui.remembered import Rate, Remembered
 
 
@@ -26,6 +26,24 @@ from spectf_cloud.tui.remembered import Rate, Remembered
 )
 def test_granules_and_probabilities_are_shown(names, shown):
     assert [path.name for path in worth_showing(map(Path, names))] == shown
+
+
+def test_what_lies_below_a_folder_is_found_through_links_and_without_an_end(tmp_path, monkeypatch):
+    for name in ("a/EMIT_L1B_RAD_001_x.nc", "a/b/ang_rdn.hdr", "a/b/ang_rdn", ".cache/c.nc", "other/d_prob.tif"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    (tmp_path / "a" / "linked").symlink_to(tmp_path / "other")
+    (tmp_path / "a" / "b" / "back").symlink_to(tmp_path / "a")
+    found = below(tmp_path / "a")
+    assert [str(path.relative_to(tmp_path / "a")) for path in found.granules] == [
+        "EMIT_L1B_RAD_001_x.nc",
+        "b/ang_rdn.hdr",
+    ]
+    assert [path.name for path in found.probabilities] == ["d_prob.tif"]
+    assert found.whole and len(below(tmp_path).granules) == 2
+    monkeypatch.setattr("spectf_cloud.tui.granules._MAX_FOLDERS", 1)
+    assert not below(tmp_path / "a").whole
+    assert not below(tmp_path / "a", lambda: True).granules
 
 
 def test_short_names_tell_granules_apart():

@@ -10,7 +10,7 @@ from spectf_cloud.errors import InputError, OutputError, UsageError
 from spectf_cloud.products.buffer import dilate
 from spectf_cloud.products.mask import CloudMask, apply_threshold
 from spectf_cloud.tui.saved_result import load_result
-from spectf_cloud.tui.scene_facts import read_facts, read_thumbnail
+from spectf_cloud.tui.scene_facts import read_card, read_facts, read_thumbnail
 
 from files import arrays, raster, write_emit, write_envi_scene
 
@@ -111,7 +111,7 @@ def test_the_card_tells_what_the_files_say(tmp_path):
 
 def test_envi_pairs_have_a_card_and_geometry_is_no_scene(tmp_path):
     radiance, obs = write_envi_scene(tmp_path, arrays(12, 9))
-    assert read_facts(radiance.with_name(f"{radiance.name}.hdr")).pixels == 108
+    assert read_card(radiance.with_name(f"{radiance.name}.hdr")).pixels == 108
     with pytest.raises(InputError, match="no radiance"):
         read_facts(obs)
 

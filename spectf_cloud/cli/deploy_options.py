@@ -12,6 +12,7 @@ import typer
 from spectf_cloud.cli.config_file import stronger
 from spectf_cloud.cli.reporting import Reporter
 from spectf_cloud.errors import UsageError
+from spectf_cloud.reading import limit_reads
 from spectf_cloud.stopwatch import STARTED
 
 if TYPE_CHECKING:
@@ -101,6 +102,16 @@ MemoryLimit = Annotated[
     str | None, typer.Option(help="Bound for resident memory, e.g. 1.5GB.", envvar=f"{ENV}MEMORY_LIMIT")
 ]
 
+ReadTimeout = Annotated[
+    float,
+    typer.Option(
+        min=0.0,
+        metavar="SECONDS",
+        help="End a read that makes no progress for so long; 0: never.",
+        envvar="SPECTF_READ_TIMEOUT",
+    ),
+]
+
 TrustInput = Annotated[
     bool,
     typer.Option(
@@ -114,6 +125,7 @@ TrustInput = Annotated[
 
 def mask(context: typer.Context, reporter: Reporter, **more: Any) -> None:
     """Run the command that ``context`` belongs to; ``more`` are fields of its job that are not plain options."""
+    limit_reads(context.params["read_timeout"])
     from spectf_cloud.deploy import deploy
 
     job = _job(context, **more)

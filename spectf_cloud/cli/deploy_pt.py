@@ -9,6 +9,7 @@ import typer
 from spectf_cloud.cli import deploy_options as options
 from spectf_cloud.cli.config_file import ConfigFile
 from spectf_cloud.cli.reporting import Json, Overwrite, Quiet, Reporter, Verbose
+from spectf_cloud.reading import READ_TIMEOUT_S
 
 
 def deploy_pt(
@@ -38,6 +39,7 @@ def deploy_pt(
     ] = "-1",
     fidelity: options.Fidelity = options.FidelityChoice.faithful,
     memory_limit: options.MemoryLimit = None,
+    read_timeout: options.ReadTimeout = READ_TIMEOUT_S,
     config: ConfigFile = None,
     json: Json = False,
     verbose: Verbose = 0,

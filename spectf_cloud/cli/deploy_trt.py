@@ -10,6 +10,7 @@ import typer
 from spectf_cloud.cli import deploy_options as options
 from spectf_cloud.cli.config_file import ConfigFile
 from spectf_cloud.cli.reporting import Json, Overwrite, Quiet, Reporter, Verbose
+from spectf_cloud.reading import READ_TIMEOUT_S
 
 
 def deploy_trt(
@@ -46,6 +47,7 @@ def deploy_trt(
     ] = "0",
     fidelity: options.Fidelity = options.FidelityChoice.faithful,
     memory_limit: options.MemoryLimit = None,
+    read_timeout: options.ReadTimeout = READ_TIMEOUT_S,
     config: ConfigFile = None,
     json: Json = False,
     verbose: Verbose = 0,

@@ -7,8 +7,10 @@ from typing import Annotated
 
 import typer
 
+from spectf_cloud.cli.deploy_options import ReadTimeout
 from spectf_cloud.cli.reporting import Json, Overwrite, Quiet, Reporter, Verbose
 from spectf_cloud.errors import UsageError
+from spectf_cloud.reading import READ_TIMEOUT_S, limit_reads
 
 
 def explain(
@@ -19,6 +21,7 @@ def explain(
     weights: Annotated[str, typer.Option(help="Path, 'builtin', 'official:v0.1.0' or 'official:v0.0.1'.")] = "builtin",
     irradiance: Annotated[Path | None, typer.Option(help="Solar irradiance .npy; default: the weights' own.")] = None,
     overwrite: Overwrite = False,
+    read_timeout: ReadTimeout = READ_TIMEOUT_S,
     json: Json = False,
     verbose: Verbose = 0,
     quiet: Quiet = False,
@@ -26,6 +29,7 @@ def explain(
     """Show which wavelengths a pixel's decision rests on: attention, max-pool winners, occlusion."""
     reporter = Reporter(json, quiet, verbose)
     line, sample = _parse_pixel(pixel)
+    limit_reads(read_timeout)
 
     from spectf_cloud.dataset import open_scene
     from spectf_cloud.explanation import explain_pixel

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from spectf_cloud.errors import InputError, MissingExtraError, UsageError
+from spectf_cloud.errors import InputError, MissingExtraError, SpectfError, UsageError
 
 
 def tui(
@@ -19,11 +19,27 @@ def tui(
     if find_spec("textual") is None:
         raise MissingExtraError("the terminal application needs textual: pip install 'spectf-cloud[tui]'")
     if not folder.is_dir():
-        raise InputError(f"{folder} is no folder; name one that holds scenes")
-    if not (sys.stdin.isatty() and sys.stderr.isatty()):  # Textual draws on standard error
-        raise UsageError("the application needs a terminal; standard input and error must not be redirected")
+        raise InputError(f"{folder} is not a folder; name one that holds scenes")
+    _draw_on_terminal()
 
     from spectf_cloud.tui.app import SpectfApp
     from spectf_cloud.tui.sharp import sharp_image
 
-    SpectfApp(folder, sharp_image=sharp_image()).run()
+    app = SpectfApp(folder, sharp_image=sharp_image())
+    app.error_console.quiet = True  # a crash is told in one line, by the command
+    app.run()
+    if app.return_code:
+        raise SpectfError(app.last_words)
+
+
+def _draw_on_terminal() -> None:
+    """Have Textual, which draws on `sys.__stderr__` and measures `sys.__stdout__`, use the one that is a terminal.
+
+    The other may be redirected: it gets what the application and its libraries say, no picture.
+    """
+    terminal = next((stream for stream in (sys.__stderr__, sys.__stdout__) if stream and stream.isatty()), None)
+    if not sys.stdin.isatty() or terminal is None:
+        raise UsageError(
+            "the application needs a terminal: standard input and one of standard output and error must be one"
+        )
+    sys.__stderr__ = sys.__stdout__ = terminal  # type: ignore[misc]

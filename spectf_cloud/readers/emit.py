@@ -18,6 +18,7 @@ from spectf_cloud.readers.dimensions import BANDS, CUBE, GRID, LINES, SAMPLES, a
 from spectf_cloud.readers.hdf5_forms import Form, find_form
 from spectf_cloud.readers.hdf5_storage import Corner, find_dataset, read_attribute, read_dataset
 from spectf_cloud.readers.raw import read_raw
+from spectf_cloud.reading import reading
 from spectf_cloud.scene import NODATA, Cube, Glt, Location, check_size
 from spectf_cloud.sensor import Sensor
 
@@ -162,9 +163,10 @@ def is_hdf5(path: Path) -> bool:
 
 @contextmanager
 def _readable(path: Path) -> Iterator[None]:
-    """HDF5's own failures, as `InputError`."""
+    """HDF5's own failures, as `InputError`; and a supervisor is told of the read."""
     try:
-        yield
+        with reading(path):
+            yield
     except BlockingIOError as error:
         raise InputError(f"{path} is being written by another program (HDF5 locked it); wait for that") from error
     # All of h5py's ways to fail, text that is not UTF-8 and sizes that no memory holds among them.

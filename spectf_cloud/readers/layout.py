@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from spectf_cloud.errors import InputError
 from spectf_cloud.readers.emit import EmitCube
 from spectf_cloud.readers.envi import EnviCube
+from spectf_cloud.reading import reading
 from spectf_cloud.scene import Cube
 
 _STORED = {"bil": (0, 2, 1), "bip": (0, 1, 2), "bsq": (2, 0, 1)}
@@ -66,7 +67,8 @@ class Layout:
     def _read(self, file: int, at: int, piece: Bytes) -> None:
         while len(piece):
             try:
-                got = os.preadv(file, [piece.data], at)
+                with reading(self.path):
+                    got = os.preadv(file, [piece.data], at)
             except OSError as error:
                 raise InputError(f"{self.path}: cannot be read: {error.strerror or error}") from error
             if not got:

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spectf_cloud.errors import InputError
+from spectf_cloud.reading import reading
 
 
 def read_raw(path: Path, dtype: np.dtype[np.generic], offset: int, shape: tuple[int, ...]) -> NDArray[np.generic]:
@@ -18,7 +19,7 @@ def read_raw(path: Path, dtype: np.dtype[np.generic], offset: int, shape: tuple[
     """
     values = np.empty(shape, dtype)
     try:
-        with path.open("rb") as stream:
+        with reading(path), path.open("rb") as stream:
             stream.seek(offset)
             got = stream.readinto(values.reshape(-1).view(np.uint8).data)
     except OSError as error:

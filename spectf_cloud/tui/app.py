@@ -10,12 +10,12 @@ from typing import Any, ClassVar
 from textual import on, work
 from textual.app import App, ComposeResult, SystemCommand
 from textual.binding import Binding, BindingType
-from textual.css.query import NoMatches
 from textual.screen import Screen
 from textual.theme import Theme
 from textual.widgets import Footer, HelpPanel, TabbedContent, TabPane
 
 from spectf_cloud.tui.ask_screen import ConfirmScreen
+from spectf_cloud.tui.crash import crash_words
 from spectf_cloud.tui.job_view import JobList, JobStrip
 from spectf_cloud.tui.jobs import Job, JobQueue, State
 from spectf_cloud.tui.masking_page import MaskingPage
@@ -55,6 +55,7 @@ class SpectfApp(App[None]):
     VERTICAL_BREAKPOINTS = [(0, "-low"), (32, "-high")]  # noqa: RUF012
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("f1", "help", "Help", priority=True),
+        Binding("escape", "close_help", "Close the help", show=False, priority=True),
         *(
             Binding(f"f{number}", f"page('{page}')", title, show=False, priority=True)
             for number, (page, title) in enumerate(_PAGES.items(), start=2)
@@ -71,6 +72,7 @@ class SpectfApp(App[None]):
         self.training = JobQueue(self._train_job_changed)
         self._offers_cancel = False
         self._asked_for: str | None = None
+        self.last_words = "the application ended before its time"
         self.register_theme(_THEME)
 
     def compose(self) -> ComposeResult:
@@ -205,10 +207,18 @@ class SpectfApp(App[None]):
 
     def action_help(self) -> None:
         """Open or close the help."""
-        try:
-            self.screen.query_one(HelpPanel).remove()
-        except NoMatches:
+        if self._help_is_open:
+            self.action_hide_help_panel()
+        else:
             self.action_show_help_panel()
+
+    def action_close_help(self) -> None:
+        """Close the help."""
+        self.action_hide_help_panel()
+
+    @property
+    def _help_is_open(self) -> bool:
+        return bool(self.screen.query(HelpPanel))
 
     def action_tour(self) -> None:
         """What there is, on one page."""
@@ -220,7 +230,9 @@ class SpectfApp(App[None]):
         self.push_screen(TourScreen(), seen)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Cancelling is offered while there is something to cancel."""
+        """Cancelling is offered while there is something to cancel; escape is others' while no help is open."""
+        if action == "close_help":
+            return self._help_is_open
         return self._busy if action == "cancel" else True
 
     @property
@@ -246,6 +258,11 @@ class SpectfApp(App[None]):
             self.remembered.theme = self.theme
             self.remembered.save()
             self._stop_and_exit()
+
+    def _handle_exception(self, error: Exception) -> None:
+        """Remember what to say of a crash; Textual then ends the application with return code 1."""
+        self.last_words = crash_words(error)
+        super()._handle_exception(error)
 
     async def on_unmount(self) -> None:
         await self.masking.close()

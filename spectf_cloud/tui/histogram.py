@@ -76,9 +76,6 @@ saved probabilities: nothing is computed again. Bars are how many pixels have ea
         self._dragged = False
         self.release_mouse()
 
-    def on_resize(self) -> None:
-        self._counts = []
-
     def _set_from(self, event: events.MouseEvent) -> None:
         self._set(round(event.x / max(1, self.size.width - 1), 2))
 
@@ -117,7 +114,7 @@ saved probabilities: nothing is computed again. Bars are how many pixels have ea
         """0 to 1 for each column."""
         if self._probability is None:
             return [0.0] * width
-        if not self._counts:
+        if len(self._counts) != width:  # of another size: lines are drawn before a widget is told that it was resized
             self._counts = np.histogram(self._probability, bins=width, range=(0, 1))[0].tolist()
         tallest = max(max(self._counts), 1)
         return [(count / tallest) ** 0.25 for count in self._counts]

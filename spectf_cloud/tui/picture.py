@@ -62,6 +62,7 @@ Arrow keys move the cursor, with **shift** eight times as far; a click sets it.
         self._view = View(0, 0, 1, 1)
         self._cursor: tuple[int, int] | None = None
         self._strips: list[Strip] = []
+        self._drawn_at: Size | None = None
         self._sharp: Any = None
 
     def compose(self) -> ComposeResult:
@@ -93,8 +94,8 @@ Arrow keys move the cursor, with **shift** eight times as far; a click sets it.
             return self._words(y)
         if self._sharp is not None:
             return Strip.blank(self.size.width, self.rich_style)
-        if not self._strips:
-            self._strips = self._render_picture(self._picture)
+        if self._drawn_at != self.size:  # lines are drawn before a widget is told that it was resized
+            self._strips, self._drawn_at = self._render_picture(self._picture), self.size
         return self._strips[y] if y < len(self._strips) else Strip.blank(self.size.width, self.rich_style)
 
     def action_move(self, direction: str, times: int) -> None:
@@ -135,7 +136,7 @@ Arrow keys move the cursor, with **shift** eight times as far; a click sets it.
         return Frame(self._view, max(1, size.width), max(1, size.height))
 
     def _redraw(self) -> None:
-        self._strips = []
+        self._drawn_at = None
         if self._sharp is not None:
             self._sharp.display = self._picture is not None
             if self._picture is not None and self.size:
@@ -144,7 +145,7 @@ Arrow keys move the cursor, with **shift** eight times as far; a click sets it.
 
     def notify_style_update(self) -> None:
         super().notify_style_update()
-        self._strips = []
+        self._drawn_at = None
 
     def _render_picture(self, picture: Rgb) -> list[Strip]:
         frame = self._frame(self.size)

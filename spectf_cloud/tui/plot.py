@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from rich.segment import Segment
 from rich.style import Style
 from textual.color import Color
+from textual.geometry import Size
 from textual.strip import Strip
 from textual.widget import Widget
 
@@ -40,6 +41,7 @@ class Plot(Widget):
         self._bars: Curve | None = None
         self._empty = ""
         self._strips: list[Strip] = []
+        self._drawn_at: Size | None = None
 
     def show(self, curves: Sequence[Curve], bars: Curve | None = None, title: str = "", empty: str = "") -> None:
         """Other curves; ``bars`` are drawn in one row, the tallest full; ``empty`` is said where there are none."""
@@ -47,20 +49,17 @@ class Plot(Widget):
         self._title = title or self._title
         self._redraw()
 
-    def on_resize(self) -> None:
-        self._redraw()
-
     def notify_style_update(self) -> None:
         super().notify_style_update()
-        self._strips = []
+        self._drawn_at = None
 
     def _redraw(self) -> None:
-        self._strips = []
+        self._drawn_at = None
         self.refresh()
 
     def render_line(self, y: int) -> Strip:
-        if not self._strips:
-            self._strips = self._draw()
+        if self._drawn_at != self.size:  # lines are drawn before a widget is told that it was resized
+            self._strips, self._drawn_at = self._draw(), self.size
         return self._strips[y] if y < len(self._strips) else Strip.blank(self.size.width, self.rich_style)
 
     def _draw(self) -> list[Strip]:

@@ -48,7 +48,7 @@ class Remembered:
     @classmethod
     def load(cls, path: Path | None = None) -> Remembered:
         """From a file, by default one in the user's cache, as far as it makes sense."""
-        found = cls(path or _default_path())
+        found = cls(path or cache_folder() / "tui.json")
         with suppress(OSError, ValueError):
             content = json.loads(found.path.read_text(encoding="utf-8"))
             for name, kind in _KEPT.items():
@@ -82,10 +82,11 @@ def _rate(values: Mapping[str, Any]) -> Rate | None:
     return rate if rate.pixels_per_s > 0 and rate.start_s >= 0 else None
 
 
-def _default_path() -> Path:
+def cache_folder() -> Path:
+    """Where the application keeps files of its own."""
     placed = os.environ.get("SPECTF_CACHE_DIR")
     if placed:
-        return Path(placed) / "tui.json"
+        return Path(placed)
     import pooch
 
-    return Path(pooch.os_cache("spectf-cloud")) / "tui.json"
+    return Path(pooch.os_cache("spectf-cloud"))

@@ -9,9 +9,10 @@ import numpy as np
 
 from spectf_cloud.dataset import open_cube, open_scene, role
 from spectf_cloud.errors import InputError
-from spectf_cloud.products.panels import Rgb, true_colour
+from spectf_cloud.products.panels import Rgb, probability_colour, true_colour
 from spectf_cloud.products.preview import read_preview
 from spectf_cloud.products.quicklook import time_text
+from spectf_cloud.products.saved_probability import read_probability
 from spectf_cloud.scene import Cube, Scene
 
 _LINES_LOOKED_AT = 16
@@ -28,11 +29,6 @@ class SceneFacts:
     bytes_on_disk: int
     sun_zenith_deg: tuple[float, float] | None
     place: str
-
-    @property
-    def pixels(self) -> int:
-        """Lines times samples."""
-        return self.radiance.lines * self.radiance.samples
 
     def rows(self) -> list[tuple[str, str]]:
         """(what, how it is) for the card."""
@@ -67,6 +63,51 @@ def read_facts(path: Path) -> SceneFacts:
     files = scene.files if scene else cube.files
     size = sum(file.stat().st_size for file in files)
     return SceneFacts(path, cube, scene, trouble, size, _sun(scene) if scene else None, _place(scene) if scene else "")
+
+
+@dataclass(frozen=True)
+class Card:
+    """What is shown of one granule before its picture; `located` where its observation geometry was found."""
+
+    path: Path
+    rows: list[tuple[str, str]]
+    shape: tuple[int, int]
+    located: bool
+
+    @property
+    def pixels(self) -> int:
+        """Lines times samples."""
+        return self.shape[0] * self.shape[1]
+
+
+@dataclass(frozen=True, eq=False)
+class Thumbnail:
+    """Every ``step``-th pixel of a scene of ``shape`` (lines, samples)."""
+
+    picture: Rgb
+    shape: tuple[int, int]
+    step: int
+
+
+def read_card(path: Path) -> Card:
+    """Open a granule. Raises `InputError` as `read_facts` does."""
+    facts = read_facts(path)
+    shape = (facts.radiance.lines, facts.radiance.samples)
+    return Card(path, facts.rows(), shape, located=facts.scene is not None)
+
+
+def read_picture(path: Path) -> Thumbnail:
+    """Open a granule and read its true colour. Raises `InputError`."""
+    scene = open_scene(path)
+    picture, step = read_thumbnail(scene)
+    return Thumbnail(picture, (scene.lines, scene.samples), step)
+
+
+def read_probability_picture(path: Path) -> Thumbnail:
+    """A saved probability in the colours of its map. Raises `InputError`."""
+    probability = read_probability(path).probability
+    lines, samples = probability.shape
+    return Thumbnail(probability_colour(probability), (lines, samples), 1)
 
 
 def read_thumbnail(scene: Scene, longest: int = 128) -> tuple[Rgb, int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import ClassVar
 
@@ -15,17 +16,19 @@ from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
 from textual.message import Message
 from textual.widgets import Button, DirectoryTree, Input, Static
-from textual.worker import get_current_worker
+from textual.worker import Worker, get_current_worker
 
 from spectf_cloud.errors import SpectfError
-from spectf_cloud.products.panels import Rgb, probability_colour
-from spectf_cloud.products.saved_probability import read_probability
-from spectf_cloud.tui.granules import is_probability
+from spectf_cloud.tui.file_reader import FileReader
+from spectf_cloud.tui.granules import Below, below, is_probability, short_name
 from spectf_cloud.tui.option_form import PathSuggester
 from spectf_cloud.tui.picture import Picture
 from spectf_cloud.tui.remembered import Rate
-from spectf_cloud.tui.scene_facts import SceneFacts, read_facts, read_thumbnail
+from spectf_cloud.tui.scene_facts import Card, Thumbnail, read_card, read_picture, read_probability_picture
 from spectf_cloud.tui.scene_tree import SceneTree
+
+# Names of granules on the card of a folder.
+_MOST_LISTED = 8
 
 
 class ScenesPage(Horizontal):
@@ -55,7 +58,9 @@ class ScenesPage(Horizontal):
     def __init__(self, folder: Path, *, id: str | None = None) -> None:
         super().__init__(id=id)
         self._folder = folder
-        self._path: Path | None = None
+        self._path: Path | None = None  # what can be used, never a folder
+        self._shown: Path | None = None
+        self._files = FileReader()
 
     def compose(self) -> ComposeResult:
         with Vertical(id="scene-list"):
@@ -67,6 +72,9 @@ class ScenesPage(Horizontal):
             yield Picture(id="thumbnail", empty="Move to a granule\nto see it here", follows=False)
             yield Static(id="facts", markup=False)
             yield Button("Mask this scene", id="use", variant="primary", compact=True, disabled=True)
+
+    def on_unmount(self) -> None:
+        self._files.close()
 
     @property
     def folder(self) -> Path:
@@ -96,6 +104,8 @@ class ScenesPage(Horizontal):
         self.query_one(SceneTree).reload()
         if self._path is not None:
             self._read(self._path)
+        elif self._shown is not None:
+            self._look_below(self._shown)
 
     def action_use(self) -> None:
         """Mask the granule, or look at the probability, that the card shows."""
@@ -113,22 +123,27 @@ class ScenesPage(Horizontal):
             self.open_folder(folder)
             self.focus_first()
         else:
-            self.notify(f"{folder} is no folder", severity="error")
+            self.notify(f"{folder} is not a folder", severity="error")
 
     @on(DirectoryTree.NodeHighlighted)
     def _highlighted(self, event: DirectoryTree.NodeHighlighted[object]) -> None:
         data = getattr(event.node, "data", None)
-        if data is None or event.node.allow_expand or data.path == self._path:
+        if data is None or data.path == self._shown:
             return
-        self._path = data.path
+        self._shown = data.path
+        self._path = None if event.node.allow_expand else data.path
         button = self.query_one("#use", Button)
+        if self._path is None:
+            button.disabled = True
+            self._look_below(data.path)
+            return
         button.label = "Look at it" if is_probability(data.path) else "Mask this scene"
         button.disabled = True
         self._read(data.path)
 
     @on(DirectoryTree.FileSelected)
     def _selected(self, event: DirectoryTree.FileSelected) -> None:
-        self._path = event.path
+        self._path = self._shown = event.path
         self.action_use()
 
     @on(Button.Pressed, "#use")
@@ -139,41 +154,57 @@ class ScenesPage(Horizontal):
     def _read(self, path: Path) -> None:
         """In a thread, step by step; another choice meanwhile ends it."""
         worker = get_current_worker()
-
-        def show(display: Callable[..., None], *arguments: object) -> None:
-            if not worker.is_cancelled:
-                self.app.call_from_thread(display, *arguments)
-
+        show, gone = partial(self._show_from, worker), lambda: worker.is_cancelled
         try:
             if is_probability(path):
-                probability = read_probability(path).probability
-                show(self._show_probability, path, probability_colour(probability), probability.shape)
+                thumbnail = self._files.ask(read_probability_picture, path, gone)
+                show(self._show_probability, path, thumbnail)
                 return
-            facts = read_facts(path)
-            show(self._show_facts, facts)
-            if facts.scene is not None and not worker.is_cancelled:
-                picture, step = read_thumbnail(facts.scene)
-                show(self._show_picture, picture, (facts.scene.lines, facts.scene.samples), step)
+            card = self._files.ask(read_card, path, gone)
+            show(self._show_card, card)
+            if card is not None and card.located:
+                show(self._show_picture, self._files.ask(read_picture, path, gone))
         except SpectfError as error:
             show(self._show_trouble, path, str(error))
         except OSError as error:  # gone, or not ours to read, since it was listed
             show(self._show_trouble, path, f"{path}: {error.strerror or error}")
 
-    def _show_facts(self, facts: SceneFacts) -> None:
+    @work(thread=True, exclusive=True, group="card", exit_on_error=False)
+    def _look_below(self, folder: Path) -> None:
+        """In a thread too: a folder may hold an archive."""
+        worker = get_current_worker()
+        found = below(folder, lambda: worker.is_cancelled)
+        self._show_from(worker, self._show_below, folder, found)
+
+    def _show_from(self, worker: Worker[None], display: Callable[..., None], *arguments: object) -> None:
+        if not worker.is_cancelled:
+            self.app.call_from_thread(display, *arguments)
+
+    def _show_below(self, folder: Path, found: Below) -> None:
+        rows = [("Holds", below_text(found))]
+        names = [str(path.relative_to(folder).parent / short_name(path)) for path in found.granules[:_MOST_LISTED]]
+        if names:
+            more = len(found.granules) - len(names)
+            rows.append(("Granules", "\n".join([*names, *([f"and {more:,} more"] if more else [])])))
+        self.query_one(Picture).show(None, (1, 1), empty="Move to a granule\nto see it here")
+        self._show_rows(f"{folder.name or folder}/", rows)
+
+    def _show_card(self, card: Card) -> None:
         rate = getattr(self.app, "expected_rate", lambda: None)()
-        rows = [*facts.rows(), ("Time", _time_text(facts.pixels, rate))]
-        self._show_rows(facts.path.stem, rows, warn="OBS" if facts.scene is None else "")
-        waiting = "reading true colour …" if facts.scene else "no picture without OBS"
-        self.query_one(Picture).show(None, (facts.radiance.lines, facts.radiance.samples), empty=waiting)
+        rows = [*card.rows, ("Time", _time_text(card.pixels, rate))]
+        self._show_rows(card.path.stem, rows, warn="" if card.located else "OBS")
+        waiting = "reading true colour …" if card.located else "no picture without OBS"
+        self.query_one(Picture).show(None, card.shape, empty=waiting)
         self.query_one("#use", Button).disabled = False
 
-    def _show_probability(self, path: Path, picture: Rgb, shape: tuple[int, int]) -> None:
-        self._show_picture(picture, shape, 1)
-        self._show_rows(path.name, [("Holds", "cloud probability"), ("Size", f"{shape[0]} lines × {shape[1]} samples")])
+    def _show_probability(self, path: Path, shown: Thumbnail) -> None:
+        self._show_picture(shown)
+        lines, samples = shown.shape
+        self._show_rows(path.name, [("Holds", "cloud probability"), ("Size", f"{lines} lines × {samples} samples")])
         self.query_one("#use", Button).disabled = False
 
-    def _show_picture(self, picture: Rgb, shape: tuple[int, int], step: int) -> None:
-        self.query_one(Picture).show(picture, shape, step)
+    def _show_picture(self, shown: Thumbnail) -> None:
+        self.query_one(Picture).show(shown.picture, shown.shape, shown.step)
 
     def _show_trouble(self, path: Path, message: str) -> None:
         self.query_one(Picture).show(None, (1, 1), empty="cannot be shown")
@@ -187,6 +218,21 @@ class ScenesPage(Horizontal):
             shown = Text(how, no_wrap=what == "OBS" and what != warn, overflow="ellipsis" if what == "OBS" else "fold")
             table.add_row(what, shown, style="yellow" if what == warn else "")
         self.query_one("#facts", Static).update(Group(Text(name, "bold", overflow="ellipsis", no_wrap=True), table))
+
+
+def below_text(found: Below) -> str:
+    """Such as 12 granules, 1 saved probability."""
+    parts = [
+        f"{len(paths):,} {kind if len(paths) == 1 else plural}"
+        for paths, kind, plural in (
+            (found.granules, "granule", "granules"),
+            (found.probabilities, "saved probability", "saved probabilities"),
+        )
+        if paths
+    ]
+    if not found.whole:
+        return f"{', '.join(parts) or 'none found'} in the folders looked at; there are more"
+    return ", ".join(parts) or "no granule, and none in its sub-folders"
 
 
 def _time_text(pixels: int, rate: Rate | None) -> str:

@@ -1,0 +1,112 @@
+"""Reads files in a child process: the library of a damaged one may loop for ever, crash, or let nobody else run."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from typing import Any, TypeVar
+
+from spectf_cloud.cli.supervisor import end_with
+from spectf_cloud.errors import InputError
+from spectf_cloud.reading import READ_TIMEOUT_S
+
+Answer = TypeVar("Answer")
+
+_LOOK_EVERY_S = 0.05
+# For a read that nobody waits for any more: a new child takes about as long to start.
+_PATIENCE_S = 2.0
+# The child's first word about each work: what it had to import for it is behind it.
+_BEGUN = None
+
+
+class FileReader:
+    """One child, started when it is first needed; it does one thing after another. Threads may ask at any time."""
+
+    def __init__(self, timeout_s: float = READ_TIMEOUT_S) -> None:
+        self._timeout_s = timeout_s
+        self._lock = threading.Lock()
+        self._child: tuple[BaseProcess, Connection] | None = None
+
+    def ask(self, work: Callable[[Path], Answer], path: Path, cancelled: Callable[[], bool]) -> Answer | None:
+        """What ``work`` makes of a file, or raises; None where the answer is not wanted any more.
+
+        ``work`` is a function of a module. Raises `InputError` where it does not end, or ends the child.
+        """
+        with self._lock:
+            if cancelled():
+                return None
+            try:
+                pipe = self._started()
+                pipe.send((work, path))
+                told = self._wait(pipe, path, cancelled)
+            except (EOFError, BrokenPipeError, ConnectionResetError):
+                self.close()
+                raise InputError(f"{path}: the process that read it came to its end; the file is damaged") from None
+        if isinstance(told, Exception):
+            raise told
+        result: Answer | None = told
+        return result
+
+    def close(self) -> None:
+        """End the child; the next to ask starts another."""
+        if self._child is not None:
+            process, _ = self._child
+            self._child = None
+            process.kill()  # whoever still waits for it finds the pipe at its end
+
+    def _started(self) -> Connection:
+        if self._child is None:
+            context = multiprocessing.get_context("spawn")
+            pipe, theirs = context.Pipe()
+            process = context.Process(target=_serve, args=(theirs, os.getpid()), daemon=True)
+            process.start()
+            theirs.close()
+            self._child = process, pipe
+        return self._child[1]
+
+    def _wait(self, pipe: Connection, path: Path, cancelled: Callable[[], bool]) -> Any:
+        """The child's answer; None where it was not waited for, and the child has been ended."""
+        began = given_up = float("inf")
+        while True:
+            now = time.monotonic()
+            if pipe.poll(_LOOK_EVERY_S):
+                told = pipe.recv()
+                if told is not _BEGUN:
+                    return told
+                began = now
+            if now - began > self._timeout_s:
+                self.close()
+                raise InputError(
+                    f"{path}: a read has not come to an end for {self._timeout_s:g} s, so the file is damaged or its "
+                    "drive does not answer; copy the file again"
+                )
+            given_up = min(given_up, now) if cancelled() else given_up
+            if now - given_up > _PATIENCE_S:
+                self.close()
+                return None
+
+
+def _serve(pipe: Connection, application: int) -> None:
+    """In the child: answer until the application is gone. What libraries print must not reach its picture."""
+    end_with(application)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    null = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, 1)
+    os.dup2(null, 2)
+    with suppress(EOFError, OSError):
+        while True:
+            work, path = pipe.recv()
+            pipe.send(_BEGUN)
+            try:
+                answer = work(path)
+            except Exception as error:
+                answer = error
+            pipe.send(answer)
