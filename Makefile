@@ -19,7 +19,7 @@ demo: $(VENV)/.installed ## mask the bundled sample granule; shows where the mas
 		--netcdf demo/mask.nc --quicklook demo/quicklook.png --overwrite
 
 test: $(VENV)/.dev ## run the tests (under ten minutes)
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest -m "not slow" --numprocesses auto --dist loadscope
 
 check: $(VENV)/.dev ## lint, formatting and types
 	$(BIN)/ruff check .

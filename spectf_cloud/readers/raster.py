@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from spectf_cloud.errors import InputError
 from spectf_cloud.readers.envi_header import EnviHeader
 from spectf_cloud.readers.map_info import grid_of, read_grid
+from spectf_cloud.reading import reading
 from spectf_cloud.scene import NODATA, Cube, Grid, check_size
 from spectf_cloud.sensor import Sensor
 
@@ -124,7 +125,7 @@ def readable(path: Path) -> Iterator[None]:
     from rasterio.errors import CRSError, RasterioError
 
     try:
-        with rasterio.Env():
+        with rasterio.Env(), reading(path):
             yield
     except (RasterioError, CRSError) as error:
         reason = " ".join(str(error.__cause__ or error).split())
