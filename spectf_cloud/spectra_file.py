@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 
 from spectf_cloud.errors import InputError
 from spectf_cloud.irradiance import Irradiance, irradiance_of_data
+from spectf_cloud.readers.cf import Packing, packing_of
 from spectf_cloud.readers.hdf5_storage import find_dataset, read_attribute, read_dataset
 from spectf_cloud.sensor import Sensor
-from spectf_cloud.spectra_packing import Packing, check_unpacked
 
 NO_LABEL = 255
 _LARGEST_LABEL = 2
@@ -63,7 +63,7 @@ class SpectraFile:
     def read(self, start: int, stop: int) -> NDArray[np.float32]:
         """Spectra start to stop, (stop − start, bands) float32, NaN where missing."""
         with _readable(self.source), np.errstate(over="ignore"):
-            values = self.packing.unpack(read_dataset(self.spectra, self.source, start, stop)).astype(np.float32)
+            values = self.packing.decode(read_dataset(self.spectra, self.source, start, stop)).astype(np.float32)
         return values if (np.diff(self.order) == 1).all() else values[:, self.order]
 
     def blocks(self) -> Iterator[NDArray[np.float32]]:
@@ -84,7 +84,7 @@ def open_file(source: Path) -> Iterator[SpectraFile]:
             spectra = _spectra(source, file)
             columns = _columns(source, file, spectra.shape[0])
             wavelength_nm, order, notes = _bands(source, file, spectra.shape)
-            packing = Packing.of(spectra, source)
+            packing = packing_of(spectra, source)
             irradiance = irradiance_of_data(file, source)
         yield SpectraFile(
             source, spectra, packing, wavelength_nm, order, notes=tuple(notes), irradiance=irradiance, **columns
@@ -128,7 +128,9 @@ def _columns(source: Path, file: h5py.File, count: int) -> dict[str, Any]:
     for name, expected in (("labels", (count,)), ("fids", (count,)), ("indices", (count, 2))):
         if data[name].shape != expected:
             raise InputError(f"{source}: '{name}' is {data[name].shape} but {expected} belongs to {count} spectra")
-        check_unpacked(data[name], source)
+        for scaling in ("scale_factor", "add_offset"):
+            if scaling in data[name].attrs:
+                raise InputError(f"{source}: {data[name].name} has the attribute {scaling}, which makes no sense there")
     labels, raw_fids, indices = (read_dataset(data[name], source) for name in kinds)
     fids, scene = np.unique(np.asarray(raw_fids, dtype="S"), return_inverse=True)
     known, first_wrong = _labels(labels)

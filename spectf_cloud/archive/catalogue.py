@@ -194,7 +194,7 @@ def _providers(dated: Sequence[tuple[Row, datetime]]) -> list[dict[str, Any]]:
         "description": f"The software that made the masks: spectf-cloud {', '.join(versions)}".rstrip(),
         "roles": ["processor"],
     }
-    if not any(_OF_JPL.match(row.id) for row, _ in dated):
+    if not any(_OF_JPL.match(row.id) and SIMULATED_TAG not in row.tags for row, _ in dated):
         return [software]
     measured = "Measured the radiance and calibrated it"
     return [

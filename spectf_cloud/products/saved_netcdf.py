@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import h5py
 import numpy as np
@@ -11,6 +10,7 @@ from numpy.typing import NDArray
 
 from spectf_cloud.errors import InputError
 from spectf_cloud.products.mask import FloatArray
+from spectf_cloud.readers.cf import packing_of
 from spectf_cloud.readers.hdf5_storage import find_dataset, read_attribute, read_dataset
 from spectf_cloud.scene import NODATA, Location, check_size
 
@@ -67,32 +67,10 @@ def _instead(file: h5py.File) -> str:
 
 
 def _decoded(data: h5py.Dataset, path: Path, band: int | None = None) -> NDArray[np.float64]:
-    """Values, or those of one band, as CF has them: scaled, −9999 where they are missing."""
+    """Values, or those of one band; −9999 where they are missing."""
     stored = read_dataset(data, path)
-    stored = stored if band is None else stored[..., band]
-    absent = np.isnan(stored) | (stored == NODATA)
-    for name in ("_FillValue", "missing_value"):
-        absent |= np.isin(stored, _numbers(data, path, name))
-    scale, offset = _number(data, path, "scale_factor", 1.0), _number(data, path, "add_offset", 0.0)
-    return np.where(absent, NODATA, stored * scale + offset)
-
-
-def _number(data: h5py.Dataset, path: Path, name: str, default: float) -> float:
-    values = _numbers(data, path, name)
-    if values.size > 1:
-        raise InputError(f"{path}: {data.name} has several numbers in {name}, which is not understood; {_GIVE}")
-    return float(values[0]) if values.size else default
-
-
-def _numbers(data: h5py.Dataset, path: Path, name: str) -> NDArray[Any]:
-    """A numeric attribute, flat; empty where there is none."""
-    value = read_attribute(data, name)
-    if value is None or isinstance(value, h5py.Empty):
-        return np.array([])
-    values = np.ravel(value)
-    if values.dtype.kind not in "fiu":
-        raise InputError(f"{path}: {name} of {data.name} is not a number; {_GIVE}")
-    return values
+    values = packing_of(data, path).decode(stored if band is None else stored[..., band])
+    return np.nan_to_num(values, copy=False, nan=NODATA)
 
 
 def _location(file: h5py.File, path: Path, shape: tuple[int, ...]) -> Location | None:
