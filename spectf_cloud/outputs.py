@@ -80,6 +80,15 @@ def check_folder_name(target: Path) -> None:
         raise UsageError(f"{target}: a folder is written here, but {target.suffix} means {promised}; name a folder")
 
 
+def make_folder(folder: Path) -> None:
+    """Make a folder for outputs, and those above it. Raises `OutputError`, `UsageError` for the name of a file."""
+    check_folder_name(folder)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"{folder}: the folder cannot be made ({error.strerror})") from error
+
+
 def _promised(target: Path) -> str | None:
     """The form that a name's suffix stands for; None where it stands for none."""
     return next((form for form, suffixes in SUFFIXES.items() if target.suffix.lower() in suffixes), None)

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from spectf_cloud.errors import OutputError, UsageError
-from spectf_cloud.outputs import atomic_output, check_folder_name, check_output, check_suffix
+from spectf_cloud.outputs import atomic_output, check_folder_name, check_output, check_suffix, make_folder
 
 
 def test_an_output_appears_whole_with_an_ordinary_mode(tmp_path):
@@ -111,3 +111,13 @@ def test_a_new_folder_is_not_called_like_a_file(tmp_path):
     for name in ("granule.nc", "report.HTML"):
         with pytest.raises(UsageError, match="a folder is written here"):
             check_folder_name(tmp_path / name)
+
+
+def test_a_folder_is_made_once_under_a_name_of_its_own(tmp_path):
+    make_folder(tmp_path / "a" / "run.v2")
+    make_folder(tmp_path / "a" / "run.v2")
+    with pytest.raises(UsageError, match="name a folder"):
+        make_folder(tmp_path / "report.html")
+    (tmp_path / "file").touch()
+    with pytest.raises(OutputError, match="cannot be made"):
+        make_folder(tmp_path / "file" / "run")

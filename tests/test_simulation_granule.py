@@ -12,6 +12,7 @@ import pytest
 import torch
 import xarray
 
+import spectf_cloud as sc
 from spectf_cloud.dataset import open_scene
 from spectf_cloud.errors import InputError, OutputError, UsageError
 from spectf_cloud.model import ModelConfig
@@ -286,3 +287,9 @@ def test_labels_are_those_of_the_truth(scene):
     flat = pixels.indices @ np.array([scene.shape[1], 1])
     expected = scene.reflectance(flat)[:, scene.sensor.kept()]
     assert np.abs(pixels.toa - expected).mean() < 0.003
+
+
+def test_a_mask_of_its_envi_form_says_that_it_is_simulated(tmp_path):
+    made = simulate_granule(tmp_path, SimulationConfig(lines=8, samples=9, seed=1, format="envi"))
+    mask = sc.mask_scene(sc.open_scene(made.files["envi_radiance"], made.files["envi_observation"]))
+    assert mask.tags["SPECTF_SIMULATED"].startswith("SIMULATED")

@@ -15,6 +15,7 @@ from spectf_cloud.archive.granules import Granule
 from spectf_cloud.archive.outcome import FileRecord, Outcome
 from spectf_cloud.archive.recipe import Recipe
 from spectf_cloud.errors import InputError, OutputError, SpectfError
+from spectf_cloud.outputs import make_folder
 
 LEDGER = "ledger.sqlite"
 _LOCK = ".ledger.lock"
@@ -152,7 +153,7 @@ def open_ledger(folder: Path) -> Iterator[Ledger]:
     Raises `OutputError` where another run holds it or it cannot be made, `InputError` where it is damaged.
     """
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
         with claim(folder / _LOCK, wait=False) as mine:
             if mine is None:
                 raise OutputError(f"{folder} is in use by another run; wait for its end or choose another --out")

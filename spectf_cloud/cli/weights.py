@@ -91,5 +91,6 @@ def _describe(name: str, reporter: Reporter) -> None:
         "sha256": found.sha256,
         "threshold": found.threshold,
         "irradiance": found.irradiance_path,
+        "trained_with": found.irradiance_name,
     }
-    reporter.done(fields, *(f"{key:<12}{value}" for key, value in fields.items()))
+    reporter.done(fields, *(f"{key:<14}{value}" for key, value in fields.items()))

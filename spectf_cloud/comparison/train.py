@@ -19,6 +19,7 @@ from spectf_cloud.errors import OutputError, UsageError
 from spectf_cloud.inference.predict import Backend, resolve_device
 from spectf_cloud.irradiance import card_entry, irradiance_of_run
 from spectf_cloud.metrics import rank
+from spectf_cloud.outputs import make_folder
 from spectf_cloud.resources import resource
 from spectf_cloud.spectra import Spectra, open_spectra
 from spectf_cloud.training.batches import batches, epoch_order
@@ -75,10 +76,7 @@ def train_comparison(
     start = time.monotonic()
     described = read_architecture(config.arch_yaml or resource(f"comparison_models/{config.kind}.yml"), config.kind)
     path = config.outdir / ("resnet.pt" if config.kind == "resnet" else "xgboost.json")
-    try:
-        config.outdir.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"{config.outdir}: the folder cannot be made ({error.strerror})") from error
+    make_folder(config.outdir)
     if path.exists() and not config.overwrite:
         raise OutputError(f"{path} exists already; add --overwrite to replace it")
     spectra = open_spectra(config.datasets, trust=config.trust_input)

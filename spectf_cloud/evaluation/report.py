@@ -8,7 +8,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from spectf_cloud.errors import OutputError
 from spectf_cloud.evaluation.html import to_html
 from spectf_cloud.evaluation.scores import ModelScores, Report
 from spectf_cloud.evaluation.tables import (
@@ -21,7 +20,7 @@ from spectf_cloud.evaluation.tables import (
     shown_scores,
     summary,
 )
-from spectf_cloud.outputs import atomic_output, check_output
+from spectf_cloud.outputs import atomic_output, check_output, make_folder
 
 
 def write_report(report: Report, folder: Path, *, overwrite: bool = False) -> dict[str, Path]:
@@ -37,10 +36,7 @@ def write_report(report: Report, folder: Path, *, overwrite: bool = False) -> di
 
 def check_outdir(folder: Path, *, overwrite: bool) -> None:
     """Make the folder, and refuse one that holds a report. Raises `OutputError`."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"{folder}: the folder cannot be made ({error.strerror})") from error
+    make_folder(folder)
     for kind in ("json", "md", "html"):
         check_output(folder / f"report.{kind}", overwrite=overwrite)
 

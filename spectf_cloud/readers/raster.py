@@ -108,6 +108,7 @@ def open_cube(path: Path, header: EnviHeader | None = None) -> RasterCube:
             lines_per_chunk=max(height for height, _ in raster.block_shapes),
             stored=stored,
             marked_bad=() if header is None else header.bad_bands,
+            simulated=header is not None and header.simulated,
             raster=raster,
             header=header,
             gain=gain,

@@ -9,6 +9,7 @@ from pathlib import Path
 from spectf_cloud.errors import OutputError
 from spectf_cloud.inference.predict import resolve_device
 from spectf_cloud.irradiance import card_entry, irradiance_of_run
+from spectf_cloud.outputs import make_folder
 from spectf_cloud.spectra import Spectra, open_spectra
 from spectf_cloud.training.checkpoint import CHECKPOINT, Best, Checkpoint
 from spectf_cloud.training.config import TrainConfig
@@ -71,10 +72,7 @@ def train(config: TrainConfig, *, progress: Progress | None = None, on_epoch: On
 
 
 def _prepare_outdir(config: TrainConfig) -> None:
-    try:
-        config.outdir.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"{config.outdir}: the folder cannot be made ({error.strerror})") from error
+    make_folder(config.outdir)
     earlier = [name for name in (CHECKPOINT, "weights.pt") if (config.outdir / name).exists()]
     if not earlier or config.resume:
         return
