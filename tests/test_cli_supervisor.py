@@ -14,7 +14,7 @@ import pytest
 
 from evaluation.reliability import crashes
 from spectf_cloud import __main__ as command_line
-from spectf_cloud.cli import supervisor
+from spectf_cloud.cli import reporting, supervisor
 from spectf_cloud.outputs import atomic_output
 from spectf_cloud.readers import emit
 from spectf_cloud.readers.raw import read_raw
@@ -41,6 +41,7 @@ def supervised(folder, *arguments):
             os.dup2(file, number)
             setattr(sys, name, io.TextIOWrapper(io.FileIO(number, "w", closefd=False), write_through=True))
         signal.signal(signal.SIGINT, signal.default_int_handler)
+        reporting.active = None  # an earlier test's
         sys.argv = ["spectf-cloud", *map(str, arguments)]
         return command_line.main()
 

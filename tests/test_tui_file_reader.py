@@ -2,6 +2,7 @@
 
 import os
 import time
+from pathlib import Path
 
 import pytest
 from tui_app import choose, driven, make_app, until
@@ -34,7 +35,9 @@ def loud(path):
 
 
 @pytest.fixture
-def files():
+def files(monkeypatch):
+    paths = [os.environ.get("PYTHONPATH", ""), str(Path(__file__).parent)]
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(paths))  # the child calls functions of this module
     reader = FileReader(timeout_s=20)
     yield reader
     reader.close()

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
-import signal
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from multiprocessing.connection import Connection
-from multiprocessing.process import BaseProcess
+from multiprocessing.connection import Connection, Pipe
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -25,6 +24,7 @@ _LOOK_EVERY_S = 0.05
 _PATIENCE_S = 2.0
 # The child's first word about each work: what it had to import for it is behind it.
 _BEGUN = None
+_CHILD = "import sys; from spectf_cloud.tui.file_reader import serve; serve(int(sys.argv[1]), int(sys.argv[2]))"
 
 
 class FileReader:
@@ -33,7 +33,7 @@ class FileReader:
     def __init__(self, timeout_s: float = READ_TIMEOUT_S) -> None:
         self._timeout_s = timeout_s
         self._lock = threading.Lock()
-        self._child: tuple[BaseProcess, Connection] | None = None
+        self._child: tuple[subprocess.Popen[bytes], Connection] | None = None
 
     def ask(self, work: Callable[[Path], Answer], path: Path, cancelled: Callable[[], bool]) -> Answer | None:
         """What ``work`` makes of a file, or raises; None where the answer is not wanted any more.
@@ -60,16 +60,24 @@ class FileReader:
         if self._child is not None:
             process, _ = self._child
             self._child = None
-            process.kill()  # whoever still waits for it finds the pipe at its end
+            process.kill()  # whoever still waits for its answer finds the pipe at its end
+            with suppress(subprocess.TimeoutExpired):  # a drive that does not answer holds it in the kernel
+                process.wait(1)
 
     def _started(self) -> Connection:
         if self._child is None:
-            context = multiprocessing.get_context("spawn")
-            pipe, theirs = context.Pipe()
-            process = context.Process(target=_serve, args=(theirs, os.getpid()), daemon=True)
-            process.start()
+            ours, theirs = Pipe()
+            # Not multiprocessing's own way: it hands on a standard error that the application has taken over.
+            process = subprocess.Popen(
+                [sys.executable, "-c", _CHILD, str(theirs.fileno()), str(os.getpid())],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,  # what libraries print must not reach the picture
+                stderr=subprocess.DEVNULL,
+                pass_fds=[theirs.fileno()],
+                start_new_session=True,
+            )
             theirs.close()
-            self._child = process, pipe
+            self._child = process, ours
         return self._child[1]
 
     def _wait(self, pipe: Connection, path: Path, cancelled: Callable[[], bool]) -> Any:
@@ -94,13 +102,10 @@ class FileReader:
                 return None
 
 
-def _serve(pipe: Connection, application: int) -> None:
-    """In the child: answer until the application is gone. What libraries print must not reach its picture."""
+def serve(file: int, application: int) -> None:
+    """In the child: answer until the application is gone."""
     end_with(application)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    null = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(null, 1)
-    os.dup2(null, 2)
+    pipe = Connection(file)
     with suppress(EOFError, OSError):
         while True:
             work, path = pipe.recv()

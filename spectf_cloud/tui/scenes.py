@@ -29,6 +29,8 @@ from spectf_cloud.tui.scene_tree import SceneTree
 
 # Names of granules on the card of a folder.
 _MOST_LISTED = 8
+# A card that comes sooner needs no announcement.
+_SOON_S = 0.5
 
 
 class ScenesPage(Horizontal):
@@ -60,6 +62,7 @@ class ScenesPage(Horizontal):
         self._folder = folder
         self._path: Path | None = None  # what can be used, never a folder
         self._shown: Path | None = None
+        self._told: Path | None = None  # what the card is of
         self._files = FileReader()
 
     def compose(self) -> ComposeResult:
@@ -133,6 +136,7 @@ class ScenesPage(Horizontal):
         self._shown = data.path
         self._path = None if event.node.allow_expand else data.path
         button = self.query_one("#use", Button)
+        self.set_timer(_SOON_S, partial(self._show_waiting, data.path))
         if self._path is None:
             button.disabled = True
             self._look_below(data.path)
@@ -178,7 +182,14 @@ class ScenesPage(Horizontal):
 
     def _show_from(self, worker: Worker[None], display: Callable[..., None], *arguments: object) -> None:
         if not worker.is_cancelled:
+            self._told = self._shown
             self.app.call_from_thread(display, *arguments)
+
+    def _show_waiting(self, path: Path) -> None:
+        """The card of another path must not stay where this one takes long to read."""
+        if path == self._shown != self._told:
+            self.query_one(Picture).show(None, (1, 1), empty="reading …")
+            self.query_one("#facts", Static).update(Text(path.name, "bold"))
 
     def _show_below(self, folder: Path, found: Below) -> None:
         rows = [("Holds", below_text(found))]
