@@ -96,8 +96,6 @@ def mask_scene(
     irradiance_path = irradiance_for(found, irradiance)
     sunlight = read_irradiance(irradiance_path)
     tokens = Tokens.of_scene(scene, sunlight, drop_nm, trained=found.published)
-    for note in tokens.notes:
-        logger.warning("%s", note)
     wavelength_nm = scene.sensor.wavelength_nm[tokens.kept]
     import torch  # and what comes with it, once nothing speaks against the job
 
@@ -120,6 +118,8 @@ def mask_scene(
         engine=engine,
     )
     backend = backends(wanted)
+    for note in tokens.notes:
+        logger.warning("%s", note)
     shown = np.array([np.abs(wavelength_nm - wanted).argmin() for wanted in PREVIEW_NM])
     watch = watch or Stopwatch()
     if isinstance(backend, DeviceBackend):

@@ -2,7 +2,9 @@
 
 import os
 import signal
+import tempfile
 import time
+from pathlib import Path
 
 import pytest
 
@@ -33,7 +35,7 @@ def test_a_disk_that_fills_up_is_exit_code_1_and_nothing_half_written(scene, tmp
 def test_a_folder_that_may_not_be_written_is_exit_code_1(scene, tmp_path):
     if os.geteuid() != 0:
         pytest.skip("becoming another user needs root")
-    for folder in (tmp_path, *tmp_path.parents[:2], *scene[0].parents[:3]):
+    for folder in {tmp_path, *tmp_path.parents, *scene[0].parents} - set(Path(tempfile.gettempdir(), "x").parents):
         folder.chmod(0o755)
     assert crashes.as_nobody(*scene, tmp_path) == 1
     assert not list(tmp_path.iterdir())
