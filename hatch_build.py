@@ -9,7 +9,7 @@ from typing import Any
 
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
-_NATIVE = "spectf_cloud/inference/native"
+_NATIVE = "spectf_cloud/inference/engines/native"
 
 
 class KernelHook(BuildHookInterface):

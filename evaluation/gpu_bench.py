@@ -27,8 +27,8 @@ EMIT_NM = (381.0, 2493.0)
 def measure(weights_spec: str, device: torch.device, smoke: bool, out: Path) -> None:
     """Everything, written as it comes."""
     from evaluation.gpu import clock, contenders, floors, report, whole
-    from spectf_cloud.inference.cuda_cache import load_cuda_tables
-    from spectf_cloud.inference.load import load_model
+    from spectf_cloud.inference.engines.cuda.cache import load_cuda_tables
+    from spectf_cloud.models.load import load_model
     from spectf_cloud.sensor import PUBLISHED_DROP_NM, Sensor
     from spectf_cloud.weights import find_weights
 

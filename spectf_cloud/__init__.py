@@ -12,33 +12,33 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from spectf_cloud.data.spectra import Spectra as Spectra
+    from spectf_cloud.data.spectra import open_spectra as open_spectra
     from spectf_cloud.dataset import open_scene as open_scene
     from spectf_cloud.errors import SpectfError as SpectfError
-    from spectf_cloud.explanation import explain as explain
-    from spectf_cloud.explanation import explain_pixel as explain_pixel
     from spectf_cloud.inference.predict import predict as predict
-    from spectf_cloud.masking import mask_scene as mask_scene
+    from spectf_cloud.mapping.explain import explain as explain
+    from spectf_cloud.mapping.explain import explain_pixel as explain_pixel
+    from spectf_cloud.mapping.mask_scene import mask_scene as mask_scene
     from spectf_cloud.model import ModelConfig as ModelConfig
     from spectf_cloud.model import SpecTfEncoder as SpecTfEncoder
-    from spectf_cloud.products.mask import CloudMask as CloudMask
+    from spectf_cloud.products.cloud_mask import CloudMask as CloudMask
     from spectf_cloud.scene import Scene as Scene
     from spectf_cloud.sensor import Sensor as Sensor
-    from spectf_cloud.spectra import Spectra as Spectra
-    from spectf_cloud.spectra import open_spectra as open_spectra
 
 _PUBLIC = {
-    "CloudMask": "products.mask",
+    "CloudMask": "products.cloud_mask",
     "ModelConfig": "model",
     "Scene": "scene",
     "Sensor": "sensor",
     "SpecTfEncoder": "model",
     "SpectfError": "errors",
-    "Spectra": "spectra",
-    "explain": "explanation",
-    "explain_pixel": "explanation",
-    "mask_scene": "masking",
+    "Spectra": "data.spectra",
+    "explain": "mapping.explain",
+    "explain_pixel": "mapping.explain",
+    "mask_scene": "mapping.mask_scene",
     "open_scene": "dataset",
-    "open_spectra": "spectra",
+    "open_spectra": "data.spectra",
     "predict": "inference.predict",
 }
 

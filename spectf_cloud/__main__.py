@@ -9,9 +9,9 @@ import threading
 from collections.abc import Sequence
 from types import FrameType
 
-import spectf_cloud.stopwatch  # noqa: F401 - time counts from here
+import spectf_cloud.mapping.stopwatch  # noqa: F401 - time counts from here
 from spectf_cloud.cli import supervisor
-from spectf_cloud.cli.supervisor import EXIT_INTERRUPTED
+from spectf_cloud.errors import EXIT_INTERRUPTED
 
 
 def main(argv: Sequence[str] | None = None) -> int:

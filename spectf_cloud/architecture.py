@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, Self, get_args
 
 from spectf_cloud.errors import ModelError
-
-if TYPE_CHECKING:
-    import numpy as np
-    from torch import Tensor
-
-    from spectf_cloud.model import SpecTfEncoder
 
 #: Beyond any sensible network; a mistyped or hostile configuration stops here, not at the end of memory.
 _LARGEST_DIMENSION = 4096
@@ -22,7 +16,7 @@ Aggregation = Literal["mean", "max", "flat"]
 
 
 @dataclass(frozen=True)
-class ModelConfig:
+class Architecture:
     """Shape of a SpecTf network; the defaults are the published architecture (25,538 parameters)."""
 
     dim_output: int = 2
@@ -56,7 +50,7 @@ class ModelConfig:
             raise ModelError(f"dropout must lie in [0, 1), not {self.dropout!r}")
 
     @classmethod
-    def from_mapping(cls, values: Mapping[str, Any]) -> ModelConfig:
+    def from_mapping(cls, values: Mapping[str, Any]) -> Self:
         """Build from a plain mapping (YAML, JSON); unknown keys raise `ModelError`."""
         known = cls.__dataclass_fields__
         if not isinstance(values, Mapping):
@@ -65,9 +59,3 @@ class ModelConfig:
         if unknown:
             raise ModelError(f"unknown architecture keys {', '.join(unknown)}; known keys: {', '.join(known)}")
         return cls(**values)
-
-    def build(self, wavelength_nm: Sequence[float] | np.ndarray | Tensor) -> SpecTfEncoder:
-        """A freshly initialised network for these band centres (nm)."""
-        from spectf_cloud.model import SpecTfEncoder  # and with it PyTorch
-
-        return SpecTfEncoder(wavelength_nm, **asdict(self))

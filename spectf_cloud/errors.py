@@ -6,6 +6,9 @@ command line returns for it.
 
 from __future__ import annotations
 
+#: What the command line returns when it was interrupted.
+EXIT_INTERRUPTED = 130
+
 
 class SpectfError(Exception):
     """Anything spectf-cloud refuses or fails to do; exit code 1."""

@@ -8,14 +8,14 @@ backends are judged against it.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from spectf_cloud.architecture import Aggregation
-from spectf_cloud.architecture import ModelConfig as ModelConfig
+from spectf_cloud.architecture import Aggregation, Architecture
 from spectf_cloud.errors import ModelError
 
 WAVELENGTH_CENTRE_NM = 1440.0
@@ -99,6 +99,15 @@ class EncoderLayer(nn.Module):
         tokens = tokens + attended if self.use_residual else attended
         transformed: Tensor = self.dropout(self.ff(self.norm2(tokens)))
         return tokens + transformed if self.use_residual else transformed
+
+
+@dataclass(frozen=True)
+class ModelConfig(Architecture):
+    """An architecture that knows how to become a network."""
+
+    def build(self, wavelength_nm: Sequence[float] | np.ndarray | Tensor) -> SpecTfEncoder:
+        """A freshly initialised network for these band centres (nm)."""
+        return SpecTfEncoder(wavelength_nm, **asdict(self))
 
 
 class SpecTfEncoder(nn.Module):

@@ -9,8 +9,8 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from spectf_cloud.bad_bands import empty_bands, in_words, sound_bands
 from spectf_cloud.errors import InputError
+from spectf_cloud.readers.bad_bands import empty_bands, in_words, sound_bands
 from spectf_cloud.scene import Scene, missing
 from spectf_cloud.sensor import PUBLISHED_DROP_NM, BandRanges
 from spectf_cloud.toa import reflectance_per_radiance, resample_irradiance, toa_reflectance

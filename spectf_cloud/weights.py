@@ -11,11 +11,11 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from spectf_cloud.architecture import ModelConfig
-from spectf_cloud.config import read_yaml
+from spectf_cloud.architecture import Architecture
 from spectf_cloud.errors import ModelError, WeightsError
-from spectf_cloud.foreign_weights import foreign_kind
-from spectf_cloud.resources import resource
+from spectf_cloud.files.foreign_weights import foreign_kind
+from spectf_cloud.files.resources import resource
+from spectf_cloud.files.yaml import read_yaml
 
 logger = logging.getLogger(__name__)
 
@@ -86,7 +86,7 @@ class WeightsFile:
     irradiance_path: Path
     irradiance_sha256: str | None = None
     irradiance_name: str = "unknown"
-    architecture: ModelConfig | None = None
+    architecture: Architecture | None = None
 
     @property
     def published(self) -> bool:
@@ -219,7 +219,7 @@ def _from_path(path: Path) -> WeightsFile:
     architecture = None
     if "architecture" in card:
         try:
-            architecture = ModelConfig.from_mapping(card["architecture"])
+            architecture = Architecture.from_mapping(card["architecture"])
         except ModelError as error:
             raise WeightsError(f"{card_path}: architecture: {error}") from error
     told = trained_with(card, card_path)

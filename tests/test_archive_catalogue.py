@@ -17,14 +17,14 @@ from pystac.extensions.eo import EOExtension
 from pystac.extensions.projection import ProjectionExtension
 from pystac.validation.stac_validator import JsonSchemaSTACValidator
 
-from spectf_cloud.archive import catalogue
+from spectf_cloud.archive import stac_items as catalogue
 from spectf_cloud.archive.export import export_table
-from spectf_cloud.archive.footprint import bounds, convex_hull, footprint
+from spectf_cloud.archive.fingerprint import Settings
 from spectf_cloud.archive.geoparquet import to_wkb
-from spectf_cloud.archive.granules import read_name
 from spectf_cloud.archive.ledger import read_ledger
-from spectf_cloud.archive.recipe import Settings
 from spectf_cloud.archive.run import ArchiveJob, run_archive
+from spectf_cloud.catalogue.granules import read_name
+from spectf_cloud.products.footprint import bounds, convex_hull, footprint
 
 from archives import granule_id, serving, write_archive, write_granule
 from files import raster

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from spectf_cloud.archive.granules import Granule, acquired, is_granule_file, pair, read_name
+from spectf_cloud.catalogue.granules import Granule, acquired, is_granule_file, pair, read_name
 
 from archives import write_granule
 

@@ -7,12 +7,12 @@ import pyarrow.parquet
 import pystac
 import pytest
 
-from spectf_cloud.archive import scratch
-from spectf_cloud.archive.earthdata import granules_of, needs_login
-from spectf_cloud.archive.granules import Granule
-from spectf_cloud.archive.inputs import find_granules
-from spectf_cloud.archive.scratch import local_files
-from spectf_cloud.archive.search import Search, parse_box, parse_interval
+from spectf_cloud.catalogue import downloads as scratch
+from spectf_cloud.catalogue.downloads import local_files
+from spectf_cloud.catalogue.earthdata import granules_of, needs_login
+from spectf_cloud.catalogue.granules import Granule
+from spectf_cloud.catalogue.inputs import find_granules
+from spectf_cloud.catalogue.search import Search, parse_box, parse_interval
 from spectf_cloud.dataset import open_scene
 from spectf_cloud.errors import InputError, UsageError
 

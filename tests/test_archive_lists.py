@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from spectf_cloud.archive.granules import Granule
-from spectf_cloud.archive.inputs import find_granules
-from spectf_cloud.archive.search import Search
+from spectf_cloud.catalogue.granules import Granule
+from spectf_cloud.catalogue.inputs import find_granules
+from spectf_cloud.catalogue.search import Search
 from spectf_cloud.errors import InputError
 
 from archives import granule_id, write_granule

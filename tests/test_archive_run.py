@@ -14,15 +14,15 @@ import psutil
 import pytest
 
 import spectf_cloud as sc
-from spectf_cloud.archive import recipe
-from spectf_cloud.archive.claim import claim
+from spectf_cloud.archive import fingerprint as recipe
+from spectf_cloud.archive.fingerprint import Settings
 from spectf_cloud.archive.ledger import open_ledger, read_ledger
-from spectf_cloud.archive.outcome import granule_folder, read_receipt
-from spectf_cloud.archive.recipe import Settings
+from spectf_cloud.archive.receipts import granule_folder, read_receipt
 from spectf_cloud.archive.run import ArchiveJob, run_archive
 from spectf_cloud.archive.worker import CLAIM, DEATHS_ALLOWED
 from spectf_cloud.cli.main import run as spectf_cloud
 from spectf_cloud.errors import InputError, OutputError
+from spectf_cloud.files.file_lock import claim
 
 from archives import granule_id, serving, write_archive, write_granule
 from files import raster
@@ -135,7 +135,7 @@ def test_the_code_that_decides_outputs_is_all_there():
     """A part that was renamed would silently drop out of the checksum."""
     package = Path(sc.__file__).parent
     assert all((package / part).exists() for part in recipe._CODE)
-    native = {path.suffix for path in (package / "inference/native").iterdir() if path.is_file()}
+    native = {path.suffix for path in (package / "inference/engines/native/cpp").iterdir() if path.is_file()}
     assert native <= set(recipe._CODE_SUFFIXES)
 
 
@@ -191,7 +191,7 @@ def test_a_scene_that_kills_its_process_time_and_again_is_set_aside_until_asked_
 
 
 def test_a_scene_that_fails_by_chance_is_tried_again_so_often_and_no_more(tmp_path, monkeypatch):
-    monkeypatch.setattr("spectf_cloud.archive.scratch._FIRST_PAUSE_S", 0.001)
+    monkeypatch.setattr("spectf_cloud.catalogue.downloads._FIRST_PAUSE_S", 0.001)
     write_granule(tmp_path / "files", 0)
     (tmp_path / "blocked").write_text("a file where scratch should be")
     with serving(tmp_path) as server:
@@ -228,7 +228,7 @@ def test_a_claim_passes_on_when_its_holder_is_killed(tmp_path):
     script = f"""
 import sys, time
 from pathlib import Path
-from spectf_cloud.archive.claim import claim
+from spectf_cloud.files.file_lock import claim
 with claim(Path({str(tmp_path / "c")!r})):
     print("mine", flush=True)
     time.sleep(60)

@@ -10,10 +10,10 @@ import pytest
 
 import spectf_cloud as sc
 from spectf_cloud.__main__ import main
-from spectf_cloud.bad_bands import empty_bands, in_words
 from spectf_cloud.errors import InputError
-from spectf_cloud.irradiance import read_irradiance
-from spectf_cloud.resources import resource
+from spectf_cloud.files.resources import resource
+from spectf_cloud.readers.bad_bands import empty_bands, in_words
+from spectf_cloud.readers.irradiance import read_irradiance
 from spectf_cloud.tokens import Tokens
 
 from files import obs_fields, raster, write_envi

@@ -15,10 +15,10 @@ import pytest
 from evaluation.reliability import crashes
 from spectf_cloud import __main__ as command_line
 from spectf_cloud.cli import reporting, supervisor
-from spectf_cloud.outputs import atomic_output
+from spectf_cloud.files.atomic import atomic_output
+from spectf_cloud.files.reading import Board, limit_reads, reading, temporary_file
 from spectf_cloud.readers import emit
 from spectf_cloud.readers.raw import read_raw
-from spectf_cloud.reading import Board, limit_reads, reading, temporary_file
 
 from files import arrays, hung_attribute, write_emit
 
@@ -167,7 +167,7 @@ def test_who_kills_the_supervisor_kills_its_child(tmp_path):
 
 def test_a_board_says_what_is_read_longest_and_by_whom(monkeypatch):
     board = Board()
-    monkeypatch.setattr("spectf_cloud.reading._board", board)
+    monkeypatch.setattr("spectf_cloud.files.reading._board", board)
     assert board.seen().path is None
     with reading(Path("a\nb")):
         first = board.seen()

@@ -10,11 +10,11 @@ from spectra_files import BANDS_NM, make_rows, write_hdf5, write_split
 
 import spectf_cloud as sc
 from spectf_cloud.__main__ import main
-from spectf_cloud.comparison.card import is_comparison, load_comparison
-from spectf_cloud.comparison.resnet import ResNet, ResNetBackend, ResNetConfig
-from spectf_cloud.comparison.trees import TreesBackend
 from spectf_cloud.errors import ConfigError, InputError, ModelError, WeightsError
-from spectf_cloud.l2a_rule import L2aRule
+from spectf_cloud.inference.comparison import ResNetBackend, is_comparison, load_comparison
+from spectf_cloud.models.resnet import ResNet, ResNetConfig
+from spectf_cloud.models.rules.l2a import L2aRule
+from spectf_cloud.models.trees import TreesBackend
 
 
 @pytest.fixture

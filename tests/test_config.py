@@ -1,15 +1,16 @@
 import pytest
 
-from spectf_cloud.config import read_arch_spec, read_yaml
+from spectf_cloud.architecture import Architecture
 from spectf_cloud.errors import ConfigError
-from spectf_cloud.model import ModelConfig
-from spectf_cloud.resources import resource
+from spectf_cloud.files.resources import resource
+from spectf_cloud.files.yaml import read_yaml
+from spectf_cloud.models.arch_spec import read_arch_spec
 from spectf_cloud.sensor import PUBLISHED_DROP_NM
 
 
 def test_the_bundled_configuration_is_the_published_one():
     spec = read_arch_spec(resource("spectf_cloud_config.yml"))
-    assert spec.architecture == ModelConfig()
+    assert spec.architecture == Architecture()
     assert spec.drop_nm == PUBLISHED_DROP_NM
 
 

@@ -11,8 +11,8 @@ import pytest
 from evaluation.reliability import crashes
 from evaluation.reliability.scenes import small_granule, small_weights, whole_job
 from spectf_cloud.errors import OutputError
-from spectf_cloud.outputs import PREFIX, atomic_output, check_output, writing_in
-from spectf_cloud.resources import RESOURCES, resource
+from spectf_cloud.files.atomic import PREFIX, atomic_output, check_output, writing_in
+from spectf_cloud.files.resources import RESOURCES, resource
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +48,7 @@ def test_an_input_that_vanishes_or_shrinks_during_the_run_is_exit_code_3(scene, 
     for harm in (lambda: os.truncate(radiance, 4096), radiance.unlink):
 
         def work(harm=harm):
-            monkeypatch.setattr("spectf_cloud.deploy.check_plausible", lambda *a, **k: harm())
+            monkeypatch.setattr("spectf_cloud.mapping.deploy.check_plausible", lambda *a, **k: harm())
             return crashes.quiet_main(job)
 
         assert crashes.exit_code(crashes.forked(work)) == 3

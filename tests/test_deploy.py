@@ -8,10 +8,10 @@ from dataclasses import replace
 import pytest
 import torch
 
-from spectf_cloud.deploy import DeployJob, deploy
 from spectf_cloud.errors import OutputError
+from spectf_cloud.mapping.deploy import DeployJob, deploy
 from spectf_cloud.model import ModelConfig
-from spectf_cloud.products.mask import CloudMask
+from spectf_cloud.products.cloud_mask import CloudMask
 from spectf_cloud.simulation.granule import SimulationConfig, simulate_granule
 
 
@@ -69,7 +69,7 @@ def test_products_are_written_in_turn_where_memory_counts(job, monkeypatch, why)
 
         monkeypatch.setattr(CloudMask, name, watched)
     if why == "large scene":
-        monkeypatch.setattr("spectf_cloud.deploy._LARGEST_SIDE_BY_SIDE", 8 * 12 - 1)
+        monkeypatch.setattr("spectf_cloud.mapping.deploy._LARGEST_SIDE_BY_SIDE", 8 * 12 - 1)
         deploy(job)
     else:
         deploy(replace(job, memory_limit="4GB"))

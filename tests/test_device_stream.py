@@ -7,15 +7,15 @@ import pytest
 import torch
 
 from spectf_cloud.dataset import open_scene
-from spectf_cloud.device_stream import device_lines, run_on_device
 from spectf_cloud.errors import InputError
-from spectf_cloud.inference.device_backend import DeviceTorch
-from spectf_cloud.inference.load import load_model
-from spectf_cloud.inference.torch_backend import TorchBackend
-from spectf_cloud.masking import mask_scene
+from spectf_cloud.inference.engines.device import DeviceTorch
+from spectf_cloud.inference.engines.torch import TorchBackend
+from spectf_cloud.mapping.device_stream import device_lines, run_on_device
+from spectf_cloud.mapping.mask_scene import mask_scene
+from spectf_cloud.mapping.stopwatch import Stopwatch
+from spectf_cloud.mapping.stream import OnProcessor, run_stream
 from spectf_cloud.model import ModelConfig
-from spectf_cloud.stopwatch import Stopwatch
-from spectf_cloud.stream import OnProcessor, run_stream
+from spectf_cloud.models.load import load_model
 from spectf_cloud.tokens import Tokens
 
 from files import WAVELENGTH_NM, arrays, obs_fields, wavelength_fields, write_emit, write_envi

@@ -13,9 +13,9 @@ from spectra_files import make_rows, names, write_hdf5
 import spectf_cloud as sc
 from spectf_cloud.__main__ import main
 from spectf_cloud.errors import InputError
-from spectf_cloud.evaluation.scores import Scorer, evaluate
-from spectf_cloud.l2a_rule import L2aRule
 from spectf_cloud.model import ModelConfig
+from spectf_cloud.models.rules.l2a import L2aRule
+from spectf_cloud.scoring.scores import Scorer, evaluate
 
 
 @pytest.fixture

@@ -22,8 +22,8 @@ from evaluation.distillation.soap import Soap
 from evaluation.distillation.train import Run, fit_head, train
 from evaluation.distillation.validation import Validation
 from evaluation.irradiance.make_irradiance import make_irradiance
+from spectf_cloud.files.resources import resource
 from spectf_cloud.model import ModelConfig, SpecTfEncoder
-from spectf_cloud.resources import resource
 from spectf_cloud.training.distributed import World
 
 TINY_RUN = {

@@ -11,7 +11,7 @@ from PIL import Image
 import spectf_cloud as sc
 from spectf_cloud.__main__ import main
 from spectf_cloud.errors import UsageError
-from spectf_cloud.explanation import explain, explain_pixel
+from spectf_cloud.mapping.explain import explain, explain_pixel
 from spectf_cloud.model import ModelConfig
 
 SAMPLE = next((Path(__file__).parents[1] / "datasets" / "sample").glob("EMIT_L1B_RAD_*.nc"))

@@ -16,11 +16,11 @@ import yaml
 from standin_tensorrt import Builder, StandinDevice
 
 from spectf_cloud.__main__ import main
-from spectf_cloud.export import onnx_file
-from spectf_cloud.inference.load import load_model
+from spectf_cloud.inference.engines.onnx import file as onnx_file
+from spectf_cloud.inference.engines.tensorrt import device
 from spectf_cloud.inference.predict import predict
-from spectf_cloud.inference.trt import device
 from spectf_cloud.model import ModelConfig
+from spectf_cloud.models.load import load_model
 from spectf_cloud.weights import find_weights
 
 from files import WAVELENGTH_NM, arrays, raster, write_emit

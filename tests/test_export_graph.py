@@ -11,9 +11,9 @@ import pytest
 import torch
 from onnx.reference import ReferenceEvaluator
 
-from spectf_cloud.export.graph import OPSET, build_graph
-from spectf_cloud.inference.load import load_model
+from spectf_cloud.inference.engines.onnx.graph import OPSET, build_graph
 from spectf_cloud.model import SpecTfEncoder
+from spectf_cloud.models.load import load_model
 from spectf_cloud.weights import find_weights
 
 # Of float32 logits, as issue 7 asks.

@@ -7,7 +7,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-import spectf_cloud.fetch as fetch
+import spectf_cloud.files.download as fetch
 from spectf_cloud.__main__ import main
 from spectf_cloud.errors import InputError, OutputError, UsageError
 

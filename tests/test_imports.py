@@ -13,9 +13,9 @@ PACKAGE = Path(spectf_cloud.__file__).parent
 FRONT_ENDS = {"typer", "rich", "textual", "wandb", "xgboost", "tensorrt", "onnx", "onnxruntime", "openvino"}
 # Of the extra for many scenes: two modules are about these libraries, and imported where they are asked for.
 CLUSTER = {"dask", "distributed", "pystac", "pystac_client", "pyarrow"}
-ABOUT_CLUSTER = {"spectf_cloud.archive.dask_engine", "spectf_cloud.archive.stac"}
+ABOUT_CLUSTER = {"spectf_cloud.archive.dask_engine", "spectf_cloud.catalogue.stac"}
 # Written in Triton, which not every platform has.
-ABOUT_TRITON = {"spectf_cloud.inference.cuda_kernel", "spectf_cloud.inference.cuda_launch"}
+ABOUT_TRITON = {"spectf_cloud.inference.engines.cuda.kernel", "spectf_cloud.inference.engines.cuda.launch"}
 
 
 def modules_after(code):

@@ -4,10 +4,10 @@ import torch
 
 import spectf_cloud as sc
 from spectf_cloud.errors import MissingExtraError, UsageError, WeightsError
-from spectf_cloud.inference.load import load_model
-from spectf_cloud.inference.predict import resolve_device
-from spectf_cloud.inference.torch_backend import TorchBackend
+from spectf_cloud.inference.backend import resolve_device
+from spectf_cloud.inference.engines.torch import TorchBackend
 from spectf_cloud.model import ModelConfig
+from spectf_cloud.models.load import load_model
 from spectf_cloud.weights import WeightsFile, find_weights
 
 

@@ -18,15 +18,15 @@ import torch
 from test_inference_native_stages import lively_model, smooth_spectra
 
 from spectf_cloud.errors import UsageError
-from spectf_cloud.inference import cuda_cache
-from spectf_cloud.inference import cuda_reference as stages
-from spectf_cloud.inference.algebra import DIM, HEAD_DIM, HEADS
-from spectf_cloud.inference.cuda_tables import SLOTS, TILE, CudaTables, build_cuda_tables
-from spectf_cloud.inference.device_backend import DeviceTorch, kernel_missing, open_device, open_kernel
-from spectf_cloud.inference.load import load_model
-from spectf_cloud.inference.native_backend import Probe, Unavailable
-from spectf_cloud.inference.tables import UnsupportedModelError
+from spectf_cloud.inference.engines.cuda import cache as cuda_cache
+from spectf_cloud.inference.engines.cuda import reference as stages
+from spectf_cloud.inference.engines.cuda.tables import SLOTS, TILE, CudaTables, build_cuda_tables
+from spectf_cloud.inference.engines.device import DeviceTorch, kernel_missing, open_device, open_kernel
+from spectf_cloud.inference.engines.native.backend import Probe, Unavailable
+from spectf_cloud.inference.engines.native.reduction import DIM, HEAD_DIM, HEADS
+from spectf_cloud.inference.engines.native.tables import UnsupportedModelError
 from spectf_cloud.model import SpecTfEncoder
+from spectf_cloud.models.load import load_model
 from spectf_cloud.weights import find_weights
 
 CPU = torch.device("cpu")
@@ -114,7 +114,7 @@ def test_rounded_as_on_a_device_the_promise_is_kept(reference: Path, name: str) 
 @interpreted
 @pytest.mark.parametrize("bands", [2, 20, TILE, 75])
 def test_the_kernel_is_its_reference(bands: int) -> None:
-    from spectf_cloud.inference.cuda_launch import CudaKernel, Variant
+    from spectf_cloud.inference.engines.cuda.launch import CudaKernel, Variant
 
     model, tables, toa = made(bands)
     toa = toa[:4].clone()
@@ -130,7 +130,7 @@ def test_the_kernel_is_its_reference(bands: int) -> None:
 @interpreted
 @pytest.mark.parametrize("quarters", [0, 2, 3, 4])
 def test_where_exponentials_are_made_hardly_matters(quarters: int) -> None:
-    from spectf_cloud.inference.cuda_launch import CudaKernel, Variant
+    from spectf_cloud.inference.engines.cuda.launch import CudaKernel, Variant
 
     _, tables, toa = made(66)
     default = CudaKernel(tables, CPU, Variant(early=None))(toa[:1])
@@ -140,7 +140,7 @@ def test_where_exponentials_are_made_hardly_matters(quarters: int) -> None:
 
 @interpreted
 def test_a_pixel_is_done_when_its_logit_is_large_enough() -> None:
-    from spectf_cloud.inference.cuda_launch import CudaKernel, Variant
+    from spectf_cloud.inference.engines.cuda.launch import CudaKernel, Variant
 
     _, tables, toa = made(130)
     toa = toa[:2]
@@ -157,7 +157,7 @@ def test_a_pixel_is_done_when_its_logit_is_large_enough() -> None:
 
 @interpreted
 def test_a_pixels_answer_is_its_own() -> None:
-    from spectf_cloud.inference.cuda_launch import CudaKernel, Variant
+    from spectf_cloud.inference.engines.cuda.launch import CudaKernel, Variant
 
     _, tables, toa = made(20)
     kernel = CudaKernel(tables, CPU, Variant(programs=2))

@@ -13,16 +13,16 @@ import torch
 from test_inference_native_stages import USABLE, lively_model, smooth_spectra
 
 from spectf_cloud.errors import UsageError
-from spectf_cloud.inference import native_backend
-from spectf_cloud.inference.algebra import DOMAIN
-from spectf_cloud.inference.kernel import Kernel, Plan, usable_levels
-from spectf_cloud.inference.load import load_model
-from spectf_cloud.inference.native import build
-from spectf_cloud.inference.native.build import BuildError, Level
-from spectf_cloud.inference.native_backend import TIERS, NativeBackend, load_tables, open_native
+from spectf_cloud.inference.engines.native import backend as native_backend
+from spectf_cloud.inference.engines.native import build
+from spectf_cloud.inference.engines.native.backend import TIERS, NativeBackend, load_tables, open_native
+from spectf_cloud.inference.engines.native.build import BuildError, Level
+from spectf_cloud.inference.engines.native.kernel import Kernel, Plan, usable_levels
+from spectf_cloud.inference.engines.native.reduction import DOMAIN
+from spectf_cloud.inference.engines.torch import TorchBackend
 from spectf_cloud.inference.predict import pick_backend, predict
-from spectf_cloud.inference.torch_backend import TorchBackend
 from spectf_cloud.model import SpecTfEncoder
+from spectf_cloud.models.load import load_model
 from spectf_cloud.weights import find_weights
 
 WAVELENGTH_NM = np.linspace(390, 2490, 61)

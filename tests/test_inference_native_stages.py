@@ -13,11 +13,11 @@ import torch
 from numpy.typing import NDArray
 from scipy.special import erf
 
-from spectf_cloud.inference import algebra
-from spectf_cloud.inference.algebra import DOMAIN, LOGIT_RANK, VALUE_RANK
-from spectf_cloud.inference.kernel import Kernel
-from spectf_cloud.inference.native.build import Level, cpu_features, levels
-from spectf_cloud.inference.tables import Tables, build_tables
+from spectf_cloud.inference.engines.native import reduction
+from spectf_cloud.inference.engines.native.build import Level, cpu_features, levels
+from spectf_cloud.inference.engines.native.kernel import Kernel
+from spectf_cloud.inference.engines.native.reduction import DOMAIN, LOGIT_RANK, VALUE_RANK
+from spectf_cloud.inference.engines.native.tables import Tables, build_tables
 from spectf_cloud.model import SpecTfEncoder
 
 STRIDE = 528  # kMaxBands of tables.h
@@ -91,13 +91,13 @@ def rows(count: int) -> NDArray[np.float32]:
 def curves_in_float64(model: SpecTfEncoder, toa: NDArray[np.float32]) -> tuple[NDArray[np.float64], ...]:
     """q, k, v (rank, bands) of HEAD from the network itself: the published arithmetic, then the tables' directions."""
     weights = {name: value.double().numpy() for name, value in model.state_dict().items()}
-    curve = algebra.TokenCurve.of(model, weights)
+    curve = reduction.TokenCurve.of(model, weights)
     typical = smooth_spectra(40, len(WAVELENGTH_NM)).astype(np.float64)
     q, k, v = curve.heads(curve.features(typical))
-    to_query, to_key, key_mean = algebra.reduce_logits(q, k)
+    to_query, to_key, key_mean = reduction.reduce_logits(q, k)
     out = weights["layers.0.attention.attention.out_proj.weight"]
     out = (out - out.mean(axis=0)).reshape(64, 8, 8).transpose(1, 0, 2)
-    to_value, _, value_mean = algebra.reduce_values(v, out)
+    to_value, _, value_mean = reduction.reduce_values(v, out)
     q, k, v = curve.heads(curve.features(toa[None].astype(np.float64)))
     v_made = (v[:, HEAD] - value_mean[HEAD]) @ to_value[HEAD].T
     return (q[:, HEAD] @ to_query[HEAD].T).T, ((k[:, HEAD] - key_mean[HEAD]) @ to_key[HEAD].T).T, v_made.T
@@ -203,7 +203,7 @@ def test_tail(stage: Callable[..., int], tables: Tables) -> None:
 
 
 def test_unmerged_cascade_is_the_network(model: SpecTfEncoder, tables: Tables, tmp_path: Path) -> None:
-    from spectf_cloud.inference.native_backend import _EVERYTHING
+    from spectf_cloud.inference.engines.native.backend import _EVERYTHING
 
     toa = smooth_spectra(60, tables.bands, seed=9)
     exact = model(torch.from_numpy(toa)[..., None]).double().numpy()

@@ -13,12 +13,14 @@ import torch
 from test_export_graph import network, spectra
 
 from spectf_cloud.errors import UsageError
-from spectf_cloud.inference import available, native_backend, runtimes
-from spectf_cloud.inference.load import load_model
-from spectf_cloud.inference.native_backend import Unavailable
+from spectf_cloud.inference import available
+from spectf_cloud.inference.engines.native import backend as native_backend
+from spectf_cloud.inference.engines.native.backend import Unavailable
+from spectf_cloud.inference.engines.onnx import runtimes
+from spectf_cloud.inference.engines.onnx.runtimes import RUNTIMES, RuntimeBackend, open_runtime
+from spectf_cloud.inference.engines.torch import TorchBackend
 from spectf_cloud.inference.predict import pick_backend
-from spectf_cloud.inference.runtimes import RUNTIMES, RuntimeBackend, open_runtime
-from spectf_cloud.inference.torch_backend import TorchBackend
+from spectf_cloud.models.load import load_model
 from spectf_cloud.weights import find_weights
 
 INSTALLED = [

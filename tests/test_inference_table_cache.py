@@ -4,7 +4,7 @@ import os
 import numpy as np
 import pytest
 
-from spectf_cloud.inference.table_cache import keep_arrays, read_arrays
+from spectf_cloud.inference.engines.native.table_cache import keep_arrays, read_arrays
 
 ARRAYS = {"curves": np.arange(12, dtype=np.float32).reshape(3, 4), "bands": np.asarray(7)}
 

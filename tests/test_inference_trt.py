@@ -20,17 +20,18 @@ from test_export_graph import network, spectra
 
 from spectf_cloud.__main__ import main
 from spectf_cloud.errors import EngineError, MissingExtraError, UsageError
-from spectf_cloud.export.graph import build_graph
-from spectf_cloud.inference import available, native_backend
-from spectf_cloud.inference.load import load_model
+from spectf_cloud.inference import available
+from spectf_cloud.inference.engines.native import backend as native_backend
+from spectf_cloud.inference.engines.onnx.graph import build_graph
+from spectf_cloud.inference.engines.tensorrt import backend as trt_backend
+from spectf_cloud.inference.engines.tensorrt import build, device, library
+from spectf_cloud.inference.engines.tensorrt.backend import device_number, open_tensorrt
+from spectf_cloud.inference.engines.tensorrt.card import card_path
+from spectf_cloud.inference.engines.tensorrt.runner import EngineRunner
+from spectf_cloud.inference.engines.torch import TorchBackend
 from spectf_cloud.inference.predict import pick_backend
-from spectf_cloud.inference.torch_backend import TorchBackend
-from spectf_cloud.inference.trt import backend as trt_backend
-from spectf_cloud.inference.trt import build, device, library
-from spectf_cloud.inference.trt.backend import device_number, open_tensorrt
-from spectf_cloud.inference.trt.card import card_path
-from spectf_cloud.inference.trt.runner import EngineRunner
 from spectf_cloud.model import SpecTfEncoder
+from spectf_cloud.models.load import load_model
 from spectf_cloud.weights import find_weights
 
 from files import arrays, raster, write_emit

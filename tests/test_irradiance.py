@@ -17,12 +17,12 @@ from spectra_files import make_rows, write_hdf5, write_split
 import spectf_cloud as sc
 from spectf_cloud import weights
 from spectf_cloud.__main__ import main
-from spectf_cloud.archive.recipe import Settings, recipe_of
-from spectf_cloud.comparison.train import ComparisonConfig, train_comparison
+from spectf_cloud.archive.fingerprint import Settings, recipe_of
 from spectf_cloud.errors import InputError, WeightsError
-from spectf_cloud.explanation import explain_pixel
+from spectf_cloud.files.resources import resource
+from spectf_cloud.mapping.explain import explain_pixel
 from spectf_cloud.model import ModelConfig
-from spectf_cloud.resources import resource
+from spectf_cloud.training.comparison import ComparisonConfig, train_comparison
 from spectf_cloud.training.config import TrainConfig
 from spectf_cloud.training.run import train
 from spectf_cloud.weights import OFFICIAL_IRRADIANCE, find_weights, irradiance_for, sha256_of

@@ -6,9 +6,9 @@ import pytest
 
 import spectf_cloud as sc
 from spectf_cloud.errors import InputError, UsageError
-from spectf_cloud.irradiance import read_irradiance
-from spectf_cloud.memory import block_lines, parse_bytes
-from spectf_cloud.resources import resource
+from spectf_cloud.files.resources import resource
+from spectf_cloud.mapping.memory import block_lines, parse_bytes
+from spectf_cloud.readers.irradiance import read_irradiance
 from spectf_cloud.simulation.granule import SimulationConfig, simulate_granule
 from spectf_cloud.weights import find_weights
 
@@ -70,7 +70,7 @@ def test_block_size_changes_no_bit(tmp_path, monkeypatch):
     scene = sc.open_scene(*write_emit(tmp_path, holes(arrays(lines=20))))
     whole = sc.mask_scene(scene)
     for lines in (1, 3):
-        monkeypatch.setattr("spectf_cloud.masking.block_lines", lambda *_, read=lines: read)
+        monkeypatch.setattr("spectf_cloud.mapping.mask_scene.block_lines", lambda *_, read=lines: read)
         np.testing.assert_array_equal(sc.mask_scene(scene).probability, whole.probability)
 
 

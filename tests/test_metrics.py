@@ -8,7 +8,7 @@ from sklearn import metrics as sk
 from sklearn.calibration import calibration_curve
 
 from spectf_cloud.errors import UsageError
-from spectf_cloud.metrics import BETAS, bootstrap, confusion_scores, f_name, rank, reliability, scene_confusions
+from spectf_cloud.scoring.metrics import BETAS, bootstrap, confusion_scores, f_name, rank, reliability, scene_confusions
 
 # Few distinct values make ties; fine ones make none.
 probabilities = st.one_of(st.integers(0, 8).map(lambda n: n / 8), st.floats(0, 1, allow_subnormal=False, width=32))

@@ -3,8 +3,8 @@ import pytest
 import torch
 
 from spectf_cloud.errors import ModelError
-from spectf_cloud.inference.load import load_model
 from spectf_cloud.model import ModelConfig, SpecTfEncoder, normalise_wavelength
+from spectf_cloud.models.load import load_model
 from spectf_cloud.weights import find_weights
 
 VERSIONS = ("v0.1.0", "v0.0.1")

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from spectf_cloud.errors import OutputError, UsageError
-from spectf_cloud.outputs import atomic_output, check_folder_name, check_output, check_suffix, make_folder
+from spectf_cloud.files.atomic import atomic_output, check_folder_name, check_output, check_suffix, make_folder
 
 
 def test_an_output_appears_whole_with_an_ordinary_mode(tmp_path):

@@ -9,9 +9,9 @@ from evaluation.reliability.scenes import small_weights
 from spectf_cloud.__main__ import main
 from spectf_cloud.dataset import open_scene
 from spectf_cloud.errors import InputError
-from spectf_cloud.irradiance import read_irradiance
-from spectf_cloud.plausibility import doubts
-from spectf_cloud.resources import resource
+from spectf_cloud.files.resources import resource
+from spectf_cloud.readers.irradiance import read_irradiance
+from spectf_cloud.readers.plausibility import doubts
 from spectf_cloud.sensor import Sensor
 from spectf_cloud.simulation.granule import SimulationConfig, simulate_granule
 from spectf_cloud.toa import resample_irradiance

@@ -8,7 +8,7 @@ from hypothesis.extra.numpy import arrays
 from scipy.ndimage import distance_transform_edt
 
 from spectf_cloud.errors import UsageError
-from spectf_cloud.products.buffer import dilate, distance_pixels
+from spectf_cloud.products.distance import dilate, distance_pixels
 
 shapes = st.tuples(st.integers(1, 40), st.integers(1, 40))
 

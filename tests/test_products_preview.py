@@ -3,7 +3,7 @@
 import numpy as np
 
 from spectf_cloud.dataset import open_scene
-from spectf_cloud.masking import mask_scene
+from spectf_cloud.mapping.mask_scene import mask_scene
 from spectf_cloud.products.preview import read_preview
 
 from files import arrays, write_emit

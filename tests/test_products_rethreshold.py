@@ -5,7 +5,7 @@ import pytest
 import rasterio
 
 from spectf_cloud.errors import InputError, OutputError, UsageError
-from spectf_cloud.products.buffer import dilate
+from spectf_cloud.products.distance import dilate
 from spectf_cloud.products.rethreshold import rethreshold
 
 from small_scenes import make_mask, make_scene, sheared_location

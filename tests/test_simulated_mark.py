@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from spectf_cloud.archive.recipe import Settings
+from spectf_cloud.archive.fingerprint import Settings
 from spectf_cloud.archive.run import ArchiveJob, run_archive
 from spectf_cloud.dataset import open_scene
 from spectf_cloud.products import panels, quicklook
-from spectf_cloud.products.mask import SIMULATED_TAG, CloudMask
+from spectf_cloud.products.cloud_mask import CloudMask
+from spectf_cloud.products.flags import SIMULATED_TAG
 from spectf_cloud.products.rethreshold import rethreshold
 from spectf_cloud.simulation.config import SimulationConfig
 from spectf_cloud.simulation.granule import simulate_granule

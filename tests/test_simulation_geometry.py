@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from spectf_cloud.errors import InputError
-from spectf_cloud.simulation import glt, overpass, sun
+from spectf_cloud.readers import sun
+from spectf_cloud.simulation import glt, overpass
 from spectf_cloud.simulation.geometry import NODATA, OBS_BANDS, read_obs
 
 from files import arrays, write_emit

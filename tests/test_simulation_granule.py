@@ -13,18 +13,19 @@ import torch
 import xarray
 
 import spectf_cloud as sc
+from spectf_cloud.data.spectra import open_spectra
 from spectf_cloud.dataset import open_scene
 from spectf_cloud.errors import InputError, OutputError, UsageError
+from spectf_cloud.files.resources import resource
 from spectf_cloud.model import ModelConfig
-from spectf_cloud.resources import resource
-from spectf_cloud.simulation import cover, hdf5
+from spectf_cloud.simulation import cloud_fields as cover
+from spectf_cloud.simulation import labelled_spectra as hdf5
+from spectf_cloud.simulation.cloud_fields import CloudLayer
 from spectf_cloud.simulation.config import SimulationConfig
-from spectf_cloud.simulation.cover import CloudLayer
 from spectf_cloud.simulation.granule import radiance_lines, simulate_granule, simulate_scene
 from spectf_cloud.simulation.noise import noise_sigma
 from spectf_cloud.simulation.presets import PRESETS
 from spectf_cloud.simulation.scene import SimulatedScene
-from spectf_cloud.spectra import open_spectra
 from spectf_cloud.toa import reflectance_per_radiance, resample_irradiance, toa_reflectance
 
 from files import raster

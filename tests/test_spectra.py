@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from spectra_files import BANDS_NM, make_rows, names, write_hdf5
 
+from spectf_cloud.data.spectra import open_spectra
 from spectf_cloud.errors import InputError, OutputError, UsageError
-from spectf_cloud.spectra import open_spectra
 
 
 @pytest.fixture(autouse=True)
@@ -137,7 +137,7 @@ def test_a_full_disk_while_caching_leaves_nothing(tmp_path, cache):
     code = f"""
 import resource
 from spectf_cloud.errors import OutputError
-from spectf_cloud.spectra import open_spectra
+from spectf_cloud.data.spectra import open_spectra
 resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
 try:
     open_spectra({str(path)!r})
@@ -172,7 +172,7 @@ import re
 from pathlib import Path
 def anonymous():
     return int(re.search(r"RssAnon:\\s+(\\d+)", Path("/proc/self/status").read_text())[1]) / 1024
-from spectf_cloud.spectra import open_spectra
+from spectf_cloud.data.spectra import open_spectra
 peak, before = [0], anonymous()
 spectra = open_spectra({str(tmp_path / "large.h5")!r}, progress=lambda *at: peak.append(anonymous()))
 import numpy as np

@@ -12,9 +12,9 @@ from spectra_files import make_rows, write_hdf5, write_split
 
 import spectf_cloud as sc
 from spectf_cloud.__main__ import main
+from spectf_cloud.data.spectra import open_spectra
 from spectf_cloud.errors import InputError
 from spectf_cloud.sensor import Sensor
-from spectf_cloud.spectra import open_spectra
 
 EMIT_NM = Sensor.emit().wavelength_nm[Sensor.emit().kept()]
 

@@ -9,9 +9,9 @@ from spectra_files import make_rows, names, write_hdf5
 
 import spectf_cloud as sc
 from spectf_cloud.__main__ import main
-from spectf_cloud.charts.chart import Chart, Frame, Line, ticks
-from spectf_cloud.charts.svg import to_svg
-from spectf_cloud.spectra_info import describe
+from spectf_cloud.data.spectra_info import describe
+from spectf_cloud.products.figures.chart import Chart, Frame, Line, ticks
+from spectf_cloud.products.figures.svg import to_svg
 
 
 @pytest.fixture

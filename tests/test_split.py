@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from spectf_cloud.data.split import check_leakage, draw_scenes, read_fids
 from spectf_cloud.errors import InputError, UsageError
-from spectf_cloud.split import check_leakage, draw_scenes, read_fids
 
 KNOWN = ["emit20230101t100000", "emit20230101t100012", "emit20230102t110000"]
 

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from spectf_cloud.errors import InputError
-from spectf_cloud.inference.torch_backend import TorchBackend
+from spectf_cloud.inference.engines.torch import TorchBackend
+from spectf_cloud.mapping.stopwatch import Stopwatch
+from spectf_cloud.mapping.stream import OnProcessor, Rows, run_stream
 from spectf_cloud.model import ModelConfig
-from spectf_cloud.stopwatch import Stopwatch
-from spectf_cloud.stream import OnProcessor, Rows, run_stream
 from spectf_cloud.tokens import Tokens
 
 from small_scenes import array_cube, make_scene

@@ -9,7 +9,7 @@ import os
 import signal
 import subprocess
 import sys
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
@@ -21,8 +21,8 @@ from spectra_files import make_rows, write_hdf5, write_split
 import spectf_cloud as sc
 from spectf_cloud.__main__ import main
 from spectf_cloud.errors import ConfigError, InputError, OutputError, UsageError
-from spectf_cloud.metrics import rank
 from spectf_cloud.model import ModelConfig
+from spectf_cloud.scoring.metrics import rank
 from spectf_cloud.training import trackers
 from spectf_cloud.training.config import TrainConfig
 from spectf_cloud.training.run import train
@@ -69,7 +69,7 @@ def test_a_run_learns_and_leaves_what_it_should(config):
     assert said[-1][0] == said[-1][1]
     found = find_weights(report.weights)
     assert found.sha256 == sha256_of(report.weights) and found.threshold == report.threshold
-    assert found.architecture == replace(TINY, dropout=0.0)
+    assert asdict(found.architecture) == asdict(replace(TINY, dropout=0.0))
     card = yaml.safe_load((config.outdir / "weights.yml").read_text())
     assert card["test"] == report.test and len(card["scenes"]["test"]) == 2
     assert {*card["scenes"]["train"], *card["scenes"]["validation"]}.isdisjoint(card["scenes"]["test"])

@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from spectf_cloud.model import ModelConfig, normalise_wavelength
+from spectf_cloud.models.winners import Masks, embed, hidden_of, logits, pooled_by_winners
 from spectf_cloud.training.batches import draw_bands
-from spectf_cloud.training.forward import Masks, embed, hidden_of, logits, pooled_by_winners
 
 BANDS = 40
 

@@ -12,10 +12,10 @@ import pytest
 from rich.console import Console
 from spectra_files import make_rows, write_hdf5, write_split
 from textual.widgets import Button, Checkbox, DataTable, Input, RichLog, Select, Static
-from tui_app import choose, driven, known_rate, make_app, quick, until
+from tui_app import COMMANDS, choose, driven, known_rate, make_app, quick, until
 
 from spectf_cloud.__main__ import main
-from spectf_cloud.products.mask import cloud_fraction
+from spectf_cloud.products.flags import cloud_fraction
 from spectf_cloud.tui.histogram import ThresholdHistogram
 from spectf_cloud.tui.job_view import JobStrip
 from spectf_cloud.tui.jobs import State
@@ -228,7 +228,7 @@ async def test_typing_is_checked_and_the_command_follows(folder, tmp_path):
         page.form.query_one("#option-overwrite Checkbox", Checkbox).toggle()
         page.form.query_one("#option-fidelity Select", Select).value = "fast"
         await pilot.pause()
-        assert Command("deploy-pt").arguments(page.form.values)[-2:] == ["--fidelity", "fast"]
+        assert Command("deploy-pt", COMMANDS).arguments(page.form.values)[-2:] == ["--fidelity", "fast"]
 
 
 async def test_the_estimate_is_of_the_last_job(folder, tmp_path):
@@ -287,9 +287,9 @@ async def test_an_evaluation_is_opened(tmp_path):
 async def test_the_tour_comes_once(folder, tmp_path):
     for expected in (True, False):
         from spectf_cloud.tui.app import SpectfApp
-        from spectf_cloud.tui.remembered import Remembered
+        from spectf_cloud.tui.preferences import Remembered
 
-        app = SpectfApp(folder, Remembered.load(tmp_path / "tui.json"))
+        app = SpectfApp(folder, COMMANDS, Remembered.load(tmp_path / "tui.json"))
         async with driven(app) as pilot:
             await pilot.pause()
             assert isinstance(app.screen, TourScreen) is expected

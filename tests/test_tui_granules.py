@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from spectf_cloud.tui.granules import below, short_name, worth_showing
-from spectf_cloud.tui.remembered import Rate, Remembered
+from spectf_cloud.tui.preferences import Rate, Remembered
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,7 @@ def parsed(command, values):
 
 def test_every_option_of_the_command_is_a_field_with_its_help():
     declared = {p.name: p for p in get_command(app).commands["deploy-pt"].params}
-    fields = {option.name: option for option in Command("deploy-pt").options}
+    fields = {option.name: option for option in Command("deploy-pt", get_command(app)).options}
     assert set(declared) - set(fields) == {"outfp", "obsfp", "rdnfp", "json", "verbose", "quiet"}
     assert all(fields[name].help == declared[name].help for name in fields)
     assert fields["fidelity"].choices == ("exact", "faithful", "fast")
@@ -43,14 +43,14 @@ def test_every_option_of_the_command_is_a_field_with_its_help():
 
 def test_values_come_back_from_the_command_line():
     values = {"out": "a b.tif", "rdn": "-odd.nc", "threshold": "0.25", "proba": True, "device": "-1", "ortho": "  "}
-    read = parsed(Command("deploy-pt"), values)
+    read = parsed(Command("deploy-pt", get_command(app)), values)
     assert (str(read["out"]), str(read["rdn"]), read["threshold"]) == ("a b.tif", "-odd.nc", 0.25)
     assert (read["proba"], read["device"], read["ortho"]) == (True, "-1", None)
 
 
 def test_lists_and_positionals_come_back():
     read = parsed(
-        Command("train"),
+        Command("train", get_command(app)),
         {"dataset": "a.h5 'b c.h5' -d.h5", "train_csv": "t", "test_csv": "u", "freeze": "head layers"},
     )
     assert [str(path) for path in read["dataset"]] == ["a.h5", "b c.h5", "-d.h5"]
@@ -58,7 +58,7 @@ def test_lists_and_positionals_come_back():
 
 
 def test_the_shell_line_is_what_a_shell_reads_back():
-    command = Command("deploy-pt")
+    command = Command("deploy-pt", get_command(app))
     values = {"out": "it's.tif", "rdn": "a b.nc"}
     assert shlex.split(shell(command.arguments(values))) == ["spectf-cloud", *command.arguments(values)]
 
@@ -75,13 +75,13 @@ def test_the_shell_line_is_what_a_shell_reads_back():
     ],
 )
 def test_what_the_command_line_would_refuse(command, values, option):
-    problem = Command(command).problem(values)
+    problem = Command(command, get_command(app)).problem(values)
     assert (problem and problem.option) == option
 
 
 def test_the_environment_is_a_default(monkeypatch):
     monkeypatch.setenv("SPECTF_DEPLOY_WEIGHTS", "official:v0.1.0")
-    fields = {option.name: option for option in Command("deploy-pt").options}
+    fields = {option.name: option for option in Command("deploy-pt", get_command(app)).options}
     assert fields["weights"].default == "official:v0.1.0"
 
 

@@ -7,8 +7,9 @@ from PIL import Image
 
 from spectf_cloud.dataset import open_scene
 from spectf_cloud.errors import InputError, OutputError, UsageError
-from spectf_cloud.products.buffer import dilate
-from spectf_cloud.products.mask import CloudMask, apply_threshold
+from spectf_cloud.products.cloud_mask import CloudMask
+from spectf_cloud.products.distance import dilate
+from spectf_cloud.products.flags import apply_threshold
 from spectf_cloud.tui.saved_result import load_result
 from spectf_cloud.tui.scene_facts import read_card, read_facts, read_thumbnail
 

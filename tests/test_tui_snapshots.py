@@ -6,7 +6,7 @@ from textual.widgets import Input
 from tui_app import choose, known_rate, make_app, until
 
 from spectf_cloud.dataset import open_scene
-from spectf_cloud.products.mask import CloudMask
+from spectf_cloud.products.cloud_mask import CloudMask
 from spectf_cloud.tui.masking_page import MaskingPage
 from spectf_cloud.tui.picture import Picture
 from spectf_cloud.tui.result_page import ResultPage

@@ -13,10 +13,10 @@ import pytest
 import torch
 
 import spectf_cloud.weights as weights
-from spectf_cloud.comparison.resnet import ResNet, ResNetConfig
 from spectf_cloud.errors import WeightsError
-from spectf_cloud.inference.load import load_model, load_tensors
 from spectf_cloud.model import ModelConfig
+from spectf_cloud.models.load import load_model, load_tensors
+from spectf_cloud.models.resnet import ResNet, ResNetConfig
 from spectf_cloud.training.checkpoint import Best, Checkpoint
 from spectf_cloud.weights import RELEASES, find_weights, sha256_of
 

@@ -6,17 +6,22 @@ import time
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+from typer.main import get_command
+
+from spectf_cloud.cli.main import app
 from spectf_cloud.tui.app import SpectfApp
 from spectf_cloud.tui.masking_page import MaskingPage
-from spectf_cloud.tui.remembered import Rate, Remembered, model_key
+from spectf_cloud.tui.preferences import Rate, Remembered, model_key
 
 # Children share this machine with whatever else it does; only a hang takes so long.
 _PATIENCE_S = 240.0
 
+COMMANDS = get_command(app)
+
 
 def make_app(folder: Path, memory: Path, **kept) -> SpectfApp:
     """An application that has been here before, unless ``tour_seen`` says otherwise."""
-    return SpectfApp(folder, Remembered(memory / "tui.json", **{"tour_seen": True, **kept}))
+    return SpectfApp(folder, COMMANDS, Remembered(memory / "tui.json", **{"tour_seen": True, **kept}))
 
 
 def known_rate() -> dict:

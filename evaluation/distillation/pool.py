@@ -22,7 +22,8 @@ from torch import Tensor
 from evaluation.distillation.data import read_bank, reference_folder
 from evaluation.distillation.lesson import Lesson, Stage
 from evaluation.distillation.train import parse, write_whole
-from spectf_cloud.inference.predict import Backend, pick_backend
+from spectf_cloud.inference.backend import Backend
+from spectf_cloud.inference.predict import pick_backend
 
 _DRAWN_AT_ONCE = 16384
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from evaluation.distillation.data import MAX_REFLECTANCE, Spectra, emit_bands, reference_folder
-from spectf_cloud.resources import resource
+from spectf_cloud.files.resources import resource
 from spectf_cloud.simulation.geometry import SUN_DISTANCE, SUN_ZENITH
 from spectf_cloud.simulation.granule import SimulationConfig, simulate_scene
 from spectf_cloud.simulation.presets import PRESETS

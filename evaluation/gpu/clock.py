@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from spectf_cloud.inference import native_backend
+from spectf_cloud.inference.engines.native import backend as native_backend
 
 
 class Spectra:

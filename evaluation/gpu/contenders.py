@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from evaluation.performance.original import OriginalPath
-from spectf_cloud.inference.cuda_launch import CudaKernel, Variant
-from spectf_cloud.inference.cuda_tables import CudaTables
-from spectf_cloud.inference.device_backend import DeviceTorch
+from spectf_cloud.inference.engines.cuda.launch import CudaKernel, Variant
+from spectf_cloud.inference.engines.cuda.tables import CudaTables
+from spectf_cloud.inference.engines.device import DeviceTorch
 from spectf_cloud.model import SpecTfEncoder
 
 Path_ = Callable[[Tensor], Tensor]
@@ -58,7 +58,7 @@ def contenders(
             made[f"torch.compile {short}"] = _in_batches(compiled, dtype, batch)
     made["our kernel"] = kernel(tables, device, Variant())
     try:
-        from spectf_cloud.inference.trt.backend import open_tensorrt
+        from spectf_cloud.inference.engines.tensorrt.backend import open_tensorrt
 
         engine = open_tensorrt(model, f"tensorrt:{device.index or 0}", "faithful", 0.51)
     except Exception as error:  # not installed, no GPU, no such module yet: said in the report

@@ -17,13 +17,13 @@ import torch
 from torch import Tensor
 
 from evaluation.gpu.clock import Spectra
-from spectf_cloud.inference import cuda_reference as stages
-from spectf_cloud.inference.algebra import DOMAIN
-from spectf_cloud.inference.cuda_cache import load_cuda_tables
-from spectf_cloud.inference.cuda_launch import Variant
-from spectf_cloud.inference.cuda_launch import stages as stage_tiles
-from spectf_cloud.inference.cuda_tables import TILE, CudaTables
-from spectf_cloud.inference.load import load_model
+from spectf_cloud.inference.engines.cuda import reference as stages
+from spectf_cloud.inference.engines.cuda.cache import load_cuda_tables
+from spectf_cloud.inference.engines.cuda.launch import Variant
+from spectf_cloud.inference.engines.cuda.launch import stages as stage_tiles
+from spectf_cloud.inference.engines.cuda.tables import TILE, CudaTables
+from spectf_cloud.inference.engines.native.reduction import DOMAIN
+from spectf_cloud.models.load import load_model
 from spectf_cloud.weights import find_weights
 
 MIXTURES, AT_ONCE = 1000, 8

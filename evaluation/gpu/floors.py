@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from spectf_cloud.inference.algebra import DIM, HEADS
-from spectf_cloud.inference.cuda_launch import tiles
-from spectf_cloud.inference.cuda_tables import SLOTS, TILE
+from spectf_cloud.inference.engines.cuda.launch import tiles
+from spectf_cloud.inference.engines.cuda.tables import SLOTS, TILE
+from spectf_cloud.inference.engines.native.reduction import DIM, HEADS
 
 #: Exponentials or reciprocals of a multiprocessor each clock, compute capability 8.0 to 9.0.
 SPECIAL_PER_CLOCK = 16

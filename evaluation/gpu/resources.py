@@ -19,8 +19,8 @@ import triton
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
-from spectf_cloud.inference.cuda_kernel import logits_kernel
-from spectf_cloud.inference.cuda_launch import Variant, tiles
+from spectf_cloud.inference.engines.cuda.kernel import logits_kernel
+from spectf_cloud.inference.engines.cuda.launch import Variant, tiles
 
 _REGISTERS, _THREADS = 65536, 128
 #: Shared memory of a multiprocessor that programs can have, bytes, by compute capability.

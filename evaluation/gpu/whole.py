@@ -14,12 +14,12 @@ from torch.utils.data import DataLoader, TensorDataset
 from evaluation.gpu.clock import read_and_copy
 from evaluation.performance.original import BATCH, OriginalPath
 from spectf_cloud.dataset import open_scene
-from spectf_cloud.inference.load import load_model, read_state_dict
-from spectf_cloud.irradiance import read_irradiance
-from spectf_cloud.masking import mask_scene
+from spectf_cloud.mapping.mask_scene import mask_scene
+from spectf_cloud.mapping.stopwatch import Stopwatch
+from spectf_cloud.models.load import load_model, read_state_dict
+from spectf_cloud.readers.irradiance import read_irradiance
 from spectf_cloud.scene import NODATA
 from spectf_cloud.simulation.granule import SimulationConfig, simulate_granule
-from spectf_cloud.stopwatch import Stopwatch
 from spectf_cloud.tokens import Tokens
 from spectf_cloud.weights import WeightsFile
 

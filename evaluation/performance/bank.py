@@ -15,8 +15,8 @@ import torch
 from numpy.typing import NDArray
 
 from evaluation.distillation.data import Sources, reference_folder
-from spectf_cloud.inference.load import load_model
-from spectf_cloud.inference.torch_backend import TorchBackend
+from spectf_cloud.inference.engines.torch import TorchBackend
+from spectf_cloud.models.load import load_model
 from spectf_cloud.sensor import PUBLISHED_DROP_NM, Sensor
 from spectf_cloud.simulation import noise
 from spectf_cloud.simulation.granule import SimulationConfig, simulate_scene

@@ -20,13 +20,13 @@ import torch
 from numpy.typing import NDArray
 
 from evaluation.performance.original import BATCH, OriginalPath
-from spectf_cloud.inference.algebra import DOMAIN
-from spectf_cloud.inference.kernel import usable_levels
-from spectf_cloud.inference.load import load_model, read_state_dict
-from spectf_cloud.inference.native_backend import TIERS, NativeBackend, Unavailable, open_native
-from spectf_cloud.inference.runtimes import RUNTIMES, RuntimeBackend
-from spectf_cloud.inference.torch_backend import TorchBackend
+from spectf_cloud.inference.engines.native.backend import TIERS, NativeBackend, Unavailable, open_native
+from spectf_cloud.inference.engines.native.kernel import usable_levels
+from spectf_cloud.inference.engines.native.reduction import DOMAIN
+from spectf_cloud.inference.engines.onnx.runtimes import RUNTIMES, RuntimeBackend
+from spectf_cloud.inference.engines.torch import TorchBackend
 from spectf_cloud.model import SpecTfEncoder
+from spectf_cloud.models.load import load_model, read_state_dict
 from spectf_cloud.weights import WeightsFile, find_weights
 
 Spectra = NDArray[np.float32]

@@ -14,9 +14,9 @@ import torch
 from numpy.typing import NDArray
 
 from evaluation.distillation.data import reference_folder
-from spectf_cloud.inference.load import load_model
+from spectf_cloud.inference.engines.torch import TorchBackend
 from spectf_cloud.inference.predict import pick_backend
-from spectf_cloud.inference.torch_backend import TorchBackend
+from spectf_cloud.models.load import load_model
 from spectf_cloud.weights import find_weights
 
 

@@ -21,9 +21,10 @@ from typing import Any
 import matplotlib
 
 from spectf_cloud.dataset import open_scene
-from spectf_cloud.inference.load import load_model
-from spectf_cloud.inference.predict import Backend, pick_backend
-from spectf_cloud.irradiance import read_irradiance
+from spectf_cloud.inference.backend import Backend
+from spectf_cloud.inference.predict import pick_backend
+from spectf_cloud.models.load import load_model
+from spectf_cloud.readers.irradiance import read_irradiance
 from spectf_cloud.scene import Scene
 from spectf_cloud.simulation.granule import SimulationConfig, simulate_granule
 from spectf_cloud.tokens import Tokens

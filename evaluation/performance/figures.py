@@ -12,10 +12,10 @@ import matplotlib
 import numpy as np
 from numpy.polynomial import chebyshev
 
-from spectf_cloud.inference import algebra
-from spectf_cloud.inference.load import load_model
-from spectf_cloud.inference.native_backend import load_tables
-from spectf_cloud.inference.tables import DEGREE, Tables
+from spectf_cloud.inference.engines.native import reduction
+from spectf_cloud.inference.engines.native.backend import load_tables
+from spectf_cloud.inference.engines.native.tables import DEGREE, Tables
+from spectf_cloud.models.load import load_model
 from spectf_cloud.sensor import PUBLISHED_DROP_NM, Sensor
 from spectf_cloud.weights import find_weights
 
@@ -31,7 +31,7 @@ def main(weights: str) -> None:
     model = load_model(find_weights(weights), sensor.wavelength_nm[sensor.kept(PUBLISHED_DROP_NM)])
     wavelength_nm = sensor.wavelength_nm[sensor.kept(PUBLISHED_DROP_NM)]
     state = {name: value.double().numpy() for name, value in model.state_dict().items()}
-    curve = algebra.TokenCurve.of(model, state)
+    curve = reduction.TokenCurve.of(model, state)
     tables, probe = load_tables(model)
     plt.rcParams |= {"font.size": 9, "axes.spines.top": False, "axes.spines.right": False, "savefig.dpi": 130}
     token_is_a_curve(curve, wavelength_nm)
@@ -40,9 +40,9 @@ def main(weights: str) -> None:
     first_bands(curve, tables, state, probe.toa[:96].astype(np.float64))
 
 
-def token_is_a_curve(curve: algebra.TokenCurve, wavelength_nm: np.ndarray) -> None:
+def token_is_a_curve(curve: reduction.TokenCurve, wavelength_nm: np.ndarray) -> None:
     """One key component of four bands against reflectance, and the error of the fit by degree."""
-    toa = np.linspace(*algebra.DOMAIN, 400)
+    toa = np.linspace(*reduction.DOMAIN, 400)
     features = curve.features(np.repeat(toa[:, None], len(wavelength_nm), axis=1))
     sigma = np.sqrt(curve.variance(features))
     numerator = features @ curve.numerator[64]
@@ -73,13 +73,13 @@ def token_is_a_curve(curve: algebra.TokenCurve, wavelength_nm: np.ndarray) -> No
     _save(figure, "curves")
 
 
-def few_directions(curve: algebra.TokenCurve, toa: np.ndarray) -> None:
+def few_directions(curve: reduction.TokenCurve, toa: np.ndarray) -> None:
     """How much of the logits each direction carries, head by head."""
     q, k, _ = curve.heads(curve.features(toa))
-    root_q = algebra.cholesky_root(np.einsum("nhi,nhj->hij", q, q) / len(q))
+    root_q = reduction.cholesky_root(np.einsum("nhi,nhj->hij", q, q) / len(q))
     centred = k - k.mean(axis=0)
-    root_k = algebra.cholesky_root(np.einsum("nhi,nhj->hij", centred, centred) / len(k))
-    values = np.linalg.svd(root_q.transpose(0, 2, 1) @ root_k, compute_uv=False) / np.sqrt(algebra.HEAD_DIM)
+    root_k = reduction.cholesky_root(np.einsum("nhi,nhj->hij", centred, centred) / len(k))
+    values = np.linalg.svd(root_q.transpose(0, 2, 1) @ root_k, compute_uv=False) / np.sqrt(reduction.HEAD_DIM)
     figure, axes = plt.subplots(figsize=(4.6, 2.8))
     axes.semilogy(np.arange(1, 9), values.T, marker=".", color="C0", alpha=0.5)
     for rank, name in ((4, "coarse"), (6, "fine")):
@@ -101,16 +101,16 @@ def exponential() -> None:
     _save(figure, "exponential")
 
 
-def first_bands(curve: algebra.TokenCurve, tables: Tables, state: dict[str, np.ndarray], toa: np.ndarray) -> None:
+def first_bands(curve: reduction.TokenCurve, tables: Tables, state: dict[str, np.ndarray], toa: np.ndarray) -> None:
     """The logit from the first bands of the order against that from all."""
     bands = tables.bands
     q, k, v = curve.heads(curve.features(toa))
-    mixed = algebra.attend(q, k, v + curve.constant[128:].reshape(8, 8), bands).reshape(-1, 64)
+    mixed = reduction.attend(q, k, v + curve.constant[128:].reshape(8, 8), bands).reshape(-1, 64)
     out = mixed @ state["layers.0.attention.attention.out_proj.weight"].T
     out = out + state["layers.0.attention.attention.out_proj.bias"]
     normal = (out - out.mean(axis=1, keepdims=True)) / np.sqrt(out.var(axis=1, keepdims=True) + tables.layer_norm_eps)
     normal = normal * state["layers.0.norm2.weight"] + state["layers.0.norm2.bias"]
-    hidden = algebra.gelu(normal @ state["layers.0.ff.linear1.weight"].T + state["layers.0.ff.linear1.bias"])
+    hidden = reduction.gelu(normal @ state["layers.0.ff.linear1.weight"].T + state["layers.0.ff.linear1.bias"])
     features = (hidden @ state["layers.0.ff.linear2.weight"].T).reshape(len(toa), bands, 64)[:, tables.order[:bands]]
     logits = np.maximum.accumulate(features, axis=1) @ tables.difference.astype(np.float64) + tables.offset
     figure, axes = plt.subplots(figsize=(4.6, 2.8))

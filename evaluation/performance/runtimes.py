@@ -19,11 +19,11 @@ from numpy.typing import NDArray
 from onnx.reference import ReferenceEvaluator
 
 from evaluation.distillation.data import reference_folder
-from spectf_cloud.export.graph import build_graph
-from spectf_cloud.inference import runtimes
-from spectf_cloud.inference.load import load_model
-from spectf_cloud.inference.runtimes import RUNTIMES, RuntimeBackend
-from spectf_cloud.inference.torch_backend import TorchBackend
+from spectf_cloud.inference.engines.onnx import runtimes
+from spectf_cloud.inference.engines.onnx.graph import build_graph
+from spectf_cloud.inference.engines.onnx.runtimes import RUNTIMES, RuntimeBackend
+from spectf_cloud.inference.engines.torch import TorchBackend
+from spectf_cloud.models.load import load_model
 from spectf_cloud.weights import find_weights
 
 ROUNDS = 5

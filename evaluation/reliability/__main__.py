@@ -26,9 +26,9 @@ from evaluation.reliability import crashes, report, supply
 from evaluation.reliability.load import resident_growth
 from evaluation.reliability.scenes import small_granule, small_weights, whole_job
 from evaluation.reliability.targets import TARGETS
-from spectf_cloud.irradiance import read_irradiance
-from spectf_cloud.plausibility import doubts
-from spectf_cloud.resources import resource
+from spectf_cloud.files.resources import resource
+from spectf_cloud.readers.irradiance import read_irradiance
+from spectf_cloud.readers.plausibility import doubts
 from spectf_cloud.simulation.presets import PRESETS
 
 RESULTS = Path(__file__).with_name("reliability.json")

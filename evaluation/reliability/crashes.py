@@ -17,8 +17,8 @@ from pathlib import Path
 
 from evaluation.reliability.scenes import whole_job
 from spectf_cloud.__main__ import main
-from spectf_cloud.deploy import DeployJob, deploy
-from spectf_cloud.outputs import atomic_output
+from spectf_cloud.files.atomic import atomic_output
+from spectf_cloud.mapping.deploy import DeployJob, deploy
 
 _NOBODY = 65534
 _LONGEST_S = 300

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from evaluation.reliability.scenes import whole_job
-from spectf_cloud.deploy import deploy
+from spectf_cloud.mapping.deploy import deploy
 
 
 @dataclass(frozen=True)

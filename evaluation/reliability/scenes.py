@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 
-from spectf_cloud.deploy import DeployJob
+from spectf_cloud.mapping.deploy import DeployJob
 from spectf_cloud.model import ModelConfig
 from spectf_cloud.simulation.granule import SimulationConfig, simulate_granule
 

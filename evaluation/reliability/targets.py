@@ -9,14 +9,14 @@ from pathlib import Path
 import numpy as np
 
 from evaluation.reliability import seeds
-from spectf_cloud.config import read_arch_spec
+from spectf_cloud.data.spectra import open_spectra
 from spectf_cloud.errors import SpectfError
-from spectf_cloud.inference.load import load_model
-from spectf_cloud.irradiance import read_irradiance
+from spectf_cloud.models.arch_spec import read_arch_spec
+from spectf_cloud.models.load import load_model
 from spectf_cloud.products.geotiff import crs_of
 from spectf_cloud.readers import emit, envi
+from spectf_cloud.readers.irradiance import read_irradiance
 from spectf_cloud.scene import Cube
-from spectf_cloud.spectra import open_spectra
 from spectf_cloud.weights import find_weights
 
 Target = Callable[[bytes, Path], None]

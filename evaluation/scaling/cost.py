@@ -28,14 +28,14 @@ import psutil
 import spectf_cloud.archive.worker as worker
 from spectf_cloud.archive.dask_engine import Cluster, Dask
 from spectf_cloud.archive.engine import Engine, Serial
-from spectf_cloud.archive.granules import Granule
-from spectf_cloud.archive.inputs import find_granules
+from spectf_cloud.archive.fingerprint import Settings, recipe_of
 from spectf_cloud.archive.ledger import open_ledger
-from spectf_cloud.archive.outcome import granule_folder
 from spectf_cloud.archive.publish import publish
-from spectf_cloud.archive.recipe import Settings, recipe_of
-from spectf_cloud.archive.search import Search
+from spectf_cloud.archive.receipts import granule_folder
 from spectf_cloud.archive.worker import Task
+from spectf_cloud.catalogue.granules import Granule
+from spectf_cloud.catalogue.inputs import find_granules
+from spectf_cloud.catalogue.search import Search
 from spectf_cloud.readers.emit import EmitCube
 from spectf_cloud.simulation.config import SimulationConfig
 from spectf_cloud.simulation.granule import simulate_granule
@@ -93,7 +93,7 @@ def cost_of_a_scene(granule: Granule, settings: Settings, out: Path) -> dict[str
     with ExitStack() as stack:
         for target, name, stage in (
             (EmitCube, "read", "read"),
-            (sys.modules["spectf_cloud.deploy"], "_write", "write"),
+            (sys.modules["spectf_cloud.mapping.deploy"], "_write", "write"),
             (worker, "deploy", "deploy"),
             (worker, "write_thumbnail", "thumbnail"),
             (worker, "record_file", "checksums"),

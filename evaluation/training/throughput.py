@@ -16,8 +16,8 @@ import numpy as np
 import torch
 
 from evaluation.training.straightforward import Straightforward, train_steps
+from spectf_cloud.data.spectra import Spectra, open_spectra
 from spectf_cloud.model import ModelConfig
-from spectf_cloud.spectra import Spectra, open_spectra
 from spectf_cloud.training.batches import batches
 from spectf_cloud.training.config import TrainConfig
 from spectf_cloud.training.distributed import World

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from spectf_cloud.archive.granules import acquired
 from spectf_cloud.archive.ledger import Row
-from spectf_cloud.archive.outcome import granule_folder
-from spectf_cloud.outputs import atomic_output
-from spectf_cloud.products.mask import SIMULATED_TAG
+from spectf_cloud.archive.receipts import granule_folder
+from spectf_cloud.catalogue.granules import acquired
+from spectf_cloud.files.atomic import atomic_output
+from spectf_cloud.products.flags import SIMULATED_TAG
 
 _TEMPLATE = Path(__file__).with_name("browse.html")
 _PLACE = "/*DATA*/null"

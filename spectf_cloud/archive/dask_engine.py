@@ -17,7 +17,7 @@ import dask
 import distributed
 
 from spectf_cloud.archive.engine import Finished
-from spectf_cloud.archive.outcome import Outcome
+from spectf_cloud.archive.receipts import Outcome
 from spectf_cloud.archive.worker import DEATHS_ALLOWED, Task, deaths, lost, perhaps, poisoned, process
 from spectf_cloud.errors import InputError, SpectfError
 

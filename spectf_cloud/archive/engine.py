@@ -6,7 +6,7 @@ from collections import deque
 from types import TracebackType
 from typing import Protocol, Self
 
-from spectf_cloud.archive.outcome import Outcome
+from spectf_cloud.archive.receipts import Outcome
 from spectf_cloud.archive.worker import Task, process
 
 #: A task with what came of it.

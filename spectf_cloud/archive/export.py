@@ -10,9 +10,9 @@ from typing import Any
 
 from spectf_cloud.archive.geoparquet import write_geoparquet
 from spectf_cloud.archive.ledger import Ledger, Row
-from spectf_cloud.archive.outcome import granule_folder, place_in_table
+from spectf_cloud.archive.receipts import granule_folder, place_in_table
 from spectf_cloud.errors import UsageError
-from spectf_cloud.outputs import atomic_output, check_output
+from spectf_cloud.files.atomic import atomic_output, check_output
 
 _COLUMNS = (
     "id", "state", "attempts", "error", "cloud_fraction", "valid_pixels", "lines", "samples", "seconds", "host",

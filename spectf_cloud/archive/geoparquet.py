@@ -8,12 +8,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from spectf_cloud.archive import extras
-from spectf_cloud.archive.footprint import bounds
-from spectf_cloud.archive.granules import acquired
 from spectf_cloud.archive.ledger import Row
-from spectf_cloud.archive.outcome import granule_folder, place_in_table
-from spectf_cloud.outputs import atomic_output
+from spectf_cloud.archive.receipts import granule_folder, place_in_table
+from spectf_cloud.catalogue.granules import acquired
+from spectf_cloud.files import extras
+from spectf_cloud.files.atomic import atomic_output
+from spectf_cloud.products.footprint import bounds
 
 _GEOMETRY, _BOX = "geometry", "bbox"
 _SIDES = ("xmin", "ymin", "xmax", "ymax")

@@ -11,7 +11,7 @@ import rasterio
 from PIL import Image
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
 
-from spectf_cloud.archive.outcome import RECEIPT, FileRecord
+from spectf_cloud.archive.receipts import RECEIPT, FileRecord
 from spectf_cloud.weights import sha256_of
 
 

@@ -10,12 +10,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from spectf_cloud.archive.claim import claim
-from spectf_cloud.archive.granules import Granule
-from spectf_cloud.archive.outcome import FileRecord, Outcome
-from spectf_cloud.archive.recipe import Recipe
+from spectf_cloud.archive.fingerprint import Recipe
+from spectf_cloud.archive.receipts import FileRecord, Outcome
+from spectf_cloud.catalogue.granules import Granule
 from spectf_cloud.errors import InputError, OutputError, SpectfError
-from spectf_cloud.outputs import make_folder
+from spectf_cloud.files.atomic import make_folder
+from spectf_cloud.files.file_lock import claim
 
 LEDGER = "ledger.sqlite"
 _LOCK = ".ledger.lock"

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from spectf_cloud.archive.browse import write_page
-from spectf_cloud.archive.catalogue import write_stac
 from spectf_cloud.archive.geoparquet import write_geoparquet
 from spectf_cloud.archive.ledger import Ledger
+from spectf_cloud.archive.stac_items import write_stac
 from spectf_cloud.errors import MissingExtraError
 
 logger = logging.getLogger(__name__)

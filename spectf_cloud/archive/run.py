@@ -10,18 +10,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from spectf_cloud.archive import extras
-from spectf_cloud.archive.catalogue import COLLECTION
 from spectf_cloud.archive.engine import Engine, Serial
-from spectf_cloud.archive.granules import Granule
-from spectf_cloud.archive.inputs import find_granules
+from spectf_cloud.archive.fingerprint import Settings, recipe_of
 from spectf_cloud.archive.integrity import all_there
 from spectf_cloud.archive.ledger import Ledger, Row, open_ledger
-from spectf_cloud.archive.outcome import Outcome, granule_folder
 from spectf_cloud.archive.publish import Catalogue, publish
-from spectf_cloud.archive.recipe import Settings, recipe_of
-from spectf_cloud.archive.search import Search
+from spectf_cloud.archive.receipts import Outcome, granule_folder
+from spectf_cloud.archive.stac_items import COLLECTION
 from spectf_cloud.archive.worker import Task, finished_before
+from spectf_cloud.catalogue.granules import Granule
+from spectf_cloud.catalogue.inputs import find_granules
+from spectf_cloud.catalogue.search import Search
+from spectf_cloud.files import extras
 
 EngineName = Literal["dask", "serial"]
 

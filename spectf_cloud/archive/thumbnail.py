@@ -7,9 +7,10 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from spectf_cloud.outputs import atomic_output
+from spectf_cloud.files.atomic import atomic_output
 from spectf_cloud.products import panels
-from spectf_cloud.products.mask import CLOUD, MASK_NODATA, CloudMask
+from spectf_cloud.products.cloud_mask import CloudMask
+from spectf_cloud.products.flags import CLOUD, MASK_NODATA
 
 _LARGEST_SIDE = 256
 _QUALITY = 82

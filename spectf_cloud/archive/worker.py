@@ -11,24 +11,24 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO
 
-from spectf_cloud.archive.claim import claim
-from spectf_cloud.archive.footprint import footprint
-from spectf_cloud.archive.granules import Granule, is_address
+from spectf_cloud.archive.fingerprint import Settings, recipe_of
 from spectf_cloud.archive.integrity import all_there, broken_output
-from spectf_cloud.archive.outcome import RECEIPT, FileRecord, Outcome, read_receipt, record_file, write_receipt
-from spectf_cloud.archive.recipe import Settings, recipe_of
-from spectf_cloud.archive.scratch import local_files
+from spectf_cloud.archive.receipts import RECEIPT, FileRecord, Outcome, read_receipt, record_file, write_receipt
 from spectf_cloud.archive.thumbnail import write_thumbnail
 from spectf_cloud.archive.time_limit import time_limit
+from spectf_cloud.catalogue.downloads import local_files
+from spectf_cloud.catalogue.granules import Granule, is_address
 from spectf_cloud.dataset import open_scene
-from spectf_cloud.deploy import DeployJob, deploy
 from spectf_cloud.errors import InputError, SpectfError, UsageError
-from spectf_cloud.inference.warm import KeptBackend
-from spectf_cloud.memory import keep_freed_memory
-from spectf_cloud.outputs import PREFIX
+from spectf_cloud.files.atomic import PREFIX
+from spectf_cloud.files.file_lock import claim
+from spectf_cloud.inference.kept import KeptBackend
+from spectf_cloud.mapping.deploy import DeployJob, deploy
+from spectf_cloud.mapping.memory import keep_freed_memory
+from spectf_cloud.mapping.stopwatch import Stopwatch
+from spectf_cloud.products.footprint import footprint
 from spectf_cloud.products.geotiff import crs_of
 from spectf_cloud.scene import Glt, Scene
-from spectf_cloud.stopwatch import Stopwatch
 
 logger = logging.getLogger(__name__)
 

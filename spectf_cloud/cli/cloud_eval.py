@@ -14,8 +14,8 @@ from spectf_cloud.cli.reporting import Json, Overwrite, Quiet, Reporter, Verbose
 from spectf_cloud.errors import UsageError
 
 if TYPE_CHECKING:
-    from spectf_cloud.evaluation.scores import Report, Scorer
-    from spectf_cloud.spectra import Spectra
+    from spectf_cloud.data.spectra import Spectra
+    from spectf_cloud.scoring.scores import Report, Scorer
 
 app = typer.Typer(no_args_is_help=True, help="Score models and the rule-based mask on labelled spectra.")
 
@@ -176,16 +176,16 @@ def compare(
 
 
 def _spectf(spectra: Spectra, weights: str, gpu: int, thresh: float | None, given: dict[str, Any]) -> Scorer:
-    from spectf_cloud.architecture import ModelConfig
-    from spectf_cloud.evaluation.scores import Scorer
-    from spectf_cloud.inference.load import load_model
+    from spectf_cloud.architecture import Architecture
     from spectf_cloud.inference.predict import pick_backend
-    from spectf_cloud.irradiance import check_same_irradiance, irradiance_of_weights
+    from spectf_cloud.models.load import load_model
+    from spectf_cloud.readers.irradiance import check_same_irradiance, irradiance_of_weights
+    from spectf_cloud.scoring.scores import Scorer
     from spectf_cloud.weights import find_weights
 
     found = find_weights(weights)
     check_same_irradiance(found.name, irradiance_of_weights(found), spectra.files)
-    architecture = replace(found.architecture or ModelConfig(), **given) if given else None
+    architecture = replace(found.architecture or Architecture(), **given) if given else None
     model = load_model(found, spectra.wavelength_nm, architecture)
     threshold = found.threshold if thresh is None else thresh
     backend = pick_backend(model, device=gpu, threshold=threshold)
@@ -193,9 +193,9 @@ def _spectf(spectra: Spectra, weights: str, gpu: int, thresh: float | None, give
 
 
 def _comparison(spectra: Spectra, path: Path, gpu: int, thresh: float | None) -> Scorer:
-    from spectf_cloud.comparison.card import load_comparison
-    from spectf_cloud.evaluation.scores import Scorer
-    from spectf_cloud.irradiance import check_same_irradiance
+    from spectf_cloud.inference.comparison import load_comparison
+    from spectf_cloud.readers.irradiance import check_same_irradiance
+    from spectf_cloud.scoring.scores import Scorer
 
     model = load_comparison(path, spectra.wavelength_nm, gpu)
     check_same_irradiance(str(path), model.irradiance, spectra.files)
@@ -204,8 +204,8 @@ def _comparison(spectra: Spectra, path: Path, gpu: int, thresh: float | None) ->
 
 
 def _l2a(spectra: Spectra) -> Scorer:
-    from spectf_cloud.evaluation.scores import Scorer
-    from spectf_cloud.l2a_rule import L2aRule
+    from spectf_cloud.models.rules.l2a import L2aRule
+    from spectf_cloud.scoring.scores import Scorer
 
     return Scorer("L2A rules", L2aRule(spectra.wavelength_nm), 0.5)
 
@@ -234,11 +234,11 @@ def _evaluate(
 ) -> None:
     import numpy as np
 
-    from spectf_cloud.evaluation.report import check_outdir, write_report
-    from spectf_cloud.evaluation.scores import evaluate
-    from spectf_cloud.spectra import open_spectra
-    from spectf_cloud.spectra_check import doubts_of_labels, settle
-    from spectf_cloud.split import read_fids
+    from spectf_cloud.data.spectra import open_spectra
+    from spectf_cloud.data.spectra_check import doubts_of_labels, settle
+    from spectf_cloud.data.split import read_fids
+    from spectf_cloud.scoring.report import check_outdir, write_report
+    from spectf_cloud.scoring.scores import evaluate
 
     if outdir is not None:
         check_outdir(outdir, overwrite=overwrite)
@@ -259,7 +259,7 @@ def _show(report: Report) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from spectf_cloud.evaluation.tables import COLUMNS, number, shown_scores, summary
+    from spectf_cloud.scoring.tables import COLUMNS, number, shown_scores, summary
 
     table = Table(title=summary(report), title_justify="left", title_style="")
     table.add_column("")

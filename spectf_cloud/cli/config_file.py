@@ -14,8 +14,8 @@ def _use_as_defaults(context: typer.Context, path: Path | None) -> Path | None:
     """Make the file's values the command's defaults; ``deploy-pt: {proba: true}`` or plain ``proba: true``."""
     if path is None:
         return None
-    from spectf_cloud.config import read_yaml
     from spectf_cloud.errors import ConfigError
+    from spectf_cloud.files.yaml import read_yaml
 
     content = read_yaml(path)
     values = content.get(context.info_name or "", content)

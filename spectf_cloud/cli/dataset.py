@@ -49,7 +49,7 @@ def simulate(
     """
     reporter = Reporter(json, quiet, verbose)
 
-    from spectf_cloud.simulation.hdf5 import DatasetConfig, simulate_dataset
+    from spectf_cloud.simulation.labelled_spectra import DatasetConfig, simulate_dataset
 
     config = DatasetConfig(
         scenes=scenes,
@@ -80,10 +80,10 @@ def info(
     """Check files of labelled spectra; count labels, in all and by scene."""
     reporter = Reporter(json, quiet, verbose)
 
-    from spectf_cloud.outputs import check_output
-    from spectf_cloud.spectra import open_spectra
-    from spectf_cloud.spectra_check import doubts_of_labels, settle
-    from spectf_cloud.spectra_info import describe, plot_spectra
+    from spectf_cloud.data.spectra import open_spectra
+    from spectf_cloud.data.spectra_check import doubts_of_labels, settle
+    from spectf_cloud.data.spectra_info import describe, plot_spectra
+    from spectf_cloud.files.atomic import check_output
 
     if plot is not None:
         check_output(plot, overwrite=overwrite, inputs=dataset, form="PNG")
@@ -119,9 +119,9 @@ def split(
     """Part the scenes at random into training and test, as lists for train and cloud-eval."""
     reporter = Reporter(json, quiet, verbose)
 
-    from spectf_cloud.outputs import atomic_output, check_output
-    from spectf_cloud.spectra import open_spectra
-    from spectf_cloud.split import draw_scenes
+    from spectf_cloud.data.spectra import open_spectra
+    from spectf_cloud.data.split import draw_scenes
+    from spectf_cloud.files.atomic import atomic_output, check_output
 
     for path in (train_csv, test_csv):
         check_output(path, overwrite=overwrite, inputs=dataset, form="text")
@@ -146,7 +146,7 @@ def fetch(
     """Download labelled spectra by DOI; an interrupted download goes on where it stopped."""
     reporter = Reporter(json, quiet, verbose)
 
-    from spectf_cloud.fetch import fetch_file, list_record
+    from spectf_cloud.files.download import fetch_file, list_record
 
     files = list_record(doi)
     unknown = sorted(set(name or ()) - {file.name for file in files})

@@ -127,9 +127,9 @@ def deploy_many(
     """
     reporter = Reporter(json, quiet, verbose)
 
-    from spectf_cloud.archive.recipe import Settings
+    from spectf_cloud.archive.fingerprint import Settings
     from spectf_cloud.archive.run import ArchiveJob, run_archive
-    from spectf_cloud.archive.search import Search, parse_box, parse_interval
+    from spectf_cloud.catalogue.search import Search, parse_box, parse_interval
 
     job = ArchiveJob(
         sources=tuple(inputs or ()),

@@ -12,11 +12,11 @@ import typer
 from spectf_cloud.cli.config_file import stronger
 from spectf_cloud.cli.reporting import Reporter
 from spectf_cloud.errors import UsageError
-from spectf_cloud.reading import limit_reads
-from spectf_cloud.stopwatch import STARTED
+from spectf_cloud.files.reading import limit_reads
+from spectf_cloud.mapping.stopwatch import STARTED
 
 if TYPE_CHECKING:
-    from spectf_cloud.deploy import DeployJob
+    from spectf_cloud.mapping.deploy import DeployJob
 
 ENV = "SPECTF_DEPLOY_"
 INPUTS, PRODUCTS, MODEL = "Inputs", "Products", "Model"
@@ -126,7 +126,7 @@ TrustInput = Annotated[
 def mask(context: typer.Context, reporter: Reporter, **more: Any) -> None:
     """Run the command that ``context`` belongs to; ``more`` are fields of its job that are not plain options."""
     limit_reads(context.params["read_timeout"])
-    from spectf_cloud.deploy import deploy
+    from spectf_cloud.mapping.deploy import deploy
 
     job = _job(context, **more)
     with reporter.progress("masking", "pixels") as progress:
@@ -149,7 +149,7 @@ def _job(context: typer.Context, **more: Any) -> DeployJob:
         raise UsageError(
             f"name the mask to write and the radiance: spectf-cloud {context.info_name} OUTFP [OBSFP] RDNFP"
         )
-    from spectf_cloud.deploy import DeployJob
+    from spectf_cloud.mapping.deploy import DeployJob
 
     plain = ("weights", "irradiance", "arch_spec", "threshold", "keep_bands", "ortho", "netcdf", "quicklook", "config")
     return DeployJob(

@@ -10,7 +10,7 @@ import typer
 from spectf_cloud.cli import deploy_options as options
 from spectf_cloud.cli.config_file import ConfigFile
 from spectf_cloud.cli.reporting import Json, Overwrite, Quiet, Reporter, Verbose
-from spectf_cloud.reading import READ_TIMEOUT_S
+from spectf_cloud.files.reading import READ_TIMEOUT_S
 
 
 def deploy_trt(

@@ -10,7 +10,7 @@ import typer
 from spectf_cloud.cli.deploy_options import ReadTimeout
 from spectf_cloud.cli.reporting import Json, Overwrite, Quiet, Reporter, Verbose
 from spectf_cloud.errors import UsageError
-from spectf_cloud.reading import READ_TIMEOUT_S, limit_reads
+from spectf_cloud.files.reading import READ_TIMEOUT_S, limit_reads
 
 
 def explain(
@@ -32,8 +32,8 @@ def explain(
     limit_reads(read_timeout)
 
     from spectf_cloud.dataset import open_scene
-    from spectf_cloud.explanation import explain_pixel
-    from spectf_cloud.outputs import check_output
+    from spectf_cloud.files.atomic import check_output
+    from spectf_cloud.mapping.explain import explain_pixel
 
     opened = open_scene(scene, obs)
     check_output(out, overwrite=overwrite, inputs=opened.files, form="PNG")

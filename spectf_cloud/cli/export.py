@@ -45,10 +45,10 @@ def onnx(
 ) -> None:
     """Write an ONNX graph: reflectance and wavelengths in, logits and cloud probability out."""
     reporter = Reporter(json, quiet, verbose)
-    from spectf_cloud.export.source import ONNX, check_export
+    from spectf_cloud.inference.engines.source import ONNX, check_export
 
     check_export(out, ONNX, weights, arch_spec, rdn, keep_bands=keep_bands, overwrite=overwrite)
-    from spectf_cloud.export.onnx_file import export_onnx  # PyTorch comes with it
+    from spectf_cloud.inference.engines.onnx.file import export_onnx  # PyTorch comes with it
 
     made = export_onnx(
         out,
@@ -82,10 +82,10 @@ def engine(
 ) -> None:
     """Build a TensorRT engine for this GPU and write it with its card; takes minutes."""
     reporter = Reporter(json, quiet, verbose)
-    from spectf_cloud.export.source import ENGINE, check_export
+    from spectf_cloud.inference.engines.source import ENGINE, check_export
 
     check_export(out, ENGINE, weights, arch_spec, rdn, keep_bands=keep_bands, overwrite=overwrite)
-    from spectf_cloud.export.engine_file import export_engine  # PyTorch comes with it
+    from spectf_cloud.inference.engines.tensorrt.file import export_engine  # PyTorch comes with it
 
     made = export_engine(
         out,

@@ -16,7 +16,7 @@ Backends = Annotated[bool, typer.Option("--backends", help="Which inference back
 def info(backends: Backends = False, json: Json = False, verbose: Verbose = 0, quiet: Quiet = False) -> None:
     """What is installed here and where files are kept."""
     reporter = Reporter(json, quiet, verbose)
-    from spectf_cloud.inference.kernel import cache_dir
+    from spectf_cloud.inference.engines.native.kernel import cache_dir
 
     fields: dict[str, object] = {
         "spectf_cloud": version("spectf-cloud"),

@@ -1,7 +1,7 @@
 """Runs a command in a child process, so that whatever holds the child up, the command ends when it should.
 
 The child does everything and ends by itself; this process only waits. It passes interrupts on, and ends a child that
-does not heed them or that reads one piece of a file for too long. See `spectf_cloud.reading`.
+does not heed them or that reads one piece of a file for too long. See `spectf_cloud.files.reading`.
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 
-from spectf_cloud.reading import Board, post_on
+from spectf_cloud.errors import EXIT_INTERRUPTED
+from spectf_cloud.files.processes import end_with
+from spectf_cloud.files.reading import Board, post_on
 
 # Those that read scenes, one scene a run.
 _SUPERVISED = ("deploy-pt", "deploy-trt", "explain")
 _LOOK_EVERY_S = 1.0
 # What a child that heeds an interrupt needs to take away what it began to write.
 _GRACE_S = 1.0
-_PR_SET_PDEATHSIG = 1
 _SHOW_CURSOR = "\r\x1b[K\x1b[?25h"
-EXIT_INTERRUPTED = 130
 
 
 def wanted(arguments: Sequence[str]) -> bool:
@@ -119,16 +119,6 @@ def _interrupt(signal_number: int, frame: FrameType | None) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
     raise KeyboardInterrupt
-
-
-def end_with(parent: int) -> None:
-    """Have the kernel kill this process when its parent is killed, where it can."""
-    import ctypes  # here, as the supervisor has no need of it
-
-    with suppress(OSError, AttributeError):  # not Linux
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-        if os.getppid() != parent:  # that was before
-            os._exit(EXIT_INTERRUPTED)
 
 
 def _ended_as(code: int) -> int:

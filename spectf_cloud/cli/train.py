@@ -136,7 +136,7 @@ def train(
     """
     check_there(*dataset, train_csv, test_csv)
 
-    from spectf_cloud.architecture import ModelConfig
+    from spectf_cloud.architecture import Architecture
     from spectf_cloud.training.config import TrainConfig
     from spectf_cloud.training.distributed import rank_of_this_process
     from spectf_cloud.training.run import train as train_core
@@ -153,7 +153,7 @@ def train(
         lr=lr,
         seed=seed,
         device=str(gpu),
-        architecture=ModelConfig(
+        architecture=Architecture(
             num_heads=arch_heads, dim_proj=arch_proj_dim, dim_ff=arch_ff, dropout=arch_dropout, agg=arch_agg.value
         ),
         val_fraction=val_fraction,

@@ -13,7 +13,7 @@ from spectf_cloud.cli.inputs import check_there
 from spectf_cloud.cli.reporting import Json, Overwrite, Quiet, Reporter, Verbose
 
 if TYPE_CHECKING:
-    from spectf_cloud.comparison.train import ComparisonConfig
+    from spectf_cloud.training.comparison import ComparisonConfig
 
 app = typer.Typer(no_args_is_help=True, help="Train models to compare SpecTf with.")
 
@@ -53,7 +53,7 @@ def resnet(
     """Train the ResNet over the spectrum. Writes resnet.pt and its card."""
     reporter = Reporter(json, quiet, verbose)
     check_there(*dataset, train_csv, test_csv, arch_yaml)
-    from spectf_cloud.comparison.train import ComparisonConfig
+    from spectf_cloud.training.comparison import ComparisonConfig
 
     config = ComparisonConfig(
         kind="resnet",
@@ -104,7 +104,7 @@ def xgboost(
     """Train the boosted trees. Writes xgboost.json and its card."""
     reporter = Reporter(json, quiet, verbose)
     check_there(*dataset, train_csv, test_csv, arch_yaml)
-    from spectf_cloud.comparison.train import ComparisonConfig
+    from spectf_cloud.training.comparison import ComparisonConfig
 
     config = ComparisonConfig(
         kind="xgboost",
@@ -126,7 +126,7 @@ def xgboost(
 
 
 def _run(config: ComparisonConfig, reporter: Reporter, unit: str) -> None:
-    from spectf_cloud.comparison.train import train_comparison
+    from spectf_cloud.training.comparison import train_comparison
 
     with reporter.progress("training", unit) as progress:
         report = train_comparison(

@@ -13,6 +13,7 @@ from spectf_cloud.errors import InputError, MissingExtraError, SpectfError, Usag
 
 
 def tui(
+    context: typer.Context,
     folder: Annotated[Path, typer.Argument(readable=False, help="Where to look for scenes first.")] = Path(),
 ) -> None:
     """Find, mask and look at scenes in an application that fills the terminal."""
@@ -23,9 +24,9 @@ def tui(
     _draw_on_terminal()
 
     from spectf_cloud.tui.app import SpectfApp
-    from spectf_cloud.tui.sharp import sharp_image
+    from spectf_cloud.tui.pixel_images import sharp_image
 
-    app = SpectfApp(folder, sharp_image=sharp_image())
+    app = SpectfApp(folder, context.find_root().command, sharp_image=sharp_image())
     app.error_console.quiet = True  # a crash is told in one line, by the command
     app.run()
     if app.return_code:

@@ -52,7 +52,7 @@ def verify(name: Name, json: Json = False, verbose: Verbose = 0, quiet: Quiet = 
     from spectf_cloud.weights import find_weights
 
     found = find_weights(name)
-    from spectf_cloud.inference.load import load_model  # PyTorch comes with it
+    from spectf_cloud.models.load import load_model  # PyTorch comes with it
 
     sensor = Sensor.emit()
     model = load_model(found, np.asarray(sensor.wavelength_nm[sensor.kept()]))
@@ -71,7 +71,7 @@ def info(name: Name = "builtin", json: Json = False, verbose: Verbose = 0, quiet
 
 def _check_content(found: WeightsFile) -> None:
     """Refuse a file that holds something else. Raises `WeightsError`."""
-    from spectf_cloud.inference.load import read_state_dict
+    from spectf_cloud.models.load import read_state_dict
 
     names = list(read_state_dict(found))
     if _OF_ALL_NETWORKS not in names:

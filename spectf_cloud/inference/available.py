@@ -7,11 +7,11 @@ from dataclasses import dataclass
 import torch
 
 from spectf_cloud.errors import MissingExtraError
-from spectf_cloud.inference.device_backend import kernel_missing
-from spectf_cloud.inference.kernel import cache_dir, usable_levels
-from spectf_cloud.inference.native.build import BuildError, cpu_features, find_or_compile, levels
-from spectf_cloud.inference.runtimes import RUNTIMES, lacking, runtimes
-from spectf_cloud.inference.trt.library import import_tensorrt
+from spectf_cloud.inference.engines.device import kernel_missing
+from spectf_cloud.inference.engines.native.build import BuildError, cpu_features, find_or_compile, levels
+from spectf_cloud.inference.engines.native.kernel import cache_dir, usable_levels
+from spectf_cloud.inference.engines.onnx.runtimes import RUNTIMES, lacking, runtimes
+from spectf_cloud.inference.engines.tensorrt.library import import_tensorrt
 
 
 @dataclass(frozen=True)

@@ -5,37 +5,26 @@ from __future__ import annotations
 import copy
 import logging
 from pathlib import Path
-from typing import Literal, Protocol, get_args
+from typing import get_args
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 
-from spectf_cloud.errors import MissingExtraError, UsageError
-from spectf_cloud.inference.device_backend import open_device
-from spectf_cloud.inference.device_names import is_tensorrt, plain_name
-from spectf_cloud.inference.load import load_model
-from spectf_cloud.inference.native_backend import Unavailable, open_native
-from spectf_cloud.inference.runtimes import open_runtime
-from spectf_cloud.inference.torch_backend import TorchBackend
+from spectf_cloud.errors import UsageError
+from spectf_cloud.inference.backend import Backend, Fidelity, resolve_device
+from spectf_cloud.inference.device_names import is_tensorrt
+from spectf_cloud.inference.engines.device import open_device
+from spectf_cloud.inference.engines.native.backend import Unavailable, open_native
+from spectf_cloud.inference.engines.onnx.runtimes import open_runtime
+from spectf_cloud.inference.engines.torch import TorchBackend
 from spectf_cloud.model import SpecTfEncoder, normalise_wavelength
+from spectf_cloud.models.load import load_model
 from spectf_cloud.weights import BUILTIN, PUBLISHED_THRESHOLD, find_weights
 
 Float32Array = NDArray[np.float32]
 
 logger = logging.getLogger(__name__)
-
-#: How far a backend may stray from the float32 reference; see docs/inference.md.
-Fidelity = Literal["exact", "faithful", "fast"]
-
-
-class Backend(Protocol):
-    """Something that turns finite reflectance (n, bands) float32 into probability (n,) float32."""
-
-    name: str
-    fidelity: str
-
-    def __call__(self, toa: Float32Array) -> Float32Array: ...
 
 
 def predict(
@@ -56,7 +45,7 @@ def predict(
         (bands,) band centres, nm, in the order of ``toa``; any order, any number.
     weights
         A path, ``builtin``, a release such as ``official:v0.1.0``, or a loaded network. The path of a comparison
-        model (see `spectf_cloud.comparison`) works too, on the bands it was trained on.
+        model (see `spectf_cloud.inference.comparison`) works too, on the bands it was trained on.
     device
         ``cpu`` or −1, a GPU's number, ``cuda:0``, ``mps``, ``auto``, or ``tensorrt[:0]``.
     fidelity
@@ -73,7 +62,7 @@ def predict(
     WeightsError, MissingExtraError
         Weights that cannot be used; a device that is not there.
     """
-    from spectf_cloud.comparison.card import is_comparison, load_comparison
+    from spectf_cloud.inference.comparison import is_comparison, load_comparison
 
     try:
         pixels = np.asarray(toa, dtype=np.float32)
@@ -126,7 +115,7 @@ def pick_backend(
     if model.config.dim_output != 2:
         raise UsageError(f"a cloud network has two outputs (clear, cloud), this one has {model.config.dim_output}")
     if is_tensorrt(device):
-        from spectf_cloud.inference.trt.backend import open_tensorrt
+        from spectf_cloud.inference.engines.tensorrt.backend import open_tensorrt
 
         return open_tensorrt(model, str(device), fidelity, threshold, engine)
     target = resolve_device(device)
@@ -143,20 +132,3 @@ def pick_backend(
     except Unavailable as reason:
         logger.info("float32 PyTorch serves fidelity %s: %s", fidelity, reason)
         return TorchBackend(model, target, threads)
-
-
-def resolve_device(device: str | int) -> torch.device:
-    """−1 or ``cpu``, a GPU number, ``cuda[:n]``, ``mps`` or ``auto`` as a torch device that exists."""
-    name = plain_name(device)
-    if name == "auto":
-        name = "0" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
-    if name == "cpu":
-        return torch.device("cpu")
-    if name == "mps":
-        if not torch.backends.mps.is_available():
-            raise MissingExtraError("no Apple GPU (mps) here; use --device cpu or --device auto")
-        return torch.device("mps")
-    if int(name) >= torch.cuda.device_count():
-        found = torch.cuda.device_count()
-        raise MissingExtraError(f"GPU {name} is not there (PyTorch sees {found}); use --device cpu or --device auto")
-    return torch.device("cuda", int(name))

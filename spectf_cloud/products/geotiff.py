@@ -18,8 +18,8 @@ from rasterio.io import DatasetReader, MemoryFile
 from rasterio.transform import Affine
 
 from spectf_cloud.errors import InputError
-from spectf_cloud.outputs import atomic_output
-from spectf_cloud.products.mask import CloudMask
+from spectf_cloud.files.atomic import atomic_output
+from spectf_cloud.products.flags import Masked
 from spectf_cloud.products.profiles import MASK, PROBABILITY, TILE, RasterProfile
 from spectf_cloud.scene import NODATA, Glt, Grid, Location, Scene
 
@@ -91,12 +91,12 @@ def ground_control_points(location: Location, per_side: int = _GCPS_PER_SIDE) ->
     )
 
 
-def write_mask(mask: CloudMask, path: Path, overwrite: bool = False) -> None:
+def write_mask(mask: Masked, path: Path, overwrite: bool = False) -> None:
     """The mask, uint8: 0 clear, 1 cloud, 255 no data. Raises `OutputError`."""
     write_geotiff(path, mask.mask, MASK, Georeference.of_scene(mask.scene), mask.tags, overwrite)
 
 
-def write_probability(mask: CloudMask, path: Path, overwrite: bool = False) -> None:
+def write_probability(mask: Masked, path: Path, overwrite: bool = False) -> None:
     """The probability, float32 with −9999 for no data. Raises `OutputError`."""
     write_geotiff(path, mask.probability, PROBABILITY, Georeference.of_scene(mask.scene), mask.tags, overwrite)
 

@@ -13,9 +13,9 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from spectf_cloud.outputs import atomic_output
-from spectf_cloud.products.buffer import CUTOFF_PIXELS, distance_pixels
-from spectf_cloud.products.mask import CLOUD, MASK_NODATA, SIMULATED, CloudMask
+from spectf_cloud.files.atomic import atomic_output
+from spectf_cloud.products.distance import CUTOFF_PIXELS, distance_pixels
+from spectf_cloud.products.flags import CLOUD, MASK_NODATA, SIMULATED, Masked
 from spectf_cloud.scene import NODATA, Glt, Location, Scene
 
 #: As EMIT's own L2A mask names them since V002.
@@ -26,7 +26,7 @@ _LINES_PER_CHUNK = 256
 _GRANULE = re.compile(r"(?P<date>\d{8})[tT](?P<time>\d{6})(?:_(?P<orbit>\d{7})_(?P<scene>\d{3}))?")
 
 
-def write_netcdf(mask: CloudMask, path: Path, overwrite: bool = False) -> None:
+def write_netcdf(mask: Masked, path: Path, overwrite: bool = False) -> None:
     """Write probability (0 to 1), flag (0, 1) and distance to cloud (pixels, −1 beyond 50) as float32 bands.
 
     No data is −9999. Location and look-up table are copied from the scene; the signs by which EMIT marks
@@ -48,7 +48,7 @@ def write_netcdf(mask: CloudMask, path: Path, overwrite: bool = False) -> None:
         temporary.write_bytes(content.getbuffer())
 
 
-def _write_bands(file: h5netcdf.File, mask: CloudMask, *, located: bool) -> None:
+def _write_bands(file: h5netcdf.File, mask: Masked, *, located: bool) -> None:
     dims = ("downtrack", "crosstrack", "bands")
     shape = (mask.scene.lines, mask.scene.samples)
     chunks = (min(_LINES_PER_CHUNK, shape[0]), shape[1], 1)
@@ -105,7 +105,7 @@ def _named(long_name: str, units: str, standard_name: str) -> dict[str, str]:
     return {"long_name": long_name, "units": units, "standard_name": standard_name}
 
 
-def _root_attributes(mask: CloudMask, glt: Glt | None) -> dict[str, Any]:
+def _root_attributes(mask: Masked, glt: Glt | None) -> dict[str, Any]:
     attributes: dict[str, Any] = {
         "Conventions": "CF-1.8",
         "title": mask.title,

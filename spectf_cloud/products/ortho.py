@@ -11,9 +11,9 @@ from rasterio.io import MemoryFile
 from rasterio.transform import Affine
 
 from spectf_cloud.errors import InputError
-from spectf_cloud.outputs import atomic_output
+from spectf_cloud.files.atomic import atomic_output
+from spectf_cloud.products.flags import MASK_NODATA, Masked
 from spectf_cloud.products.geotiff import crs_of
-from spectf_cloud.products.mask import MASK_NODATA, CloudMask
 from spectf_cloud.products.profiles import MASK
 from spectf_cloud.scene import Glt, Grid
 
@@ -21,7 +21,7 @@ _LINES_AT_ONCE = 256
 T = TypeVar("T", bound=np.generic)
 
 
-def write_ortho(mask: CloudMask, path: Path, overwrite: bool = False) -> None:
+def write_ortho(mask: Masked, path: Path, overwrite: bool = False) -> None:
     """Write the mask on the map, each ortho pixel the one the table names; 255 where it names none.
 
     A scene delivered on a map grid already is written on that grid. Raises `InputError` when the scene has

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from spectf_cloud.products.mask import FloatArray
+from spectf_cloud.products.flags import FloatArray
 
 Rgb = NDArray[np.uint8]
 Flags = NDArray[np.bool_]

@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from spectf_cloud.bad_bands import empty_bands
-from spectf_cloud.irradiance import read_irradiance
-from spectf_cloud.products.mask import Preview
-from spectf_cloud.resources import resource
+from spectf_cloud.files.resources import resource
+from spectf_cloud.products.flags import Preview
+from spectf_cloud.readers.bad_bands import empty_bands
+from spectf_cloud.readers.irradiance import read_irradiance
 from spectf_cloud.scene import Scene, missing
 from spectf_cloud.sensor import PUBLISHED_DROP_NM
 from spectf_cloud.toa import reflectance_per_radiance, resample_irradiance, toa_reflectance

@@ -10,7 +10,7 @@ import numpy as np
 from rasterio.enums import Resampling
 from rasterio.io import DatasetWriter
 
-from spectf_cloud.products.mask import CLEAR, CLOUD, MASK_NODATA
+from spectf_cloud.products.flags import CLEAR, CLOUD, MASK_NODATA
 
 TILE = 256
 

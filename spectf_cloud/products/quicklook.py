@@ -15,9 +15,9 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 from PIL.PngImagePlugin import PngInfo
 
-from spectf_cloud.outputs import atomic_output
+from spectf_cloud.files.atomic import atomic_output
 from spectf_cloud.products import panels
-from spectf_cloud.products.mask import CLOUD, MASK_NODATA, CloudMask
+from spectf_cloud.products.flags import CLOUD, MASK_NODATA, Masked
 
 # A granule of 1280 lines is shown pixel for pixel.
 _LARGEST_PANEL = 1280
@@ -36,7 +36,7 @@ class _Panel:
     picture: Image.Image
 
 
-def write_quicklook(mask: CloudMask, path: Path, overwrite: bool = False) -> None:
+def write_quicklook(mask: Masked, path: Path, overwrite: bool = False) -> None:
     """Write the picture, with the tags as PNG text. Raises `OutputError`."""
     text = PngInfo()
     for name, value in mask.tags.items():
@@ -45,7 +45,7 @@ def write_quicklook(mask: CloudMask, path: Path, overwrite: bool = False) -> Non
         render(mask).save(temporary, format="PNG", pnginfo=text, compress_level=_COMPRESSION)
 
 
-def to_html(mask: CloudMask) -> str:
+def to_html(mask: Masked) -> str:
     """The picture and its figures for a notebook; the image is inside, nothing is loaded."""
     buffer = io.BytesIO()
     render(mask, largest_panel=420).save(buffer, format="PNG")
@@ -57,7 +57,7 @@ def to_html(mask: CloudMask) -> str:
     )
 
 
-def render(mask: CloudMask, largest_panel: int = _LARGEST_PANEL) -> Image.Image:
+def render(mask: Masked, largest_panel: int = _LARGEST_PANEL) -> Image.Image:
     """The page. Panels of large scenes are reduced to ``largest_panel`` pixels, small ones enlarged evenly."""
     shown = _panels(mask, _display_size(mask.scene.lines, mask.scene.samples, largest_panel))
     return _Page(mask, shown).draw()
@@ -72,7 +72,7 @@ def _display_size(lines: int, samples: int, largest: int) -> tuple[int, int]:
     return lines * factor, samples * factor
 
 
-def _panels(mask: CloudMask, size: tuple[int, int]) -> list[_Panel]:
+def _panels(mask: Masked, size: tuple[int, int]) -> list[_Panel]:
     """Everything there is to show, at ``size`` (height, width)."""
     flag = _resized(mask.mask, size, Image.Resampling.NEAREST)
     cloud, nodata = flag == CLOUD, flag == MASK_NODATA
@@ -109,7 +109,7 @@ def _resized(values: np.ndarray, size: tuple[int, int], how: Image.Resampling | 
 class _Page:
     """Panels on a grid between a header and a legend."""
 
-    def __init__(self, mask: CloudMask, shown: list[_Panel]) -> None:
+    def __init__(self, mask: Masked, shown: list[_Panel]) -> None:
         self.mask, self.shown = mask, shown
         self.panel_width, self.panel_height = shown[0].picture.size
         self.unit = max(14, min(36, round((self.panel_width + self.panel_height) / 60)))  # size of plain text, px
@@ -203,7 +203,7 @@ class _Page:
         self.pen.text((at, below), f"{self.mask.threshold:g}", _INK, self.font, anchor="ma")
 
 
-def _cloud_text(mask: CloudMask) -> str:
+def _cloud_text(mask: Masked) -> str:
     fraction = mask.cloud_fraction
     return "no pixel has data" if math.isnan(fraction) else f"cloud {100 * fraction:.1f} % of pixels with data"
 

@@ -6,10 +6,10 @@ import math
 from dataclasses import dataclass
 from pathlib import Path
 
-from spectf_cloud.outputs import check_output
-from spectf_cloud.products.buffer import dilate
+from spectf_cloud.files.atomic import check_output
+from spectf_cloud.products.distance import dilate
+from spectf_cloud.products.flags import apply_threshold, check_threshold, cloud_fraction
 from spectf_cloud.products.geotiff import write_geotiff
-from spectf_cloud.products.mask import apply_threshold, check_threshold, cloud_fraction
 from spectf_cloud.products.profiles import MASK
 from spectf_cloud.products.saved_probability import read_probability
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spectf_cloud.errors import InputError
-from spectf_cloud.products.mask import FloatArray
+from spectf_cloud.products.flags import FloatArray
 from spectf_cloud.readers.cf import packing_of
 from spectf_cloud.readers.hdf5_storage import find_dataset, read_attribute, read_dataset
 from spectf_cloud.scene import NODATA, Location, check_size

@@ -16,8 +16,8 @@ from rasterio.errors import NotGeoreferencedWarning, RasterioIOError
 from rasterio.io import DatasetReader
 
 from spectf_cloud.errors import InputError, UsageError
+from spectf_cloud.products.flags import FloatArray, check_threshold
 from spectf_cloud.products.geotiff import Georeference
-from spectf_cloud.products.mask import FloatArray, check_threshold
 from spectf_cloud.products.saved_netcdf import read_netcdf
 from spectf_cloud.scene import NODATA
 

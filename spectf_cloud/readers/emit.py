@@ -13,12 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spectf_cloud.errors import InputError
+from spectf_cloud.files.reading import reading
 from spectf_cloud.readers.cf import Packing, packing_of
 from spectf_cloud.readers.dimensions import BANDS, CUBE, GRID, LINES, SAMPLES, arrange, axis_names, described
 from spectf_cloud.readers.hdf5_forms import Form, find_form
 from spectf_cloud.readers.hdf5_storage import Corner, find_dataset, read_attribute, read_dataset
 from spectf_cloud.readers.raw import read_raw
-from spectf_cloud.reading import reading
 from spectf_cloud.scene import NODATA, Cube, Glt, Location, check_size
 from spectf_cloud.sensor import Sensor
 

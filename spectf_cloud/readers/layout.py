@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spectf_cloud.errors import InputError
+from spectf_cloud.files.reading import reading
 from spectf_cloud.readers.emit import EmitCube
 from spectf_cloud.readers.envi import EnviCube
-from spectf_cloud.reading import reading
 from spectf_cloud.scene import Cube
 
 _STORED = {"bil": (0, 2, 1), "bip": (0, 1, 2), "bsq": (2, 0, 1)}

@@ -14,9 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spectf_cloud.errors import InputError
+from spectf_cloud.files.reading import reading
 from spectf_cloud.readers.envi_header import EnviHeader
 from spectf_cloud.readers.map_info import grid_of, read_grid
-from spectf_cloud.reading import reading
 from spectf_cloud.scene import NODATA, Cube, Grid, check_size
 from spectf_cloud.sensor import Sensor
 

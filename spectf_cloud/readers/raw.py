@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spectf_cloud.errors import InputError
-from spectf_cloud.reading import reading
+from spectf_cloud.files.reading import reading
 
 
 def read_raw(path: Path, dtype: np.dtype[np.generic], offset: int, shape: tuple[int, ...]) -> NDArray[np.generic]:

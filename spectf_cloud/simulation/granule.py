@@ -15,13 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spectf_cloud.errors import OutputError
-from spectf_cloud.irradiance import read_irradiance
-from spectf_cloud.outputs import atomic_output, check_folder_name, check_output
-from spectf_cloud.resources import resource
+from spectf_cloud.files.atomic import atomic_output, check_folder_name, check_output
+from spectf_cloud.files.resources import resource
+from spectf_cloud.readers.irradiance import read_irradiance
 from spectf_cloud.sensor import Sensor
 from spectf_cloud.simulation import emit_netcdf, envi, geometry, overpass, truth
 from spectf_cloud.simulation.config import Format, SimulationConfig
-from spectf_cloud.simulation.draw import draw_scene
+from spectf_cloud.simulation.draw_scene import draw_scene
 from spectf_cloud.simulation.library import read_library
 from spectf_cloud.simulation.presets import preset
 from spectf_cloud.simulation.scene import SimulatedScene

@@ -8,7 +8,8 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 from numpy.typing import NDArray
 
-from spectf_cloud.simulation import fields, glt, sun
+from spectf_cloud.readers import sun
+from spectf_cloud.simulation import fields, glt
 from spectf_cloud.simulation.geometry import KM_PER_DEG, NODATA, OBS_BANDS, Geometry, towards
 
 FloatArray = NDArray[np.float64]

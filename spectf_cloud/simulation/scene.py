@@ -8,10 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spectf_cloud.sensor import Sensor
-from spectf_cloud.simulation import cover, noise
+from spectf_cloud.simulation import cloud_fields as cover
+from spectf_cloud.simulation import noise
 from spectf_cloud.simulation.atmosphere import Air, Angles, AtmosphereTable
+from spectf_cloud.simulation.cloud_fields import CloudLayer, Land
 from spectf_cloud.simulation.clouds import CloudTable
-from spectf_cloud.simulation.cover import CloudLayer, Land
 from spectf_cloud.simulation.geometry import COSINE_I, NODATA, SUN_DISTANCE, SUN_ZENITH, Geometry
 from spectf_cloud.simulation.layering import AirAbove, Cloud, cloud_over, under_air
 from spectf_cloud.simulation.lookup import along, along_both, locate

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from spectf_cloud.spectra import Spectra
+from spectf_cloud.data.spectra import Spectra
 from spectf_cloud.training.distributed import World
 
 _AHEAD = 4

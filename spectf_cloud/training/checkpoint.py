@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from spectf_cloud.errors import ConfigError, InputError
-from spectf_cloud.outputs import atomic_output
+from spectf_cloud.files.atomic import atomic_output
 
 #: Name of the file in the folder of a run.
 CHECKPOINT = "checkpoint.pt"

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from spectf_cloud.architecture import ModelConfig
+from spectf_cloud.architecture import Architecture
 from spectf_cloud.errors import UsageError
 
 #: Published: the learning rate rises over so many steps, and gradients are clipped to this norm.
@@ -58,7 +58,7 @@ class TrainConfig:
     lr: float = 1e-4
     seed: int = 42
     device: str = "-1"
-    architecture: ModelConfig = field(default_factory=lambda: ModelConfig(dropout=0.1))
+    architecture: Architecture = field(default_factory=lambda: Architecture(dropout=0.1))
     val_fraction: float = 0.1
     min_gap_s: float = 0.0
     early_stop: int = 0

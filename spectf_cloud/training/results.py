@@ -13,10 +13,10 @@ import torch
 import yaml
 from torch import Tensor
 
-from spectf_cloud.charts.chart import Chart, Line
-from spectf_cloud.charts.png import save_png
-from spectf_cloud.outputs import atomic_output
-from spectf_cloud.spectra import Spectra
+from spectf_cloud.data.spectra import Spectra
+from spectf_cloud.files.atomic import atomic_output
+from spectf_cloud.products.figures.chart import Chart, Line
+from spectf_cloud.products.figures.png import save_png
 from spectf_cloud.training.checkpoint import Best
 from spectf_cloud.training.config import CLIP_NORM, WARMUP_STEPS, TrainConfig
 from spectf_cloud.weights import sha256_of

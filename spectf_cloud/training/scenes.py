@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from spectf_cloud.spectra import Spectra
-from spectf_cloud.spectra_check import doubts_of_labels, settle
-from spectf_cloud.split import check_leakage, draw_scenes, read_fids
+from spectf_cloud.data.spectra import Spectra
+from spectf_cloud.data.spectra_check import doubts_of_labels, settle
+from spectf_cloud.data.split import check_leakage, draw_scenes, read_fids
 from spectf_cloud.training.config import TrainConfig
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -11,17 +12,17 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from spectf_cloud.errors import MissingExtraError, UsageError
-from spectf_cloud.inference.load import read_state_dict
 from spectf_cloud.model import SpecTfEncoder
+from spectf_cloud.models.load import read_state_dict
+from spectf_cloud.models.winners import logits
 from spectf_cloud.training.config import WARMUP_STEPS, TrainConfig
-from spectf_cloud.training.forward import logits
 from spectf_cloud.weights import find_weights
 
 
 def network(config: TrainConfig, wavelength_nm: NDArray[np.float64]) -> SpecTfEncoder:
     """Fresh from the seed, or from ``init``, with parts frozen as asked. Raises `UsageError`."""
     torch.manual_seed(config.seed)
-    model = config.architecture.build(wavelength_nm)
+    model = SpecTfEncoder(wavelength_nm, **asdict(config.architecture))
     if config.init is not None:
         found = find_weights(config.init)
         try:

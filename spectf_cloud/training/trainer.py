@@ -11,15 +11,15 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from spectf_cloud.data.spectra import Spectra
 from spectf_cloud.errors import UsageError
-from spectf_cloud.inference.torch_backend import TorchBackend
-from spectf_cloud.metrics import rank, reliability
-from spectf_cloud.spectra import Spectra
+from spectf_cloud.inference.engines.torch import TorchBackend
+from spectf_cloud.models.winners import logits
+from spectf_cloud.scoring.metrics import rank, reliability
 from spectf_cloud.training.batches import batches, draw_bands, epoch_order
 from spectf_cloud.training.checkpoint import CHECKPOINT, Best, Checkpoint
 from spectf_cloud.training.config import CLIP_NORM, TrainConfig
 from spectf_cloud.training.distributed import World
-from spectf_cloud.training.forward import logits
 from spectf_cloud.training.results import save_curves, save_metrics_csv, save_state
 from spectf_cloud.training.scenes import Scenes
 from spectf_cloud.training.setup import compiled_forward, network, optimiser

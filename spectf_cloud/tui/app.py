@@ -20,7 +20,7 @@ from spectf_cloud.tui.job_view import JobList, JobStrip
 from spectf_cloud.tui.jobs import Job, JobQueue, State
 from spectf_cloud.tui.masking_page import MaskingPage
 from spectf_cloud.tui.palette import page_commands
-from spectf_cloud.tui.remembered import Rate, Remembered, model_key
+from spectf_cloud.tui.preferences import Rate, Remembered, model_key
 from spectf_cloud.tui.result_page import ResultPage
 from spectf_cloud.tui.scenes import ScenesPage
 from spectf_cloud.tui.tour_screen import TourScreen
@@ -46,7 +46,7 @@ _PAGES = {"scenes": "Scenes", "mask": "Mask", "result": "Result", "train": "Trai
 class SpectfApp(App[None]):
     """The terminal application.
 
-    ``folder`` is where the tree of scenes begins, ``sharp_image`` what `spectf_cloud.tui.sharp` found.
+    ``folder`` is where the tree of scenes begins, ``sharp_image`` what `spectf_cloud.tui.pixel_images` found.
     """
 
     TITLE = "SpecTf Cloud"
@@ -63,9 +63,12 @@ class SpectfApp(App[None]):
         Binding("f8", "cancel", "Cancel job", priority=True),
     ]
 
-    def __init__(self, folder: Path, remembered: Remembered | None = None, sharp_image: Any = None) -> None:
+    def __init__(
+        self, folder: Path, commands: Any, remembered: Remembered | None = None, sharp_image: Any = None
+    ) -> None:
+        """``commands`` is the tree of the command line's commands, from which the forms are made."""
         super().__init__()
-        self._folder = folder
+        self._folder, self._commands = folder, commands
         self.sharp_image = sharp_image
         self.remembered = remembered or Remembered.load()
         self.masking = JobQueue(self._mask_job_changed)
@@ -80,11 +83,11 @@ class SpectfApp(App[None]):
             with TabPane("[dim]F2[/] Scenes", id="scenes"):
                 yield ScenesPage(self._folder)
             with TabPane("[dim]F3[/] Mask", id="mask"):
-                yield MaskingPage()
+                yield MaskingPage(self._commands)
             with TabPane("[dim]F4[/] Result", id="result"):
                 yield ResultPage()
             with TabPane("[dim]F5[/] Train", id="train"):
-                yield TrainPage()
+                yield TrainPage(self._commands)
         yield JobStrip(id="job-strip")
         yield Footer()
 

@@ -13,9 +13,9 @@ from multiprocessing.connection import Connection, Pipe
 from pathlib import Path
 from typing import Any, TypeVar
 
-from spectf_cloud.cli.supervisor import end_with
 from spectf_cloud.errors import InputError
-from spectf_cloud.reading import READ_TIMEOUT_S
+from spectf_cloud.files.processes import end_with
+from spectf_cloud.files.reading import READ_TIMEOUT_S
 
 Answer = TypeVar("Answer")
 

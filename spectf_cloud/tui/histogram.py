@@ -15,7 +15,7 @@ from textual.reactive import reactive
 from textual.strip import Strip
 from textual.widget import Widget
 
-from spectf_cloud.products.mask import FloatArray
+from spectf_cloud.products.flags import FloatArray
 from spectf_cloud.products.panels import OUTLINE, colour_map
 
 _EIGHTHS = " ▁▂▃▄▅▆▇█"

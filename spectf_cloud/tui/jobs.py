@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from spectf_cloud.tui.remembered import Rate
+from spectf_cloud.tui.preferences import Rate
 
 _LONGEST_LINE = 2**22
 _LOG_LINES = 500

@@ -6,7 +6,7 @@ import os
 import re
 from collections.abc import Collection
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from textual import on
 from textual.app import ComposeResult
@@ -17,7 +17,7 @@ from textual.widgets import Button
 
 from spectf_cloud.dataset import find_observation
 from spectf_cloud.errors import InputError, OutputError
-from spectf_cloud.outputs import check_output
+from spectf_cloud.files.atomic import check_output
 from spectf_cloud.tui.granules import short_name
 from spectf_cloud.tui.job_view import JobList
 from spectf_cloud.tui.option_form import CommandLine, OptionForm
@@ -39,13 +39,14 @@ class MaskingPage(Vertical):
             self.arguments, self.title = arguments, title
             super().__init__()
 
-    def __init__(self, *, id: str | None = None) -> None:
+    def __init__(self, commands: Any, *, id: str | None = None) -> None:
         super().__init__(id=id)
+        self._commands = commands
         self._promised: set[Path] = set()  # outputs of jobs queued so far
 
     def compose(self) -> ComposeResult:
         with Horizontal():
-            yield OptionForm(Command("deploy-pt"), deploy_problem, id="deploy-form")
+            yield OptionForm(Command("deploy-pt", self._commands), deploy_problem, id="deploy-form")
             yield JobList(id="mask-jobs")
         yield CommandLine("Run", id="deploy-command")
 

@@ -10,9 +10,6 @@ from enum import Enum
 from functools import cached_property
 from typing import Any, Literal
 
-from typer.main import get_command
-
-from spectf_cloud.cli.main import TyperError, app
 from spectf_cloud.errors import SpectfError
 
 Values = Mapping[str, "str | bool"]
@@ -47,11 +44,11 @@ class Problem:
 
 
 class Command:
-    """One command of the command line, such as ``deploy-pt`` or ``cloud-eval compare``."""
+    """One command of the command line, such as ``deploy-pt`` or ``cloud-eval compare``, found in its tree."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, tree: Any) -> None:
         self.name = name
-        found: Any = get_command(app)
+        found = tree
         for part in name.split():
             found = found.commands[part]
         self._command = found
@@ -87,14 +84,16 @@ class Command:
         try:
             with self._command.make_context(words[-1], self.arguments(values)[len(words) :]):
                 return None
-        except TyperError as error:
+        except SpectfError as error:
+            return Problem("config", str(error))
+        except Exception as error:
+            if not hasattr(error, "format_message"):  # a usage error, whichever library Typer takes it from
+                raise
             name = getattr(getattr(error, "param", None), "name", None)
             message = str(getattr(error, "message", "")) or error.format_message()
             if type(error).__name__ == "MissingParameter":
                 message = "is needed"
             return Problem(name, " ".join(f"{name or self.name}: {message}".replace("_", "-", 1).split()))
-        except SpectfError as error:
-            return Problem("config", str(error))
 
 
 def shell(arguments: Sequence[str]) -> str:

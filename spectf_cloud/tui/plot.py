@@ -13,7 +13,7 @@ from textual.geometry import Size
 from textual.strip import Strip
 from textual.widget import Widget
 
-from spectf_cloud.charts.chart import tick_label, ticks
+from spectf_cloud.products.figures.chart import tick_label, ticks
 
 # Bit of each dot of a braille cell, by (row, column).
 _BITS = ((0x01, 0x08), (0x02, 0x10), (0x04, 0x20), (0x40, 0x80))

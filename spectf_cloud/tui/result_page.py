@@ -16,7 +16,7 @@ from textual.widgets import Button, Label, Static
 from textual.worker import get_current_worker
 
 from spectf_cloud.errors import SpectfError
-from spectf_cloud.products.mask import CLOUD, MaskArray, cloud_fraction
+from spectf_cloud.products.flags import CLOUD, MaskArray, cloud_fraction
 from spectf_cloud.products.panels import HATCH_LINE, Rgb, mask_colour, probability_colour
 from spectf_cloud.tui.cells import View
 from spectf_cloud.tui.histogram import ThresholdHistogram

@@ -14,7 +14,7 @@ from textual.screen import ModalScreen
 from textual.widgets import Button, Checkbox, Input, Label, Select, Static
 
 from spectf_cloud.errors import OutputError
-from spectf_cloud.outputs import check_output
+from spectf_cloud.files.atomic import check_output
 from spectf_cloud.tui.option_form import PathSuggester
 from spectf_cloud.tui.saved_result import PRODUCTS, SavedResult
 

@@ -8,17 +8,18 @@ from pathlib import Path
 
 import numpy as np
 
-from spectf_cloud.bad_bands import empty_bands
 from spectf_cloud.dataset import open_scene
 from spectf_cloud.errors import InputError, UsageError
-from spectf_cloud.outputs import FORMS, check_suffix
-from spectf_cloud.products.buffer import dilate
-from spectf_cloud.products.mask import CloudMask, FloatArray, MaskArray, apply_threshold
+from spectf_cloud.files.atomic import FORMS, check_suffix
+from spectf_cloud.files.resources import resource
+from spectf_cloud.products.cloud_mask import CloudMask
+from spectf_cloud.products.distance import dilate
+from spectf_cloud.products.flags import FloatArray, MaskArray, apply_threshold
 from spectf_cloud.products.panels import Rgb, true_colour
 from spectf_cloud.products.preview import PixelReader, read_preview
 from spectf_cloud.products.rethreshold import rethreshold
 from spectf_cloud.products.saved_probability import SavedProbability, read_probability
-from spectf_cloud.resources import resource
+from spectf_cloud.readers.bad_bands import empty_bands
 from spectf_cloud.scene import Scene
 from spectf_cloud.sensor import PUBLISHED_DROP_NM
 from spectf_cloud.weights import BUILTIN, PUBLISHED_THRESHOLD, RELEASES, sha256_of

@@ -23,7 +23,7 @@ from spectf_cloud.tui.file_reader import FileReader
 from spectf_cloud.tui.granules import Below, below, is_probability, short_name
 from spectf_cloud.tui.option_form import PathSuggester
 from spectf_cloud.tui.picture import Picture
-from spectf_cloud.tui.remembered import Rate
+from spectf_cloud.tui.preferences import Rate
 from spectf_cloud.tui.scene_facts import Card, Thumbnail, read_card, read_picture, read_probability_picture
 from spectf_cloud.tui.scene_tree import SceneTree
 

@@ -54,8 +54,9 @@ Stopping a run (**F8**) keeps the checkpoint of its last whole epoch; **ctrl+g**
             self.arguments, self.title = arguments, title
             super().__init__()
 
-    def __init__(self, *, id: str | None = None) -> None:
+    def __init__(self, commands: Any, *, id: str | None = None) -> None:
         super().__init__(id=id)
+        self._commands = commands
         self._before: list[Row] = []  # epochs of the run that the job resumes
 
     def compose(self) -> ComposeResult:
@@ -70,7 +71,7 @@ Stopping a run (**F8**) keeps the checkpoint of its last whole epoch; **ctrl+g**
                 )
                 with ContentSwitcher(initial=_form_id("train")):
                     for name in _COMMANDS:
-                        yield OptionForm(Command(name), id=_form_id(name))
+                        yield OptionForm(Command(name, self._commands), id=_form_id(name))
             with Vertical(id="train-right"):
                 yield Static("No run yet", id="run-title", markup=False)
                 with Horizontal(id="curves"):

@@ -1,0 +1,1 @@
+"""Finding scenes and bringing them here."""

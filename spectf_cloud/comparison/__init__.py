@@ -1,1 +1,0 @@
-"""Models that SpecTf is compared with: a ResNet and boosted trees."""

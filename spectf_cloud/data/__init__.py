@@ -1,0 +1,1 @@
+"""Labelled spectra: reading, caching, splitting."""

@@ -1,1 +1,0 @@
-"""How good masks are: scores of models on labelled spectra, and reports of them."""

@@ -1,0 +1,215 @@
+"""Outputs appear whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from spectf_cloud.errors import OutputError, UsageError
+from spectf_cloud.files.reading import temporary_file
+from spectf_cloud.files.resources import RESOURCES, resource
+
+try:
+    import fcntl
+except ImportError:  # not a Unix
+    fcntl = None  # type: ignore[assignment]
+
+#: How temporaries begin; by it those of killed runs are known.
+PREFIX = ".spectf-part-"
+# What file systems allow, in bytes.
+_LONGEST_NAME = 255
+_TRIES = 100
+
+#: Suffixes by the form of file they promise; the first is the one we give.
+SUFFIXES = {
+    "GeoTIFF": (".tif", ".tiff", ".gtiff"),
+    "netCDF": (".nc", ".nc4"),
+    "HDF5": (".h5", ".hdf5", ".he5", ".hdf"),
+    "PNG": (".png",),
+    "ONNX": (".onnx",),
+    "TensorRT engine": (".engine", ".plan", ".trt"),
+    "text": (".csv", ".txt"),
+    "ENVI": (".hdr", ".img"),
+    "JPEG": (".jpg", ".jpeg"),
+    "JPEG 2000": (".jp2",),
+    "GIF": (".gif",),
+    "WebP": (".webp",),
+    "SVG": (".svg",),
+    "PDF": (".pdf",),
+    "HTML": (".html", ".htm"),
+    "Markdown": (".md",),
+    "JSON": (".json", ".geojson"),
+    "YAML": (".yml", ".yaml"),
+    "XML": (".xml", ".vrt"),
+    "Excel": (".xlsx", ".xls"),
+    "Parquet": (".parquet",),
+    "NumPy": (".npy", ".npz"),
+    "PyTorch": (".pt", ".pth", ".ckpt"),
+    "safetensors": (".safetensors",),
+    "Zarr": (".zarr",),
+    "a packed file": (".gz", ".zip", ".bz2", ".xz", ".zst", ".tar", ".tgz"),
+}
+
+
+#: The form of each product of a scene.
+FORMS = {"mask": "GeoTIFF", "probability": "GeoTIFF", "ortho": "GeoTIFF", "netcdf": "netCDF", "quicklook": "PNG"}
+
+
+def check_suffix(target: Path, form: str) -> None:
+    """Refuse a name whose suffix promises another form than one of `SUFFIXES`. Raises `UsageError`.
+
+    Names without a suffix, or with one that promises nothing, are as good as any.
+    """
+    promised = _promised(target)
+    if promised not in (None, form):
+        raise UsageError(
+            f"{target}: {form} is written here, but {target.suffix} means {promised}; let the name end in "
+            f"{SUFFIXES[form][0]}"
+        )
+
+
+def check_folder_name(target: Path) -> None:
+    """Refuse a new folder with the name of a file. Raises `UsageError`."""
+    promised = _promised(target)
+    if promised is not None and not target.is_dir():
+        raise UsageError(f"{target}: a folder is written here, but {target.suffix} means {promised}; name a folder")
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder for outputs, and those above it. Raises `OutputError`, `UsageError` for the name of a file."""
+    check_folder_name(folder)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"{folder}: the folder cannot be made ({error.strerror})") from error
+
+
+def _promised(target: Path) -> str | None:
+    """The form that a name's suffix stands for; None where it stands for none."""
+    return next((form for form, suffixes in SUFFIXES.items() if target.suffix.lower() in suffixes), None)
+
+
+def check_output(target: Path, *, overwrite: bool, inputs: Iterable[Path] = (), form: str | None = None) -> None:
+    """Refuse an output before any work is done. Raises `OutputError`, and `UsageError` as `check_suffix` does.
+
+    A folder must be there and writable, an input is never written over, nor what came with the package, nor anything
+    but a plain file, and an existing file needs ``overwrite``. ``form`` is one of `SUFFIXES`.
+    """
+    try:
+        resolved = target.resolve()
+        if any(resolved == source.resolve() for source in inputs):
+            raise OutputError(f"{target} is an input of this run; choose another output name")
+        if any(resolved == resource(name).resolve() for name in RESOURCES):
+            raise OutputError(f"{target} belongs to this installation; choose another output name")
+        if form is not None:
+            check_suffix(target, form)
+        if resolved.is_dir():
+            raise OutputError(f"{target} is a folder; give the name of a file in it")
+        if not resolved.parent.is_dir():
+            raise OutputError(f"{target}: the folder {resolved.parent} does not exist; create it first")
+        if not os.access(resolved.parent, os.W_OK | os.X_OK):
+            raise OutputError(f"{target}: the folder {resolved.parent} is not writable; choose another place")
+        if resolved.exists() and not resolved.is_file():
+            raise OutputError(f"{target} is not a plain file; choose another output name")
+        if resolved.exists() and not overwrite:
+            raise OutputError(f"{target} exists already; add --overwrite to replace it")
+        if len(os.fsencode(resolved.name)) > _LONGEST_NAME:
+            raise OutputError(f"{target}: the name is too long; choose one of at most {_LONGEST_NAME} bytes")
+    except (OSError, ValueError, RuntimeError) as error:  # no permission, a null byte, a loop of links
+        raise OutputError(f"{target}: cannot be written: {error}") from error
+
+
+@contextmanager
+def atomic_output(target: Path, *, overwrite: bool = False) -> Iterator[Path]:
+    """Yield a temporary path beside ``target``; on success it is renamed, on any failure removed.
+
+    The temporary name keeps the suffix, by which GDAL and others choose a format; through a symbolic link
+    the file it points to is replaced. Of two that write one name at once, one wins whole; without ``overwrite`` it is
+    the first. What a writer raises as `OSError` (disk full, permission) becomes an `OutputError` naming the target.
+    """
+    check_output(target, overwrite=overwrite)
+    resolved = target.resolve()
+    temporary = resolved.with_name(f"{PREFIX}{secrets.token_hex(8)}{resolved.suffix}")
+    try:
+        with writing_in(resolved.parent), temporary_file(temporary):
+            try:
+                # 0o666 less the umask, as for any new file; never through a link, never over a file.
+                os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
+                yield temporary
+                _flush(temporary)
+                _publish(temporary, resolved, overwrite)
+            finally:
+                temporary.unlink(missing_ok=True)
+    except FileExistsError as error:
+        raise OutputError(f"{target} appeared meanwhile; add --overwrite to replace it") from error
+    except OSError as error:
+        raise OutputError(f"{target}: could not be written: {error.strerror or error}") from error
+
+
+@contextmanager
+def writing_in(folder: Path) -> Iterator[None]:
+    """Announce temporaries in a folder, after removing those that killed runs left there.
+
+    Writers share a lock on the folder; whoever gets it alone knows that no temporary is in use. Where there are no
+    such locks (some network drives, other systems) nothing is removed.
+    """
+    try:
+        lock = _open_folder(folder)
+    except OSError:
+        lock = None
+    try:
+        if lock is not None and _locked(lock, alone=True):
+            _remove_strays(folder)
+        if lock is not None:
+            _locked(lock, alone=False)
+        yield
+    finally:
+        if lock is not None:
+            os.close(lock)
+
+
+def _remove_strays(folder: Path) -> None:
+    for stray in folder.glob(f"{PREFIX}*"):
+        with suppress(OSError):  # another user's: no reason to fail
+            shutil.rmtree(stray) if stray.is_dir() else stray.unlink()
+
+
+def _open_folder(folder: Path) -> int | None:
+    return os.open(folder, os.O_RDONLY) if fcntl else None
+
+
+def _locked(lock: int, *, alone: bool) -> bool:
+    """Take the lock, or change over to it, at once or after whoever cleans up; False where it cannot be had."""
+    for _ in range(1 if alone else _TRIES):
+        try:
+            fcntl.flock(lock, (fcntl.LOCK_EX if alone else fcntl.LOCK_SH) | fcntl.LOCK_NB)
+            return True
+        except BlockingIOError:
+            time.sleep(0 if alone else 0.02)
+        except OSError:
+            return False
+    return False
+
+
+def _publish(temporary: Path, target: Path, overwrite: bool) -> None:
+    """Give the finished file its name, in one step."""
+    if not overwrite:
+        try:
+            os.link(temporary, target)
+            return
+        except FileExistsError:
+            raise
+        except OSError:  # a file system without links: whoever comes last wins
+            pass
+    temporary.replace(target)
+
+
+def _flush(path: Path) -> None:
+    """Onto the disk before the name is: a power cut must not leave an empty file of the right name."""
+    with path.open("rb") as stream:
+        os.fsync(stream.fileno())

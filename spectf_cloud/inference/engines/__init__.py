@@ -1,0 +1,1 @@
+"""What computes a network's probabilities, one folder an engine."""

@@ -1,0 +1,1 @@
+"""The fused Triton kernel for NVIDIA GPUs."""

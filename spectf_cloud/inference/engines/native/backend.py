@@ -1,0 +1,236 @@
+"""The CPU backend with a stated fidelity: the compiled kernel, checked against float32 before it is used."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from spectf_cloud.inference.engines.native import reduction, tail_tables
+from spectf_cloud.inference.engines.native import tables as tables_module
+from spectf_cloud.inference.engines.native.build import BuildError
+from spectf_cloud.inference.engines.native.kernel import Kernel, Plan, cache_dir, usable_levels
+from spectf_cloud.inference.engines.native.reduction import DOMAIN
+from spectf_cloud.inference.engines.native.table_cache import keep_arrays, read_arrays
+from spectf_cloud.inference.engines.native.tables import Tables, UnsupportedModelError, build_tables, check_supported
+from spectf_cloud.inference.engines.torch import TorchBackend
+from spectf_cloud.model import WAVELENGTH_CENTRE_NM, WAVELENGTH_SCALE_NM, SpecTfEncoder
+
+Float32Array = NDArray[np.float32]
+
+logger = logging.getLogger(__name__)
+
+PROBE = Path(__file__).parents[2] / "probe.npz"
+# Most pixels of one call of the kernel; its working memory grows by 1 KB with each.
+_CHUNK = 512
+
+
+@dataclass(frozen=True)
+class Tier:
+    """A promise about the distance from float32, and how the kernel keeps it.
+
+    Attributes
+    ----------
+    plans
+        Quickest first. One that is not the last serves only networks on which it has `_MARGIN` to spare.
+    largest_error
+        Of any probability; infinite where only the mask is promised.
+    flips
+        Largest share of pixels on the other side of the threshold.
+    recheck
+        Pixels whose probability is this close to the threshold go through the fine pass with all bands; those then
+        still as close as the second number are computed in float32.
+    """
+
+    plans: tuple[Plan, ...]
+    largest_error: float
+    flips: float
+    recheck: tuple[float, float]
+
+
+_QUICK = Plan(0.13, 4.6, 0.15, 2.5, (21.0, 13.0, 11.0, 10.0, 7.5))
+# For networks whose logits keep more in the directions that the coarse pass leaves out.
+_CAREFUL = Plan(0.2, 6.5, 2.2, 2.1, (27.0, 27.0, 16.0, 13.0, 9.0))
+_ROUGH = Plan(0.35, 1.3, 0.03, 0.0, (14.0, 8.0, 6.0, 4.0, 2.5))
+TIERS = {
+    "faithful": Tier((_QUICK, _CAREFUL), 0.02, 0.0005, (0.02, 0.01)),
+    "fast": Tier((_ROUGH,), np.inf, 0.005, (0.0, 0.0)),
+}
+# Share of the promised error that a quick plan may use on the probe: it has hundreds of spectra, a scene a million.
+_MARGIN = 0.25
+_EVERYTHING = Plan(0.3, np.inf, np.inf, np.inf, (np.inf,) * 5, all_fine=True)
+
+
+class Unavailable(Exception):  # noqa: N818 - not an error to anyone but pick_backend
+    """A backend cannot serve; the message says why, for the native one level by level."""
+
+
+@dataclass(frozen=True)
+class Probe:
+    """Spectra on the bands in use with their float32 probabilities; the first `random` are unselected."""
+
+    toa: Float32Array  # (n, bands)
+    probability: Float32Array  # (n,)
+    random: int
+
+
+class Checked(Protocol):
+    """A backend that promises a tier."""
+
+    tier: Tier
+    threshold: float
+
+    def __call__(self, toa: Float32Array) -> Float32Array: ...
+
+
+class NativeBackend:
+    """Cloud probabilities by the compiled kernel, by float32 where the kernel makes no promise.
+
+    Every pixel's result is its own: neither threads, nor blocks, nor neighbours change a bit of it.
+    """
+
+    def __init__(
+        self, kernel: Kernel, exact: TorchBackend, fidelity: str, threshold: float, threads: int, plan: Plan
+    ) -> None:
+        self.plan = plan
+        self.name = f"native-{kernel.level}"
+        self.fidelity = fidelity
+        self.kernel, self.exact, self.threads, self.threshold = kernel, exact, threads, threshold
+        # Few pixels come here, and a batch costs its full size.
+        self.exact_one = TorchBackend(exact.model, exact.device, threads, batch=1)
+        self.tier = TIERS[fidelity]
+
+    def __call__(self, toa: Float32Array) -> Float32Array:
+        """toa (n, bands) float32 → (n,) float32 cloud probability; NaN where the input is."""
+        pixels = np.ascontiguousarray(toa, dtype=np.float32)
+        # Written so that NaN is outside.
+        inside = (pixels.min(axis=1) >= DOMAIN[0]) & (pixels.max(axis=1) <= DOMAIN[1])
+        everything = bool(inside.all())
+        probability = np.full(len(pixels), np.nan, np.float32)
+        probability[inside] = self._approximate(pixels if everything else pixels[inside], self.plan)
+        near = self._near(probability, self.tier.recheck[0])
+        if near.any():
+            probability[near] = self._approximate(pixels[near], _EVERYTHING)
+            near &= self._near(probability, self.tier.recheck[1])
+        for again, backend in ((near, self.exact_one), (~inside, self.exact)):
+            if again.any():
+                probability[again] = backend(pixels[again])
+        return probability
+
+    def _near(self, probability: Float32Array, distance: float) -> NDArray[np.bool_]:
+        near: NDArray[np.bool_] = np.abs(probability - np.float32(self.threshold)) < distance
+        return near
+
+    def _approximate(self, pixels: Float32Array, plan: Plan) -> Float32Array:
+        logits = np.empty(len(pixels), np.float32)
+
+        def run(start: int) -> None:
+            chunk = slice(start, start + step)
+            logits[chunk] = self.kernel.logits(pixels[chunk], plan)[0]
+
+        shares = self.threads * max(1, -(-len(pixels) // (_CHUNK * self.threads)))
+        step = max(-(-len(pixels) // shares), 64)
+        starts = range(0, len(pixels), step)
+        if self.threads == 1 or len(starts) < 2:
+            for start in starts:
+                run(start)
+        else:
+            with ThreadPoolExecutor(self.threads, "spectf") as pool:
+                list(pool.map(run, starts))
+        return (1 / (1 + np.exp(-logits.astype(np.float64)))).astype(np.float32)
+
+
+def open_native(model: SpecTfEncoder, fidelity: str, threshold: float, threads: int | None = None) -> NativeBackend:
+    """The fastest level that keeps the tier's promise for these weights and bands. Raises `Unavailable`."""
+    levels = usable_levels()
+    if not levels:
+        raise Unavailable("SPECTF_SIMD=none")
+    try:
+        check_supported(model)
+        tables, probe = load_tables(model)
+    except UnsupportedModelError as error:
+        raise Unavailable(str(error)) from error
+    exact = TorchBackend(model, torch.device("cpu"), threads)
+    reasons = []
+    *quick, last = TIERS[fidelity].plans
+    for level in levels:
+        try:
+            kernel = Kernel(level, tables)
+        except BuildError as error:
+            reasons.append(f"{level.name}: {error}")
+            continue
+        for plan, share in (*((plan, _MARGIN) for plan in quick), (last, 1.0)):
+            backend = NativeBackend(kernel, exact, fidelity, threshold, exact.threads, plan)
+            reason = broken_promise(backend, probe, share)
+            if reason is None:
+                for earlier in reasons:
+                    logger.info("native backend, %s", earlier)
+                return backend
+        reasons.append(f"{level.name}: {reason}")
+    raise Unavailable("; ".join(reasons))
+
+
+def broken_promise(backend: Checked, probe: Probe, share: float = 1.0) -> str | None:
+    """Why the backend misses its tier, or this share of the error it allows, on the probe spectra; None where not."""
+    probability = backend(probe.toa)
+    error = np.abs(probability - probe.probability)
+    largest = float(error.max()) if np.isfinite(error).all() else np.inf
+    if largest > share * backend.tier.largest_error or not np.isfinite(largest):
+        return f"probabilities differ from float32 by up to {largest:.3f}, {backend.tier.largest_error} is allowed"
+    flipped = (probability > backend.threshold) != (probe.probability > backend.threshold)
+    share = float(flipped[: probe.random].mean())
+    if share > backend.tier.flips:
+        return f"{share:.2%} of the mask differs from float32, {backend.tier.flips:.2%} is allowed"
+    return None
+
+
+def load_tables(model: SpecTfEncoder) -> tuple[Tables, Probe]:
+    """Tables and probe of a network and its bands, from the cache or built now (a few seconds).
+
+    Raises `UnsupportedModelError`.
+    """
+    path = cache_dir() / "tables" / f"{_fingerprint(model)}.tables"
+    arrays = read_arrays(path)
+    if arrays is not None:
+        toa, probability = (arrays.pop(name).astype(np.float32) for name in ("probe_toa", "probe_probability"))
+        probe = Probe(toa, probability, int(arrays.pop("probe_random")))
+        return Tables.from_arrays(arrays), probe
+    probe = make_probe(model)
+    tables = build_tables(model, probe.toa[: probe.random].astype(np.float64))
+    arrays = tables.to_arrays()
+    arrays |= {"probe_toa": probe.toa, "probe_probability": probe.probability, "probe_random": np.asarray(probe.random)}
+    keep_arrays(path, arrays)
+    return tables, probe
+
+
+def make_probe(model: SpecTfEncoder) -> Probe:
+    """The bundled EMIT spectra on the network's bands (nearest beyond EMIT's range), judged in float32."""
+    with np.load(PROBE) as bundled:
+        wavelength_nm, spectra, random = bundled["wavelength_nm"], bundled["toa_reflectance"], int(bundled["random"])
+    wanted_nm = model.wavelength.detach().cpu().double().numpy() * WAVELENGTH_SCALE_NM + WAVELENGTH_CENTRE_NM
+    toa = np.stack([np.interp(wanted_nm, wavelength_nm, row.astype(np.float64)) for row in spectra]).astype(np.float32)
+    return Probe(toa, TorchBackend(model, torch.device("cpu"))(toa), random)
+
+
+def _fingerprint(model: SpecTfEncoder) -> str:
+    """Of everything the tables and the probe follow from."""
+    digest = hashlib.sha256(_code())
+    for name, value in sorted(model.state_dict().items()):
+        digest.update(name.encode())
+        digest.update(value.detach().cpu().contiguous().numpy().tobytes())
+    digest.update(model.wavelength.detach().cpu().numpy().tobytes())
+    return digest.hexdigest()[:32]
+
+
+@cache
+def _code() -> bytes:
+    code = (reduction.__file__, tables_module.__file__, tail_tables.__file__, PROBE)
+    return b"".join(Path(str(path)).read_bytes() for path in code)

@@ -1,0 +1,1 @@
+"""The network as an ONNX graph, and the runtimes that compute it."""

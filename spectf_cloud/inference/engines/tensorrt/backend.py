@@ -1,0 +1,166 @@
+"""The TensorRT backend: finds or builds the engine of a network and a GPU, and checks it against float32."""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import logging
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spectf_cloud.errors import EngineError, MissingExtraError, OutputError, UsageError
+from spectf_cloud.inference.engines.native.backend import TIERS, broken_promise, make_probe
+from spectf_cloud.inference.engines.native.kernel import cache_dir
+from spectf_cloud.inference.engines.onnx.graph import Precision, build_graph
+from spectf_cloud.inference.engines.tensorrt import device as devices
+from spectf_cloud.inference.engines.tensorrt.build import build_plan, largest_batch
+from spectf_cloud.inference.engines.tensorrt.card import Identity, load_engine, read_card, save_engine
+from spectf_cloud.inference.engines.tensorrt.library import import_tensorrt
+from spectf_cloud.inference.engines.tensorrt.runner import EngineRunner
+from spectf_cloud.inference.engines.torch import TorchBackend
+from spectf_cloud.model import SpecTfEncoder
+
+if TYPE_CHECKING:
+    from spectf_cloud.inference.backend import Fidelity
+
+Float32Array = NDArray[np.float32]
+
+logger = logging.getLogger(__name__)
+
+#: Precisions that may serve a tier, the fastest first; the probe decides.
+PRECISIONS: dict[str, tuple[Precision, ...]] = {
+    "exact": ("fp32",),
+    "faithful": ("fp16", "fp32"),
+    "fast": ("fp16", "fp32"),
+}
+# A float32 engine sums in another order than PyTorch, no more.
+_TIERS = {"exact": replace(TIERS["faithful"], largest_error=1e-4), **TIERS}
+# Probabilities this near to the threshold are computed again: as far as errors reach.
+_RECHECKED = {"exact": 0.0, "faithful": TIERS["faithful"].largest_error, "fast": 0.0}
+
+
+class TensorRTBackend:
+    """Cloud probabilities by an engine; ``faithful`` computes those around the threshold again in float32.
+
+    One thread at a time may call it.
+    """
+
+    def __init__(self, runner: EngineRunner, exact: TorchBackend, identity: Identity, fidelity: str, threshold: float):
+        self.name = f"tensorrt-{identity.precision}"
+        self.fidelity, self.threshold, self.tier = fidelity, threshold, _TIERS[fidelity]
+        self.runner, self.exact = runner, exact
+
+    def __call__(self, toa: Float32Array) -> Float32Array:
+        """toa (n, bands) float32, finite → (n,) float32 cloud probability."""
+        pixels = np.ascontiguousarray(toa, dtype=np.float32)
+        probability = self.runner(pixels)
+        near = np.abs(probability - np.float32(self.threshold)) < _RECHECKED[self.fidelity]
+        if near.any():
+            probability[near] = self.exact(pixels[near])
+        return probability
+
+
+def open_tensorrt(
+    model: SpecTfEncoder, device: str, fidelity: Fidelity, threshold: float, engine: Path | None = None
+) -> TensorRTBackend:
+    """The fastest engine that keeps the tier's promise; built, which takes minutes, where none is in the cache.
+
+    ``engine`` is the one to use instead. Raises `MissingExtraError` without TensorRT or GPU, and `EngineError` for an
+    engine of something else, or one that misses the promise.
+    """
+    import_tensorrt()
+    gpu = devices.open_device(device_number(device))
+    probe = make_probe(model)
+    # A copy: a network moves when a backend takes it to another device.
+    exact = TorchBackend(copy.deepcopy(model), gpu.torch_device)
+    reasons = []
+    for precision in PRECISIONS[fidelity] if engine is None else (_precision_of(engine),):
+        graph, identity = describe(model, precision, gpu)
+        if engine:
+            runner = EngineRunner(load_engine(engine, identity), identity.bands, gpu)
+        else:
+            runner = _cached(graph, identity, gpu)
+        backend = TensorRTBackend(runner, exact, identity, fidelity, threshold)
+        broken = broken_promise(backend, probe)
+        if broken is None:
+            return backend
+        logger.info("TensorRT in %s does not serve fidelity %s: %s", precision, fidelity, broken)
+        reasons.append(f"{precision}: {broken}")
+    raise EngineError(f"no TensorRT engine keeps fidelity {fidelity} ({'; '.join(reasons)}); use deploy-pt")
+
+
+def device_number(device: str) -> int:
+    """Number of the GPU in ``tensorrt``, ``tensorrt:1``, ``cuda:1``, ``1`` or ``auto``. Raises `UsageError`."""
+    number = device.strip().lower().removeprefix("tensorrt").removeprefix(":").removeprefix("cuda").removeprefix(":")
+    if number in ("", "auto"):
+        return 0
+    if number in ("-1", "cpu", "mps"):
+        raise MissingExtraError(f"TensorRT runs on NVIDIA GPUs, not on {number}; use --device 0, or deploy-pt")
+    if not number.isdecimal():
+        raise UsageError(f"device {device!r} is not known; give the number of a GPU")
+    return int(number)
+
+
+def describe(model: SpecTfEncoder, precision: Precision, gpu: devices.CudaDevice) -> tuple[bytes, Identity]:
+    """The graph of a network for its own bands, and what an engine of it is built for."""
+    graph = build_graph(model, precision, fixed_bands=True).SerializeToString(deterministic=True)
+    bands = len(model.wavelength)
+    parameters = hashlib.sha256()
+    for name, value in sorted(model.state_dict().items()):
+        parameters.update(name.encode() + value.detach().cpu().contiguous().numpy().tobytes())
+    identity = Identity(
+        gpu=gpu.name,
+        compute_capability=gpu.compute_capability,
+        tensorrt=str(import_tensorrt().__version__),
+        parameters_sha256=parameters.hexdigest(),
+        wavelength_sha256=hashlib.sha256(model.wavelength.cpu().numpy().tobytes()).hexdigest(),
+        bands=bands,
+        precision=precision,
+        graph_sha256=hashlib.sha256(graph).hexdigest(),
+        largest_batch=largest_batch(model.config.num_heads, bands),
+    )
+    return graph, identity
+
+
+def make_plan(graph: bytes, identity: Identity, gpu: devices.CudaDevice) -> bytes:
+    """A new engine. Raises `EngineError`."""
+    logger.warning("building a TensorRT engine in %s for %s; this takes minutes", identity.precision, gpu.name)
+    kind = f"{identity.tensorrt}-{identity.gpu}-{identity.compute_capability}".replace("/", "_").replace(" ", "_")
+    return build_plan(graph, identity.bands, identity.largest_batch, gpu, engines_dir() / f"{kind}.timing")
+
+
+def engines_dir() -> Path:
+    """Where engines are kept, made where possible."""
+    folder = cache_dir() / "engines"
+    with suppress(OSError):  # then nothing is kept
+        folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def _cached(graph: bytes, identity: Identity, gpu: devices.CudaDevice) -> EngineRunner:
+    """The engine of the cache, ready to run; built where there is none that can be."""
+    path = engines_dir() / f"{identity.key}.engine"
+    try:
+        return EngineRunner(load_engine(path, identity), identity.bands, gpu)
+    except EngineError as reason:
+        logger.debug("%s", reason)
+    plan = make_plan(graph, identity, gpu)
+    try:
+        save_engine(path, plan, identity, overwrite=True)
+    except OutputError as error:
+        logger.warning("the engine is not kept for the next run: %s", error)
+    return EngineRunner(plan, identity.bands, gpu)
+
+
+def _precision_of(engine: Path) -> Precision:
+    precision = read_card(engine).precision
+    for known in get_args(Precision):
+        if precision == known:
+            chosen: Precision = known
+            return chosen
+    raise EngineError(f"{engine} is of precision {precision!r}, which is not known; build it again")

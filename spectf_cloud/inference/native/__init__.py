@@ -1,1 +1,0 @@
-"""C++ source of the CPU kernel, and how it is compiled (`build`)."""

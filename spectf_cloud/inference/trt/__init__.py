@@ -1,1 +1,0 @@
-"""The network as a TensorRT engine: built from our ONNX graph, kept with a card, run on one CUDA stream."""

@@ -1,0 +1,1 @@
+"""Networks and rules, and how they are loaded."""

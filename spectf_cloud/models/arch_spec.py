@@ -1,0 +1,43 @@
+"""An ``--arch-spec`` file, `spectf_cloud_config.yml`: the architecture, and the bands that the model does not see."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from spectf_cloud.architecture import Architecture
+from spectf_cloud.errors import ConfigError, ModelError
+from spectf_cloud.files.yaml import read_yaml
+from spectf_cloud.sensor import PUBLISHED_DROP_NM, BandRanges, parse_band_ranges
+
+
+@dataclass(frozen=True)
+class ArchSpec:
+    """What an ``--arch-spec`` file says; `architecture` is None where it says nothing of it."""
+
+    architecture: Architecture | None
+    drop_nm: BandRanges
+
+
+def read_arch_spec(path: Path) -> ArchSpec:
+    """Read ``architecture`` and ``spectra.drop_band_ranges`` of a YAML file. Raises `ConfigError`."""
+    content = read_yaml(path)
+    # `inference` is the published file's section for batch sizes, which need no setting here.
+    _refuse_unknown(path, content, {"architecture", "inference", "spectra"})
+    spectra = content.get("spectra") or {}
+    if not isinstance(spectra, dict):
+        raise ConfigError(f"{path}: 'spectra' must be a mapping")
+    _refuse_unknown(path, spectra, {"drop_band_ranges"})
+    drop_nm = parse_band_ranges(spectra.get("drop_band_ranges", PUBLISHED_DROP_NM), str(path))
+    try:
+        architecture = Architecture.from_mapping(content["architecture"]) if "architecture" in content else None
+    except ModelError as error:
+        raise ConfigError(f"{path}: architecture: {error}") from error
+    return ArchSpec(architecture, drop_nm)
+
+
+def _refuse_unknown(path: Path, content: dict[str, Any], known: set[str]) -> None:
+    unknown = sorted(str(key) for key in content if key not in known)
+    if unknown:
+        raise ConfigError(f"{path}: unknown keys {', '.join(unknown)}; known are {', '.join(sorted(known))}")

@@ -1,0 +1,1 @@
+"""Cloud rules without a network."""

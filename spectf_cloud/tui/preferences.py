@@ -1,0 +1,92 @@
+"""What the application remembers between sessions: tour seen, theme, how fast earlier jobs ran on this machine."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from spectf_cloud.errors import OutputError
+from spectf_cloud.files.atomic import atomic_output
+
+
+@dataclass(frozen=True)
+class Rate:
+    """How fast a job went: pixels per second once it ran, and seconds before its first pixel."""
+
+    pixels_per_s: float
+    start_s: float
+    pixels: int
+
+    def seconds(self, pixels: int) -> float:
+        """How long so many pixels take at this rate."""
+        return self.start_s + pixels / self.pixels_per_s
+
+
+def model_key(weights: str, fidelity: str, device: str) -> str:
+    """Jobs of one key run alike on one machine."""
+    return f"{platform.node()} {weights} {fidelity} {device}"
+
+
+_KEPT: dict[str, type] = {"tour_seen": bool, "theme": str, "rates": dict}
+
+
+@dataclass
+class Remembered:
+    """Kept as JSON at ``path``; a file that cannot be read or written is no error."""
+
+    path: Path
+    tour_seen: bool = False
+    theme: str = ""
+    rates: dict[str, dict[str, float]] = field(default_factory=dict)
+
+    @classmethod
+    def load(cls, path: Path | None = None) -> Remembered:
+        """From a file, by default one in the user's cache, as far as it makes sense."""
+        found = cls(path or cache_folder() / "tui.json")
+        with suppress(OSError, ValueError):
+            content = json.loads(found.path.read_text(encoding="utf-8"))
+            for name, kind in _KEPT.items():
+                if isinstance(content, dict) and isinstance(content.get(name), kind):
+                    setattr(found, name, content[name])
+        return found
+
+    def save(self) -> None:
+        """To the file, if there is a place for it."""
+        with suppress(OSError, OutputError):
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            with atomic_output(self.path, overwrite=True) as temporary:
+                temporary.write_text(json.dumps({name: getattr(self, name) for name in _KEPT}, indent=1))
+
+    def rate(self, key: str) -> Rate | None:
+        """The last job's of this key."""
+        values = self.rates.get(key)
+        return _rate(values) if isinstance(values, dict) else None
+
+    def learn(self, key: str, rate: Rate) -> None:
+        """Keep a finished job's rate."""
+        self.rates[key] = asdict(rate)
+        self.save()
+
+
+def _rate(values: Mapping[str, Any]) -> Rate | None:
+    try:
+        rate = Rate(float(values["pixels_per_s"]), float(values["start_s"]), int(values["pixels"]))
+    except (KeyError, TypeError, ValueError):
+        return None
+    return rate if rate.pixels_per_s > 0 and rate.start_s >= 0 else None
+
+
+def cache_folder() -> Path:
+    """Where the application keeps files of its own."""
+    placed = os.environ.get("SPECTF_CACHE_DIR")
+    if placed:
+        return Path(placed)
+    import pooch
+
+    return Path(pooch.os_cache("spectf-cloud"))
