@@ -138,17 +138,20 @@ def _pairing(scene: Scene) -> Iterator[Doubt]:
 
 
 def _packing(scene: Scene, irradiance: FloatArray) -> Iterator[Doubt]:
-    """Whole numbers that a file was packed into (not those an instrument counts) against the dark of cirrus bands."""
+    """Whole numbers that a file was packed into against the dark of cirrus bands.
+
+    What an instrument counts is as good as it gets, and what ENVI and TIFF hold may be that: so it is only said.
+    """
     cirrus = _between(scene, _CIRRUS_NM, irradiance)
     if scene.radiance.step is None or not cirrus.any():
         return
     solar = resample_irradiance(irradiance, scene.sensor.wavelength_nm[cirrus], scene.sensor.fwhm_nm[cirrus])
     finest = _MAX_STEP * float(solar.min()) / np.pi
     if scene.radiance.step > finest:
-        text = (
-            f"{scene.radiance.path}: packed in steps of {scene.radiance.step:g} (scale_factor), too coarse where cirrus"
-        )
-        yield Doubt(f"{text} is seen: probabilities may be 0.1 off; pack it in steps below {finest:.2g}", True)
+        path, step, counted = scene.radiance.path, scene.radiance.step, scene.radiance.counted
+        text = f"{path}: packed in steps of {step:g} ({'gain' if counted else 'scale_factor'}), too coarse where cirrus"
+        advice = f"pack it in steps below {finest:.2g}"
+        yield Doubt(f"{text} is seen: probabilities may be 0.1 off; {advice}", not counted)
 
 
 def _sun(scene: Scene, sample: _Sample) -> Iterator[Doubt]:
