@@ -235,3 +235,16 @@ def test_coarse_whole_numbers_of_envi_may_be_counts_and_are_only_said(tmp_path, 
     write_envi(tmp_path / "a_rdn", np.where(values == -9999, -9999, np.rint(values / gain)), dtype="<i4", fields=fields)
     said_of = [doubt.impossible for doubt in found(tmp_path / "a_rdn", pair[1]) if "packed in steps" in doubt.text]
     assert said_of == [False] * said
+
+
+@pytest.mark.parametrize("value", [9.96921e36, -7777.0, 65535.0])
+def test_bands_of_what_no_sunlight_gives_are_said(pair, value):
+    def fill(values):
+        values[..., 128:140] = np.where(values[..., 128:140] == -9999, -9999, value)
+        return values
+
+    edit(pair[0], "radiance", fill)
+    (doubt,) = found(pair[0])
+    assert (
+        f"12 bands hold what no sunlight gives, the first {value:g} at 1335 nm" in doubt.text and not doubt.impossible
+    )
