@@ -46,7 +46,7 @@ def write_archive(folder: Path, good: int = 4) -> dict[str, str]:
     return {
         granule_id(20): "cannot be read as netCDF",
         granule_id(21): "no matching OBS file",
-        granule_id(22): "not a netCDF-4/HDF5 file",
+        granule_id(22): "is a web page",
     }
 
 
