@@ -8,8 +8,8 @@ from pathlib import Path
 from spectf_cloud.errors import InputError
 from spectf_cloud.readers import emit, envi, raster
 from spectf_cloud.readers.band_names import plain, telling
-from spectf_cloud.readers.names import Ranked, address_of, is_twin, observations_beside, one_a_cube
-from spectf_cloud.readers.signature import TIFF, kind_of
+from spectf_cloud.readers.names import HDF5_SUFFIXES, Ranked, address_of, is_twin, observations_beside, one_a_cube
+from spectf_cloud.readers.signature import TEXT, TIFF, is_text, kind_of
 from spectf_cloud.scene import Cube, Scene
 
 #: Position of each quantity in an 11-band OBS file whose band names say nothing.
@@ -68,13 +68,16 @@ def open_cube(path: Path) -> Cube:
         if kind == TIFF:
             return raster.open_cube(path)
         empty = path.stat().st_size == 0
+        named_hdf5 = path.suffix.lower() in HDF5_SUFFIXES
+        if kind is None and named_hdf5 and is_text(path):  # anywhere else it may be raw numbers
+            kind = TEXT
     except (OSError, ValueError) as error:  # ValueError: a null byte in the name
         raise InputError(f"{path}: cannot be read: {error}") from error
     if empty:
         raise InputError(f"{path} is empty; download or copy it again")
     if kind is not None:
         raise InputError(f"{path} is {kind.name}, not a scene; {kind.way_out}")
-    if path.suffix.lower() in (".nc", ".nc4", ".h5", ".hdf5"):
+    if named_hdf5:
         raise InputError(
             f"{path} is not a netCDF-4/HDF5 file, whatever its name says; if it came from a download, its beginning "
             "is damaged: download it again"

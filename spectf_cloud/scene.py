@@ -19,8 +19,9 @@ FloatArray = NDArray[np.float64]
 #: What both file formats write where nothing was measured.
 NODATA = -9999.0
 
-#: What tools leave outside a warped or cropped scene without a word of it in the file.
-_UNDECLARED_FILLS = (0.0, -50.0, NODATA)
+#: What tools leave outside a warped or cropped scene without a word of it in the file; the last two are the lowest
+#: values of int16 and int32, which stay when whole numbers are written as wider ones or as floats.
+_UNDECLARED_FILLS = (0.0, -50.0, NODATA, -(2.0**15), -(2.0**31))
 
 # Far beyond any instrument; what a header says past these is a mistake or malice.
 _MAX_BANDS = 2**14
@@ -85,7 +86,8 @@ class Cube(ABC):
     `sensor` is None where the file names no band centres. `lines_per_chunk` is how many lines the file
     stores together: reading fewer costs as much. `stored` is the dtype of the numbers in the file. `marked_bad` are
     positions of the bands that the file itself calls bad. `simulated` is true where it says that nothing was measured.
-    `step` is the least difference of two values that a scale factor left when they were packed into whole numbers.
+    `step` is the least difference of two values that one factor left when they were packed into whole numbers;
+    `counted` is true where the factor may as well be the instrument's own.
     """
 
     path: Path
@@ -101,6 +103,7 @@ class Cube(ABC):
     marked_bad: tuple[int, ...] = ()
     simulated: bool = False
     step: float | None = None
+    counted: bool = False
 
     @property
     def files(self) -> tuple[Path, ...]:
@@ -116,7 +119,8 @@ class Cube(ABC):
 
         0, −50, −9999 and the lowest number of a signed type. Not the highest of an unsigned one: that is saturation.
         """
-        return self.as_read(np.repeat(fill_values(self.stored)[:, None], self.bands, axis=1))
+        with np.errstate(over="ignore"):  # the lowest float times a scale factor
+            return self.as_read(np.repeat(fill_values(self.stored)[:, None], self.bands, axis=1))
 
     def as_read(self, stored: NDArray[np.generic]) -> NDArray[np.floating]:
         """Numbers (…, bands) as the file holds them, in the file's units; NaN may stand for no data."""
@@ -143,6 +147,13 @@ def fill_values(stored: np.dtype[np.generic]) -> NDArray[np.generic]:
     lowest = float(np.iinfo(str(stored)).min if stored.kind == "i" else np.finfo(str(stored)).min)
     inside = [value for value in _UNDECLARED_FILLS if value > lowest]
     return np.array([*inside, lowest], stored)
+
+
+def step_of(stored: np.dtype[np.generic], gain: FloatArray | None) -> float | None:
+    """The least difference of two values of whole numbers with one factor for all bands; None of all others."""
+    if stored.kind not in "iu" or gain is None or (gain != gain[0]).any():
+        return None
+    return abs(float(gain[0]))
 
 
 def check_size(path: Path, lines: int, samples: int, bands: int) -> None:

@@ -36,6 +36,8 @@ _NM_PER_UNIT = {
     "meter": 1e9,
     "metre": 1e9,
 }
+#: No imager's bands are all narrower, nm: widths below this are micrometres beside centres in nanometres.
+_SMALLEST_WIDTH_NM = 0.1
 #: Solar-reflective imagers lie between these, nm; a centre below the first without units must be in µm.
 _LARGEST_MICROMETRE = 100.0
 _LARGEST_NANOMETRE = 100_000.0
@@ -76,6 +78,12 @@ class Sensor:
         if self.bands > 1 and self.fwhm_nm.max() > np.ptp(self.wavelength_nm):
             raise InputError(
                 f"{self.name}: a band is {self.fwhm_nm.max():g} nm wide, more than the whole spectrum; "
+                "are centres and widths in the same units?"
+            )
+
+        if self.bands > 0 and self.fwhm_nm.max() < _SMALLEST_WIDTH_NM:
+            raise InputError(
+                f"{self.name}: no band is wider than {self.fwhm_nm.max():g} nm; "
                 "are centres and widths in the same units?"
             )
 

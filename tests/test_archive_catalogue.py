@@ -239,7 +239,7 @@ def test_a_table_of_failures_alone_is_a_table(tmp_path):
         assert export_table(ledger, tmp_path / "out", tmp_path / "t.parquet") == 1
     (entry,) = pyarrow.parquet.read_table(tmp_path / "t.parquet").to_pylist()
     assert (entry["state"], entry["mask"], entry["geometry"], entry["threshold"]) == ("failed", None, None, None)
-    assert "not a netCDF-4/HDF5 file" in entry["error"]
+    assert "is a text, not a scene" in entry["error"]
 
 
 def test_the_index_is_geoparquet(out):

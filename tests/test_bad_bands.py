@@ -58,11 +58,11 @@ def water(sample):
     return (sample[2] > 1330) & (sample[2] < 1470)
 
 
-@pytest.mark.parametrize("fill", [np.nan, -9999.0, -32768.0, 0.0, -50.0, np.finfo("f4").min])
+@pytest.mark.parametrize("fill", [np.nan, -9999.0, -32767.0, -32768.0, 0.0, -50.0, np.finfo("f4").min])
 def test_bands_without_data_are_left_out_and_named(tmp_path, sample, caplog, fill):
     radiance, bad = sample[0].copy(), water(sample)
     radiance[..., bad] = fill
-    fields = {"data ignore value": "-32768"} if fill == -32768 else {}
+    fields = {"data ignore value": "-32767"} if fill == -32767 else {}
     mask = sc.mask_scene(sc.open_scene(*write(tmp_path / "a", sample, radiance, fields=fields)))
     without = sc.mask_scene(sc.open_scene(*write(tmp_path / "b", sample, keep=~bad)))
     np.testing.assert_array_equal(mask.probability, without.probability)
@@ -103,6 +103,9 @@ def test_dark_bands_of_whole_numbers_are_data(tmp_path, sample):
         ("<f4", -50, None),
         ("<f4", np.finfo("f4").min, None),
         ("<f8", np.finfo("f8").min, None),
+        ("<f4", -32768, None),
+        ("<f4", -(2**31), None),
+        ("<i4", -32768, 1e-5),
         (">i2", -32768, 0.002),
         ("<i2", 0, 0.002),
         ("<i4", -(2**31), 1e-5),
@@ -178,6 +181,19 @@ def test_marked_bands_of_noise_are_left_out(tmp_path, sample, official, caplog, 
     without = sc.mask_scene(sc.open_scene(*write(tmp_path / "b", sample, keep=~bad)), weights=weights)
     np.testing.assert_array_equal(mask.probability, without.probability)
     assert f"{bad.sum()} bands are marked bad (bbl) and left out: 1335–1469 nm; --keep-bands uses them" in caplog.text
+
+
+@pytest.mark.parametrize(("dtype", "gain", "value"), [("<f4", None, -0.01), ("<f4", None, 0.1), ("<i2", 0.002, 0)])
+def test_marked_bands_of_one_plausible_value_are_left_out(tmp_path, sample, caplog, dtype, gain, value):
+    """Levels after radiance hold -0.01 there; whole numbers 0, which of a band not marked may be a measurement."""
+    fields = {"data gain values": listed(np.full(285, gain))} if gain else {}
+    radiance, bad = np.rint(sample[0] / gain) if gain else sample[0].copy(), water(sample)
+    radiance[..., bad] = value
+    mask = sc.mask_scene(marked_scene(tmp_path / "a", sample, radiance, dtype=dtype, fields=fields))
+    some = {"data gain values": listed(np.full((~bad).sum(), gain))} if gain else {}
+    bare = write(tmp_path / "b", sample, radiance, keep=~bad, dtype=dtype, fields=some)
+    np.testing.assert_array_equal(mask.probability, sc.mask_scene(sc.open_scene(*bare)).probability)
+    assert f"{bad.sum()} bands are marked bad" in caplog.text
 
 
 def test_marks_of_another_sensor_count_unless_the_weights_are_published(tmp_path, sample, official):

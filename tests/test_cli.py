@@ -133,7 +133,7 @@ def edit_wavelengths(path, values, units="nm"):
 FAILURES = {
     "missing OBS": (lambda rad, obs: obs.unlink(), 3, "no matching OBS file"),
     "truncated": (lambda rad, obs: truncate(rad), 3, "download it again"),
-    "text": (lambda rad, obs: rad.write_text("text"), 3, "is not a netCDF-4/HDF5 file"),
+    "text": (lambda rad, obs: rad.write_text("text"), 3, "is a text, not a scene"),
     "shapes": (lambda rad, obs: write_emit(rad.parent, Arrays(arrays().radiance, arrays(lines=6).obs)), 3, "6 x 5"),
     "wavelengths": (lambda rad, obs: edit_wavelengths(rad, np.arange(9.0)), 3, "9 wavelengths for 12 bands"),
     "units": (lambda rad, obs: edit_wavelengths(rad, np.arange(1.0, 13.0), "inch"), 3, "units 'inch'"),

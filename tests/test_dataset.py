@@ -236,12 +236,15 @@ def test_what_is_not_a_scene_is_named(tmp_path):
     _, obs = write_emit(tmp_path, arrays())
     text = tmp_path / "text.nc"
     text.write_text("not netCDF")
+    noise = tmp_path / "noise.nc"
+    noise.write_bytes(bytes(range(256)))
     plain = tmp_path / "plain.img"
     shutil.copy(text, plain)
     for path, message in (
         (tmp_path, "is a folder"),
         (tmp_path / "absent.nc", "does not exist"),
-        (text, "is not a netCDF-4/HDF5 file"),
+        (text, "is a text, not a scene"),
+        (noise, "is not a netCDF-4/HDF5 file"),
         (plain, "neither an EMIT netCDF nor an ENVI"),
     ):
         with pytest.raises(InputError, match=message):
@@ -256,6 +259,8 @@ GOOD_NAMES = {
     "EMIT_L1B_RAD_x.zip": (b"PK\x03\x04" + bytes(99), "zip archive.*unpack"),
     "scene.tar": (bytes(257) + b"ustar\0" + bytes(99), "tar archive.*unpack"),
     "login.nc": (b"\n<!DOCTYPE HTML><html lang=en>", "web page.*log in"),
+    "told.nc": (b"HTTP Basic: Access denied.\n", "is a text.*log in"),
+    "errors.h5": (b'[{"error": "expired"}]', "is a text.*log in"),
     "refused.nc": (b'{\n  "error": "401 Unauthorized"}', "JSON text.*log in"),
     "denied.nc": (b"\xef\xbb\xbf<?xml version='1.0'?><Error><Code>AccessDenied", "XML text.*log in"),
     "pointer.nc": (b"version https://git-lfs.github.com/spec/v1\n", "Git LFS pointer.*git lfs pull"),

@@ -222,3 +222,29 @@ def test_radiance_packed_too_coarsely_for_cirrus_is_refused(pair, step, refused)
         if step:
             file["radiance"].attrs["scale_factor"] = np.float32(step)
     assert [doubt.impossible for doubt in found(pair[0]) if "scale_factor" in doubt.text] == [True] * refused
+
+
+@pytest.mark.parametrize(("gains", "said"), [((0.002, 0.002), True), ((0.001, 0.001), False), ((0.002, 0.003), False)])
+def test_coarse_whole_numbers_of_envi_may_be_counts_and_are_only_said(tmp_path, pair, gains, said):
+    with h5py.File(pair[0]) as file:
+        values = file["radiance"][...]
+        listed = {key: file[f"sensor_band_parameters/{key}"][...].tolist() for key in ("wavelengths", "fwhm")}
+    gain = np.resize(gains, values.shape[2])
+    lists = {"wavelength": listed["wavelengths"], "fwhm": listed["fwhm"], "data gain values": gain.tolist()}
+    fields = {"wavelength units": "nm"} | {key: f"{{{', '.join(map(str, of))}}}" for key, of in lists.items()}
+    write_envi(tmp_path / "a_rdn", np.where(values == -9999, -9999, np.rint(values / gain)), dtype="<i4", fields=fields)
+    said_of = [doubt.impossible for doubt in found(tmp_path / "a_rdn", pair[1]) if "packed in steps" in doubt.text]
+    assert said_of == [False] * said
+
+
+@pytest.mark.parametrize("value", [9.96921e36, -7777.0, 65535.0])
+def test_bands_of_what_no_sunlight_gives_are_said(pair, value):
+    def fill(values):
+        values[..., 128:140] = np.where(values[..., 128:140] == -9999, -9999, value)
+        return values
+
+    edit(pair[0], "radiance", fill)
+    (doubt,) = found(pair[0])
+    assert (
+        f"12 bands hold what no sunlight gives, the first {value:g} at 1335 nm" in doubt.text and not doubt.impossible
+    )

@@ -66,6 +66,9 @@ ALIASES = [
     ("number_of_lines", "number_of_pixels", "number_of_bands"),
     ("latitude", "longitude", "z"),
     ("nrows", "ncolumns", "nbands"),
+    ("height", "width", "band"),
+    ("swath_y", "swath_x", "bands"),
+    ("image_lines", "image_columns", "bands"),
     ("scans", "pixels", "red_bands_of_no_known_name"),
 ]
 

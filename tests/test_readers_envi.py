@@ -272,7 +272,7 @@ def test_without_a_bad_band_none_is_marked(tmp_path, fields):
 
 
 def test_braces_may_open_in_the_line_after_the_key(tmp_path):
-    fields = {"data gain values": "\n {" + "0.5, " * 12 + "}", "bbl": "\n{" + "1, " * 11 + "0}"}
+    fields = {"data gain values": "\n\n {" + "0.5, " * 12 + "}", "bbl": "\n{" + "1, " * 11 + "0}"}
     write_envi(tmp_path / "x.img", arrays().radiance, fields=fields)
     cube = envi.open_cube(tmp_path / "x.img")
     np.testing.assert_array_equal(cube.read(0, 7), arrays().radiance * np.float32(0.5))

@@ -55,4 +55,5 @@ def test_what_only_one_name_tells_is_no_contradiction():
 
 def test_addresses_get_their_slash_back():
     assert address_of(Path("s3://bucket/key with blanks/x.nc")) == "s3://bucket/key with blanks/x.nc"
+    assert address_of(Path("file:///home/x.nc")) == "file:///home/x.nc"
     assert address_of(Path("folder/x.nc")) is None

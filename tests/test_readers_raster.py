@@ -1,3 +1,5 @@
+import warnings
+
 import numpy as np
 import pytest
 import rasterio.shutil
@@ -128,6 +130,13 @@ def test_fill_without_a_word_looks_as_it_is_read(tmp_path):
     cube = open_cube(write_tiff(tmp_path / "x.tif", values, scales=(0.1, 2.0)))
     assert cube.stored == np.int16
     assert (cube.fill_spectra() == cube.read(0, 1)[0, 0]).all(axis=1).any()
+
+
+def test_the_lowest_float_is_scaled_in_silence(tmp_path):
+    cube = open_cube(write_tiff(tmp_path / "x.tif", np.ones((3, 4, 2), "float32"), scales=(2.0, 2.0)))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert np.isneginf(cube.fill_spectra()).all(axis=1).any()
 
 
 def test_bad_bands_and_names_come_from_the_header(tmp_path):

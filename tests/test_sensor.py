@@ -86,6 +86,9 @@ def test_impossible_bands_are_refused():
         Sensor.from_values("s", [500.0, np.nan], [9.0, 9.0], "nm", "file")
     with pytest.raises(InputError, match="each band needs one of both"):
         Sensor.from_values("s", [500.0, 600.0], [9.0], "nm", "file")
+    for widths in ([0.009, 0.009], [9000.0, 9000.0]):  # micrometres, picometres
+        with pytest.raises(InputError, match="in the same units"):
+            Sensor.from_values("s", [500.0, 600.0], widths, "nm", "file")
 
 
 def test_band_ranges_take_whole_numbers_and_refuse_nonsense():

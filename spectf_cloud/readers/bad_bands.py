@@ -50,11 +50,14 @@ def sound_bands(scene: Scene, marked: Positions, usable: Positions, factors: NDA
     factors
         (bands,) from `reflectance_per_radiance`, of the usable bands.
     """
-    toa = np.concatenate([_reflectance(scene, *lines, usable, factors) for lines in _sampled_lines(scene)])
+    radiance, zenith_deg = _sampled_pixels(scene, usable)
+    toa, varied = toa_reflectance(radiance, factors, zenith_deg), (radiance != radiance[:1]).any(axis=0)
     if not len(toa) or len(usable) < 3:
         return marked[:0]
     low, high = _SOUND_REFLECTANCE
     inside = ((toa >= low) & (toa <= high)).mean(axis=0) >= _SOUND_SHARE
+    # Of one value throughout though others are not: filled in, however plausible.
+    inside &= varied | ~varied.any()
     around = np.pad(toa, ((0, 0), (1, 1)), mode="edge")
     bend = np.median(np.abs(toa - (around[:, :-2] + around[:, 2:]) / 2), axis=0)
     return marked[np.isin(marked, usable[inside & (bend <= _MAX_BEND)])]
@@ -94,12 +97,13 @@ def _all_lines(scene: Scene) -> Iterator[tuple[int, int]]:
     return scene.blocks(-(-lines // scene.radiance.lines_per_chunk) * scene.radiance.lines_per_chunk)
 
 
-def _reflectance(
-    scene: Scene, start: int, stop: int, bands: Positions, factors: NDArray[np.float64]
-) -> NDArray[np.float32]:
-    """(pixels, bands) TOA reflectance of some pixels of some lines: those with data in every band."""
-    step = -(-scene.samples // _MAX_SAMPLED_PIXELS)
-    radiance = scene.radiance.read(start, stop, bands)[:, ::step].reshape(-1, len(bands))
-    zenith_deg = scene.read_sun_zenith_deg(start, stop)[:, ::step].reshape(-1)
-    valid = np.isfinite(zenith_deg) & ~missing(radiance, scene.radiance.nodata).any(axis=1)
-    return toa_reflectance(radiance[valid], factors, zenith_deg[valid])
+def _sampled_pixels(scene: Scene, bands: Positions) -> tuple[NDArray[np.floating], NDArray[np.float64]]:
+    """Radiance (pixels, bands) and sun zenith angle of some pixels of some lines: those with data in every band."""
+    step, pixels = -(-scene.samples // _MAX_SAMPLED_PIXELS), []
+    for start, stop in _sampled_lines(scene):
+        radiance = scene.radiance.read(start, stop, bands)[:, ::step].reshape(-1, len(bands))
+        zenith_deg = scene.read_sun_zenith_deg(start, stop)[:, ::step].reshape(-1)
+        valid = np.isfinite(zenith_deg) & ~missing(radiance, scene.radiance.nodata).any(axis=1)
+        pixels.append((radiance[valid], zenith_deg[valid]))
+    radiances, zeniths = zip(*pixels, strict=True)
+    return np.concatenate(radiances), np.concatenate(zeniths)

@@ -14,10 +14,10 @@ from spectf_cloud.errors import InputError
 LINES, SAMPLES, BANDS = "lines", "samples", "bands"
 CUBE, GRID = (LINES, SAMPLES, BANDS), (LINES, SAMPLES)
 
-# Letters only, without "number of", "n", "ortho" and "dim" around them.
+# Letters only, without "number of", "n", "ortho", "image", "swath" and "dim" around them.
 _NAMES = {
-    LINES: "line row y downtrack alongtrack track scan scanline northing lat latitude",
-    SAMPLES: "sample pixel x column col crosstrack acrosstrack xtrack groundpixel easting lon longitude",
+    LINES: "line row y downtrack alongtrack track scan scanline frame height northing lat latitude",
+    SAMPLES: "sample pixel x column col crosstrack acrosstrack xtrack groundpixel width easting lon longitude",
     BANDS: "band wavelength channel spectral spectralband spectralchannel wl wvl lambda z obsband observationband",
 }
 _MEANING = {name: meaning for meaning, names in _NAMES.items() for name in names.split()}
@@ -84,7 +84,7 @@ def _meaning(name: str, known: Mapping[str, str], wanted: tuple[str, ...]) -> st
     if name and name in known:
         return known[name]
     letters = re.sub("[^a-z]", "", name.lower())
-    for affix in ("numberof", "numof", "num", "ortho"):
+    for affix in ("numberof", "numof", "num", "ortho", "image", "swath"):
         letters = letters.removeprefix(affix)
     letters = letters.removesuffix("dimension").removesuffix("dim").removesuffix("s")
     meaning = _MEANING.get(letters) or _MEANING.get(letters.removeprefix("n"))

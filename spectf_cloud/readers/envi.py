@@ -15,7 +15,7 @@ from spectf_cloud.readers.envi_header import EnviHeader, read_header
 from spectf_cloud.readers.map_info import read_grid
 from spectf_cloud.readers.raw import read_raw
 from spectf_cloud.readers.signature import TIFF, kind_of
-from spectf_cloud.scene import NODATA, Cube, Grid, check_size
+from spectf_cloud.scene import NODATA, Cube, Grid, check_size, step_of
 
 DATA_SUFFIXES = ("", ".img", ".bil", ".bip", ".bsq", ".dat", ".raw", ".bin", ".tif", ".tiff")
 
@@ -111,6 +111,8 @@ def open_cube(path: Path) -> Cube:
         stored=header.dtype,
         marked_bad=header.bad_bands,
         simulated=header.simulated,
+        step=step_of(header.dtype, header.gain),
+        counted=True,
     )
 
 

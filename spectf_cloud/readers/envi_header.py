@@ -149,8 +149,9 @@ def _read_fields(path: Path) -> dict[str, str]:
             continue
         key, value = (part.strip() for part in row.split("=", 1))
         key = " ".join(key.lower().split())
-        if not value and rows and rows[0].lstrip().startswith("{"):
-            value = rows.popleft().strip()
+        if not value and next((row for row in rows if row.strip()), "").lstrip().startswith("{"):
+            while not value:
+                value = rows.popleft().strip()
         if value.startswith("{"):
             value = _in_braces(path, key, value, rows)
         if fields.setdefault(key, value) != value:

@@ -224,5 +224,6 @@ def address_of(path: Path) -> str | None:
     """The address that was taken for a path, as it was typed; None where it is none."""
     text = str(path)
     if found := _ADDRESS.fullmatch(text):
-        return f"{found[1]}//{found[2]}"
+        local = "/" if found[1].lower() == "file:" else ""  # file:///home/…
+        return f"{found[1]}//{local}{found[2]}"
     return text if text.startswith("/vsi") else None

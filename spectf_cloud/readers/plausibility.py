@@ -40,6 +40,8 @@ _RED_NM = (620.0, 700.0)
 _IMPOSSIBLY_BRIGHT, _STRANGELY_BRIGHT = 2.0, 1.5
 _IMPOSSIBLY_DARK, _STRANGELY_DARK = 0.005, 0.015
 _BLUE_OF_CLOUD, _REDDER_THAN_AIR = 0.6, 0.5
+# In the median pixel of one band, either way: no surface under the sun, nor an instrument's noise.
+_ABSURD_REFLECTANCE = 20.0
 
 # Sunlight's own lines: dividing by the solar spectrum smooths a radiance and roughens a reflectance. On real EMIT and
 # AVIRIS-NG radiance the ratio of roughnesses is 1.8 and 3.6, on TOA reflectance 0.3; bands turned round make it
@@ -138,17 +140,20 @@ def _pairing(scene: Scene) -> Iterator[Doubt]:
 
 
 def _packing(scene: Scene, irradiance: FloatArray) -> Iterator[Doubt]:
-    """Whole numbers that a file was packed into (not those an instrument counts) against the dark of cirrus bands."""
+    """Whole numbers that a file was packed into against the dark of cirrus bands.
+
+    What an instrument counts is as good as it gets, and what ENVI and TIFF hold may be that: so it is only said.
+    """
     cirrus = _between(scene, _CIRRUS_NM, irradiance)
     if scene.radiance.step is None or not cirrus.any():
         return
     solar = resample_irradiance(irradiance, scene.sensor.wavelength_nm[cirrus], scene.sensor.fwhm_nm[cirrus])
     finest = _MAX_STEP * float(solar.min()) / np.pi
     if scene.radiance.step > finest:
-        text = (
-            f"{scene.radiance.path}: packed in steps of {scene.radiance.step:g} (scale_factor), too coarse where cirrus"
-        )
-        yield Doubt(f"{text} is seen: probabilities may be 0.1 off; pack it in steps below {finest:.2g}", True)
+        path, step, counted = scene.radiance.path, scene.radiance.step, scene.radiance.counted
+        text = f"{path}: packed in steps of {step:g} ({'gain' if counted else 'scale_factor'}), too coarse where cirrus"
+        advice = f"pack it in steps below {finest:.2g}"
+        yield Doubt(f"{text} is seen: probabilities may be 0.1 off; {advice}", not counted)
 
 
 def _sun(scene: Scene, sample: _Sample) -> Iterator[Doubt]:
@@ -215,8 +220,7 @@ def _light(scene: Scene, sample: _Sample, irradiance: FloatArray) -> Iterator[Do
     if dead.all():
         yield Doubt(f"{path}: all radiance is zero, though the sun is up", True)
         return
-    for low, high_nm in PUBLISHED_DROP_NM:  # the model does not see these
-        dead &= ~((scene.sensor.wavelength_nm >= low) & (scene.sensor.wavelength_nm <= high_nm))
+    dead &= _seen(scene)
     if dead.any() and scene.radiance.stored.kind in "iu":  # of other numbers they are left out, see `empty_bands`
         first_nm = scene.sensor.wavelength_nm[dead][0]
         yield Doubt(f"{path}: {dead.sum()} of {len(dead)} bands are all zero, the first at {first_nm:.0f} nm", False)
@@ -224,6 +228,7 @@ def _light(scene: Scene, sample: _Sample, irradiance: FloatArray) -> Iterator[Do
     if measured.sum() < _FEWEST_PIXELS:
         return
     radiance, zenith_deg = radiance[measured], sample.sun_zenith_deg[high][measured]
+    yield from _absurd_bands(scene, radiance, irradiance)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # bands without any value
         mean = np.nanmean(radiance, axis=0)
@@ -231,6 +236,32 @@ def _light(scene: Scene, sample: _Sample, irradiance: FloatArray) -> Iterator[Do
     yield from shape
     if not shape:  # else brightness would say the same in other words
         yield from _brightness(scene, radiance, zenith_deg, irradiance)
+
+
+def _seen(scene: Scene) -> NDArray[np.bool_]:
+    """Which bands (bands,) the model sees unless it is shown all."""
+    seen, centre_nm = np.ones(scene.sensor.bands, bool), scene.sensor.wavelength_nm
+    for low, high in PUBLISHED_DROP_NM:
+        seen &= ~((centre_nm >= low) & (centre_nm <= high))
+    return seen
+
+
+def _absurd_bands(scene: Scene, radiance: FloatArray, irradiance: FloatArray) -> Iterator[Doubt]:
+    """Bands that hold what no sunlight gives, such as a no-data value that nothing declares, beside others that do."""
+    seen = _seen(scene) & _between(scene, (0.0, np.inf), irradiance) & np.isfinite(radiance).any(axis=0)
+    seen[list(scene.radiance.marked_bad)] = False
+    bands = np.flatnonzero(seen)
+    if not len(bands):
+        return
+    solar = resample_irradiance(irradiance, scene.sensor.wavelength_nm[bands], scene.sensor.fwhm_nm[bands])
+    absurd = bands[np.pi * np.nanmedian(np.abs(radiance[:, bands]), axis=0) > _ABSURD_REFLECTANCE * solar]
+    if 0 < len(absurd) <= len(bands) // 2:  # of more, brightness speaks
+        held = np.nanmedian(radiance[:, absurd[0]])
+        yield Doubt(
+            f"{scene.radiance.path}: {len(absurd)} bands hold what no sunlight gives, the first {held:g} at "
+            f"{scene.sensor.wavelength_nm[absurd[0]]:.0f} nm; declare it where it stands for no data",
+            False,
+        )
 
 
 def _filled(scene: Scene, radiance: FloatArray) -> NDArray[np.bool_]:

@@ -17,7 +17,7 @@ from spectf_cloud.errors import InputError
 from spectf_cloud.files.reading import reading
 from spectf_cloud.readers.envi_header import EnviHeader
 from spectf_cloud.readers.map_info import grid_of, read_grid
-from spectf_cloud.scene import NODATA, Cube, Grid, check_size
+from spectf_cloud.scene import NODATA, Cube, Grid, check_size, step_of
 from spectf_cloud.sensor import Sensor
 
 FloatArray = NDArray[np.float64]
@@ -109,6 +109,8 @@ def open_cube(path: Path, header: EnviHeader | None = None) -> RasterCube:
             stored=stored,
             marked_bad=() if header is None else header.bad_bands,
             simulated=header is not None and header.simulated,
+            step=step_of(stored, gain),
+            counted=True,
             raster=raster,
             header=header,
             gain=gain,

@@ -25,6 +25,7 @@ _LOG_IN = "it is often the answer to a download without login; log in and fetch 
 TIFF = Kind("a TIFF", "")
 HDF5 = Kind("a netCDF-4/HDF5 file", "give its own name, without the header")
 JSON = Kind("a JSON text", _LOG_IN)
+TEXT = Kind("a text", _LOG_IN)
 _CLASSIC = Kind("a netCDF-3 (classic) file", "convert it with: nccopy -k nc4 IN OUT.nc")
 
 # (where, bytes, kind). Short ones would be met in raw numbers by chance.
@@ -73,11 +74,7 @@ _TEXTS = (
 
 def kind_of(path: Path) -> Kind | None:
     """Whichever known kind the file begins as, None where its bytes do not tell. Raises `InputError`."""
-    try:
-        with path.open("rb") as stream:
-            head = stream.read(_LONGEST)
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read: {error.strerror or error}") from error
+    head = _head(path)
     for place, magic, kind in _SIGNATURES:
         if head[place : place + len(magic)] == magic:
             return kind
@@ -85,3 +82,17 @@ def kind_of(path: Path) -> Kind | None:
     if text.startswith(b"{") and text[1:].lstrip().startswith(b'"'):
         return JSON
     return next((kind for start, kind in _TEXTS if text.startswith(start)), None)
+
+
+def is_text(path: Path) -> bool:
+    """Whether the file begins as a text of ASCII letters. Raises `InputError`."""
+    head = _head(path)
+    return bool(head.strip()) and head.isascii() and all(c.isprintable() or c.isspace() for c in head.decode())
+
+
+def _head(path: Path) -> bytes:
+    try:
+        with path.open("rb") as stream:
+            return stream.read(_LONGEST)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror or error}") from error
