@@ -110,6 +110,7 @@ def open_cube(path: Path) -> Cube:
         sensor=header.sensor(data_path.stem),
         stored=header.dtype,
         marked_bad=header.bad_bands,
+        simulated=header.says_simulated,
     )
 
 

@@ -64,6 +64,11 @@ class EnviHeader:
         """Whether the header calls its data file a TIFF."""
         return "tif" in self.file_type
 
+    @property
+    def says_simulated(self) -> bool:
+        """Whether the description says that nothing was measured, as that of our own simulated granules does."""
+        return self.fields.get("description", "").lstrip("{ \n").startswith("SIMULATED")
+
     def sensor(self, name: str) -> Sensor | None:
         """Band centres and widths, nm; None where there are none. Raises `InputError`."""
         if self.wavelength is None:

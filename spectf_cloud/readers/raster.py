@@ -108,6 +108,7 @@ def open_cube(path: Path, header: EnviHeader | None = None) -> RasterCube:
             lines_per_chunk=max(height for height, _ in raster.block_shapes),
             stored=stored,
             marked_bad=() if header is None else header.bad_bands,
+            simulated=_says_simulated(raster, header),
             raster=raster,
             header=header,
             gain=gain,
@@ -176,6 +177,11 @@ def _scaling(raster: Any, header: EnviHeader | None) -> tuple[FloatArray | None,
     if (gain == 1).all() and (bias == 0).all():
         return (None, None) if header is None else (header.gain, header.bias)
     return gain, bias
+
+
+def _says_simulated(raster: Any, header: EnviHeader | None) -> bool:
+    told = (text.startswith("SIMULATED") for text in raster.tags().values())
+    return any(told) or (header is not None and header.says_simulated)
 
 
 def _absent(raster: Any, header: EnviHeader | None) -> FloatArray:
