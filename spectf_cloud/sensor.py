@@ -29,6 +29,8 @@ _NM_PER_UNIT = {
     "micrometer": 1000.0,
     "micrometre": 1000.0,
     "angstrom": 0.1,
+    "ångström": 0.1,
+    "å": 0.1,
     "mm": 1e6,
     "millimeter": 1e6,
     "millimetre": 1e6,

@@ -289,6 +289,10 @@ def test_of_cmr_assets_the_files_are_taken_wherever_they_stand(tmp_path, turn, d
             "c.nc",
             "b.nc",
         ),
+        # The roles do.
+        ({"x": ("a.nc", ["data", "observation"]), "y": ("b.nc", ["data", "radiance"])}, "b.nc", "a.nc"),
+        # The files' names tell the kind, but no scene.
+        ({"x": ("observation.nc", DATA), "y": ("radiance.nc", DATA)}, "radiance.nc", "observation.nc"),
     ],
 )
 def test_assets_of_other_sensors(tmp_path, assets, radiance, observation):

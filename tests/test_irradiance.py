@@ -116,6 +116,9 @@ def test_what_is_not_known_or_contradicts_is_said(tmp_path, caplog):
     assert card(train(config(tmp_path, one, other, overwrite=True)).weights.parent) == {"name": "unknown"}
     assert "different irradiances" in caplog.text
     caplog.clear()
+    assert card(train(config(tmp_path, one, silent, overwrite=True)).weights.parent)["name"] == "builtin"
+    assert f"{silent} does not say its solar irradiance; that of the others is taken: builtin" in caplog.text
+    caplog.clear()
     stated = config(tmp_path, one, other, overwrite=True, irradiance="official")
     assert card(train(stated).weights.parent)["name"] == "official"
     assert "one.h5 says that it was made with the irradiance builtin" in caplog.text and "other.h5" not in caplog.text

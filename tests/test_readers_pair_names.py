@@ -36,6 +36,8 @@ EMIT = "20230418T211703"
         (f"EMIT_L1B_OBS_002_{EMIT}.NC", "observation"),
         ("SISTER_AVNG_L1B_RDN_20220502T180901_001_OBS.bin", "observation"),
         ("scene_rdn.bsq.hdr", "radiance"),
+        ("flight01_observation.img", "observation"),
+        ("observations.nc", None),
         ("observatory.nc", None),
         ("gradient_2024.nc", None),
     ],
@@ -58,6 +60,7 @@ PAIRS = [
     (f"emit{EMIT.lower()}_o10814_s000_l1b_rdn_b0106_v01.img", f"emit{EMIT.lower()}_o10814_s000_l1b_obs_b0106_v01.img"),
     ("EMIT_L1B_RAD_001_20230418T211703_2310814_001.NC", "EMIT_L1B_OBS_001_20230418T211703_2310814_001.NC"),
     ("day_rdn.img", "day_obs.img"),
+    ("flight01_radiance.img", "flight01_observation.img"),
     ("RDN_flight1.dat", "OBS_flight1.dat"),
 ]
 

@@ -7,11 +7,12 @@ import json
 import h5netcdf
 import numpy as np
 import pytest
+import rasterio
 from PIL import Image
 
 from spectf_cloud.archive.fingerprint import Settings
 from spectf_cloud.archive.run import ArchiveJob, run_archive
-from spectf_cloud.dataset import open_scene
+from spectf_cloud.dataset import open_cube, open_scene
 from spectf_cloud.products import panels, quicklook
 from spectf_cloud.products.cloud_mask import CloudMask
 from spectf_cloud.products.flags import SIMULATED_TAG
@@ -43,6 +44,36 @@ def made(tmp_path_factory):
 def test_a_reader_tells_the_one_from_the_other(made):
     told = {path.name[17:25]: open_scene(path).simulated for path in made["in"].glob("*RAD*.nc")}
     assert told.pop("20240201") is False and list(told.values()) == [True]
+
+
+@pytest.fixture(scope="module")
+def envi_pair(tmp_path_factory):
+    """Header and data of simulated radiance in ENVI form."""
+    folder = tmp_path_factory.mktemp("envi")
+    simulate_granule(folder, SimulationConfig(lines=8, samples=9, seed=2, format="envi"))
+    return next(folder.glob("*_rdn_*.hdr")), next(folder.glob("*_rdn_*.img"))
+
+
+def test_an_envi_header_says_it_too(envi_pair):
+    header, data = envi_pair
+    assert open_cube(data).simulated
+    text = header.read_text()
+    for before, after in (("{SIMULATED", "{\n  SIMULATED"), ("{SIMULATED", "{not SIMULATED")):
+        header.write_text(text.replace(before, after))
+        assert open_cube(data).simulated is (after != "{not SIMULATED")
+    header.write_text(text)
+
+
+@pytest.mark.filterwarnings("ignore:Dataset has no geotransform")
+@pytest.mark.parametrize("where", ["header", "tag", "nowhere"])
+def test_a_tiff_of_simulated_radiance_is_known(envi_pair, tmp_path, where):
+    tags = {"NC_GLOBAL#simulated": "SIMULATED by spectf-cloud"} if where == "tag" else {"title": "a SIMULATED one"}
+    path = tmp_path / "rdn.tif"
+    with rasterio.open(path, "w", driver="GTiff", width=9, height=8, count=285, dtype="float32") as dataset:
+        dataset.update_tags(**tags)
+    if where == "header":
+        (tmp_path / "rdn.hdr").write_text(envi_pair[0].read_text().replace("ENVI Standard", "TIFF"))
+    assert open_cube(path).simulated is (where != "nowhere")
 
 
 @pytest.mark.parametrize(("kind", "expected"), [(SIMULATED, True), (REAL, False)])

@@ -60,6 +60,7 @@ IMPLAUSIBLE = {
         "two scales",
     ),
     "undeclared fill in some bands": ({"spectra": put((7, slice(20, 25)), -32768.0)}, "such as -32768"),
+    "−50 in some bands": ({"spectra": put((7, slice(20, 25)), -50.0)}, "such as -50; is that fill"),
     "netCDF's default fill": ({"spectra": put((9, 200), 9.96921e36)}, "such as 9.96921e"),
     "standardised": ({"spectra": lambda v: (v - v.mean(0)) / v.std(0)}, "standardised"),
     "of length 1": ({"spectra": lambda v: v / np.linalg.norm(v, axis=1, keepdims=True)}, "normalised"),
@@ -120,6 +121,9 @@ def test_micrometres_are_converted_with_a_word_or_because_the_file_says_so(tmp_p
         spectra = open_spectra(written(tmp_path, rows, {"bands_units": unit}, bands=lambda b: b / 1000))
         np.testing.assert_allclose(spectra.wavelength_nm, EMIT_NM, rtol=1e-12)
         assert not caplog.text
+    for unit in ("Angstrom", "Ångström"):
+        spectra = open_spectra(written(tmp_path, rows, {"bands_units": unit}, bands=lambda b: b * 10))
+        np.testing.assert_allclose(spectra.wavelength_nm, EMIT_NM, rtol=1e-12)
     for _ in range(2):  # also when it comes from the cache
         caplog.clear()
         spectra = open_spectra(written(tmp_path, rows, bands=lambda b: b / 1000))
@@ -274,3 +278,20 @@ def test_one_kind_of_label_teaches_nothing(tmp_path, capsys):
         for looks in (["dataset", "info", str(path)], ["cloud-eval", "l2a", str(path), "--draws", "2"]):
             assert main(looks) == 0
             assert f"all of them {only}" in capsys.readouterr().err
+
+
+def test_labels_that_count_from_one_are_not_cloud_and_shadow(tmp_path, capsys):
+    rows = make_rows()
+    train_csv, test_csv = write_split(tmp_path, rows)
+    path = written(tmp_path, rows, labels=lambda v: 1 + (v == 1))
+    command = ["train", str(path), "--train-csv", str(train_csv), "--test-csv", str(test_csv)]
+    assert main([*command, "--outdir", str(tmp_path / "out")]) == 3
+    assert "do they count from 1?" in capsys.readouterr().err
+    assert main(["dataset", "info", str(path)]) == 0
+    assert "do they count from 1?" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("value", [0.0, -0.01])
+def test_bands_of_one_value_are_named(tmp_path, rows, caplog, value):
+    open_spectra(written(tmp_path, rows, spectra=put((slice(None), slice(20, 23)), value)))
+    assert f"3 of 268 bands hold one and the same value in all spectra, the first {value:g} at" in caplog.text

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -30,7 +30,7 @@ _NO_DATA_ROLES = frozenset(("thumbnail", "overview", "browse", "visual", "metada
 _NO_DATA_TYPE = re.compile(
     r"image/(png|jpe?g|gif|webp)|text/(html|xml)|application/(pdf|.*json|.*xml|.*opendap.*)", re.IGNORECASE
 )
-# Words of an asset's key or title, where the file's name says nothing.
+# Words of an asset's key, title or roles or of its file's name, where this is not one of a granule.
 _KEY_KINDS: dict[Kind, re.Pattern[str]] = {
     "observation": re.compile(r"(?:^|[\W_])(obs|observations?)(?=[\W_]|$)", re.IGNORECASE),
     "radiance": re.compile(r"(?:^|[\W_])(rad|rdn|radiance)(?=[\W_]|$)", re.IGNORECASE),
@@ -73,7 +73,8 @@ def _files(item: pystac.Item, source: str, kind: Kind, *, by_key: bool) -> list[
         for place in filter(is_data_place, _places(asset, source)):
             suffix, name = names.suffix_of(file_name(place)), names.read_name(file_name(place))
             if by_key:  # a page about radiance is none
-                name = _called(item.id, key, asset.title) if name is None and (suffix or "data" in roles) else None
+                texts = (key, asset.title or "", " ".join(sorted(roles)), names.stem_of(file_name(place)))
+                name = _called(item.id, texts) if name is None and (suffix or "data" in roles) else None
             if name is not None and name.kind == kind:
                 readable, netcdf = scheme_of(place) in READABLE_SCHEMES, suffix in names.HDF5_SUFFIXES
                 found = _Found(readable, "data" in roles, netcdf, suffix != names.HEADER, place)
@@ -81,9 +82,9 @@ def _files(item: pystac.Item, source: str, kind: Kind, *, by_key: bool) -> list[
     return [(name, found.place) for found, name in best.values()]
 
 
-def _called(item_id: str, key: str, title: str | None) -> Name | None:
-    """What an asset's key or title says of a file whose name says nothing; None for neither kind."""
-    for text in (key, title or ""):
+def _called(item_id: str, texts: Iterable[str]) -> Name | None:
+    """What an item says of a file whose name tells no scene, the first text that says it; None for neither kind."""
+    for text in texts:
         for kind, words in _KEY_KINDS.items():
             if words.search(text):
                 return Name(_UNSAFE.sub("_", item_id), kind, "", (item_id.lower(),), gridded=False)

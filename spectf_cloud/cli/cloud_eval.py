@@ -244,7 +244,7 @@ def _evaluate(
         check_outdir(outdir, overwrite=overwrite)
     spectra = open_spectra(dataset, trust=trust)
     rows = np.arange(len(spectra)) if test_csv is None else spectra.rows_of(read_fids(test_csv, spectra.fids))
-    settle(doubts_of_labels(f"{test_csv or dataset[0]}: the scenes", spectra.cloud[rows]), trust=True)
+    settle(doubts_of_labels(f"{test_csv or dataset[0]}: the scenes", spectra.labels[rows]), trust=True)
     with reporter.progress("scoring", "spectra") as progress:
         report = evaluate(spectra, rows, scorers(spectra), block=block, draws=draws, progress=progress)
     paths = write_report(report, outdir, overwrite=overwrite) if outdir is not None else {}

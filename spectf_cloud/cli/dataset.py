@@ -89,7 +89,7 @@ def info(
         check_output(plot, overwrite=overwrite, inputs=dataset, form="PNG")
     with reporter.progress("reading", "spectra") as progress:
         spectra = open_spectra(dataset, progress=progress, trust=trust_input)
-    settle(doubts_of_labels(f"{', '.join(map(str, dataset))}: the files", spectra.cloud), trust=True)
+    settle(doubts_of_labels(f"{', '.join(map(str, dataset))}: the files", spectra.labels), trust=True)
     found = describe(spectra)
     if plot is not None:
         plot_spectra(spectra, plot)

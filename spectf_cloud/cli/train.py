@@ -11,7 +11,7 @@ import typer
 
 from spectf_cloud.cli.config_file import ConfigFile
 from spectf_cloud.cli.data_options import TrustInput
-from spectf_cloud.cli.inputs import check_there
+from spectf_cloud.cli.inputs import check_training_inputs
 from spectf_cloud.cli.reporting import Json, Overwrite, Quiet, Reporter, Verbose
 
 _ENV = "SPECTF_TRAIN_"
@@ -134,15 +134,11 @@ def train(
     Writes weights.pt with its card weights.yml, metrics.csv, curves.png and checkpoint.pt. Distributed:
     torchrun --nproc-per-node N -m spectf_cloud train …
     """
-    check_there(*dataset, train_csv, test_csv)
+    check_training_inputs(dataset, irradiance, train_csv, test_csv)
 
     from spectf_cloud.architecture import Architecture
     from spectf_cloud.training.config import TrainConfig
-    from spectf_cloud.training.distributed import rank_of_this_process
-    from spectf_cloud.training.run import train as train_core
 
-    follows = rank_of_this_process() > 0
-    reporter = Reporter(json and not follows, quiet or follows, verbose)
     job = TrainConfig(
         datasets=tuple(dataset),
         train_csv=train_csv,
@@ -173,6 +169,13 @@ def train(
         wandb_entity=wandb_entity,
         wandb_name=wandb_name,
     )
+
+    # Only now, as they import PyTorch.
+    from spectf_cloud.training.distributed import rank_of_this_process
+    from spectf_cloud.training.run import train as train_core
+
+    follows = rank_of_this_process() > 0
+    reporter = Reporter(json and not follows, quiet or follows, verbose)
     with reporter.progress("training", "spectra") as progress:
         report = train_core(job, progress=progress, on_epoch=lambda row: _say_epoch(reporter, row))
     test = report.test

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from spectf_cloud.cli.data_options import Irradiance, TrustInput
-from spectf_cloud.cli.inputs import check_there
+from spectf_cloud.cli.inputs import check_training_inputs
 from spectf_cloud.cli.reporting import Json, Overwrite, Quiet, Reporter, Verbose
 
 if TYPE_CHECKING:
@@ -52,8 +52,8 @@ def resnet(
 ) -> None:
     """Train the ResNet over the spectrum. Writes resnet.pt and its card."""
     reporter = Reporter(json, quiet, verbose)
-    check_there(*dataset, train_csv, test_csv, arch_yaml)
-    from spectf_cloud.training.comparison import ComparisonConfig
+    check_training_inputs(dataset, irradiance, train_csv, test_csv, arch_yaml)
+    from spectf_cloud.comparison.train import ComparisonConfig
 
     config = ComparisonConfig(
         kind="resnet",
@@ -103,8 +103,8 @@ def xgboost(
 ) -> None:
     """Train the boosted trees. Writes xgboost.json and its card."""
     reporter = Reporter(json, quiet, verbose)
-    check_there(*dataset, train_csv, test_csv, arch_yaml)
-    from spectf_cloud.training.comparison import ComparisonConfig
+    check_training_inputs(dataset, irradiance, train_csv, test_csv, arch_yaml)
+    from spectf_cloud.comparison.train import ComparisonConfig
 
     config = ComparisonConfig(
         kind="xgboost",

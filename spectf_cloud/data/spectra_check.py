@@ -41,7 +41,7 @@ _IMPOSSIBLY_BRIGHT, _STRANGELY_BRIGHT = 2.0, 1.5
 _IMPOSSIBLY_DARK = 0.02
 _OTHER_SCALE, _FEW = 20.0, 0.01
 # No spectrum has such values, and fill that nobody declared does.
-_EXTREME = 1000.0
+_EXTREME = (-10.0, 1000.0)
 _NEGATIVE, _MANY_NEGATIVE = -0.1, 0.05
 _SAME_SIZE = 1e-3
 
@@ -120,11 +120,15 @@ def doubts_of_gaps(source: Path, left_out: LeftOut) -> Iterator[Doubt]:
         )
 
 
-def doubts_of_labels(where: str, cloud: NDArray[np.uint8], impossible: bool = False) -> Iterator[Doubt]:
-    """What may be wrong with labels (n,), 1 cloud and 0 clear, that are to be told apart."""
+def doubts_of_labels(where: str, labels: NDArray[np.uint8], impossible: bool = False) -> Iterator[Doubt]:
+    """What may be wrong with labels (n,), 0 clear, 1 cloud, 2 shadow, that are to be told apart."""
+    cloud = labels == 1
     if len(cloud) and cloud.min() == cloud.max():
         only, other = ("cloud", "clear") if cloud[0] else ("clear", "cloud")
         yield Doubt(f"{where} hold {len(cloud):,} spectra, all of them {only}; {other} ones are needed too", impossible)
+    elif len(labels) and not (labels == 0).any():
+        text = f"{where} hold no label 0, clear, but {cloud.sum():,} labels 1, which are taken as cloud, and "
+        yield Doubt(f"{text}{(~cloud).sum():,} labels 2, as shadow; do they count from 1?", impossible)
 
 
 def doubts(source: Path, toa: NDArray[np.float32], wavelength_nm: FloatArray) -> Iterator[Doubt]:
@@ -133,10 +137,11 @@ def doubts(source: Path, toa: NDArray[np.float32], wavelength_nm: FloatArray) ->
     yield from bands
     if bands or not len(toa):  # no place in the spectrum means anything
         return
-    zero = (toa == 0).all(axis=0)
-    if zero.any():
+    same = (toa == toa[0]).all(axis=0) if len(toa) >= _MIN_SPECTRA else (toa == 0).all(axis=0)
+    if same.any():
         yield Doubt(
-            f"{source}: {zero.sum()} of {len(zero)} bands are all zero, the first at {wavelength_nm[zero][0]:.0f} nm",
+            f"{source}: {same.sum()} of {len(same)} bands hold one and the same value in all spectra, the first "
+            f"{toa[0, same][0]:g} at {wavelength_nm[same][0]:.0f} nm",
             False,
         )
     sunlit = list(_sunlight(source, toa.mean(axis=0, dtype=np.float64), wavelength_nm))
@@ -193,7 +198,7 @@ def _scale(source: Path, toa: FloatArray, wavelength_nm: FloatArray) -> Iterator
         yield Doubt(
             f"{source}: {share:.0%} of the spectra exceed {_OTHER_SCALE:g}, the rest do not: two scales; {wanted}", True
         )
-    elif (extreme := np.abs(toa) > _EXTREME).any():
+    elif (extreme := (toa < _EXTREME[0]) | (toa > _EXTREME[1])).any():
         text = f"{source}: {extreme.any(axis=1).sum():,} spectra of a sample hold values such as {toa[extreme][0]:g}"
         yield Doubt(f"{text}; is that fill? name it in an attribute _FillValue of 'spectra'", True)
     elif (share := float((seen < _NEGATIVE).mean())) > _MANY_NEGATIVE:

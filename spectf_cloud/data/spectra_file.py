@@ -201,4 +201,4 @@ def _nm_per_unit(source: Path, units: str | None, bands: NDArray[np.float64]) ->
             raise
         text = f"{source}: 'bands' from {centres[0]:g} to {centres[-1]:g} are neither nanometres nor micrometres"
         raise InputError(f"{text} of an imager; give band centres in nanometres") from error
-    return round(float(sensor.wavelength_nm[0] / centres[0]))
+    return round(float(sensor.wavelength_nm[0] / centres[0]), 1)  # an Ångström is a tenth

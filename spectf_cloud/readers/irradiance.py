@@ -118,6 +118,9 @@ def irradiance_of_run(
         logger.warning("--init was trained with the irradiance %s, these data were made with %s", earlier, chosen)
     elif stated is None and not told:
         logger.warning("the data do not say their solar irradiance; that of --init is taken: %s", chosen)
+    for file in files:
+        if stated is None and told and not file.irradiance:
+            logger.warning("%s does not say its solar irradiance; that of the others is taken: %s", file.source, chosen)
     return chosen
 
 

@@ -23,7 +23,7 @@ _TWIN: Rank = (1,)
 HDF5_SUFFIXES = (".nc", ".nc4", ".h5", ".hdf5")
 HEADER = ".hdr"
 
-_RADIANCE, _OBSERVATION = ("rdn", "rad", "radiance"), ("obs",)
+_RADIANCE, _OBSERVATION = ("rdn", "rad", "radiance"), ("obs", "observation", "observations")
 # What deliveries call files that are neither: location, look-up tables, later levels, masks.
 _OTHERS = (
     "loc", "glt", "igm", "lut", "eph", "atm", "lbl", "h2o", "rfl", "rflunc", "rfluncert", "unc", "uncert", "maskuncert",

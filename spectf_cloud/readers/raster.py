@@ -108,7 +108,7 @@ def open_cube(path: Path, header: EnviHeader | None = None) -> RasterCube:
             lines_per_chunk=max(height for height, _ in raster.block_shapes),
             stored=stored,
             marked_bad=() if header is None else header.bad_bands,
-            simulated=header is not None and header.simulated,
+            simulated=_says_simulated(raster, header),
             step=step_of(stored, gain),
             counted=True,
             raster=raster,
@@ -179,6 +179,11 @@ def _scaling(raster: Any, header: EnviHeader | None) -> tuple[FloatArray | None,
     if (gain == 1).all() and (bias == 0).all():
         return (None, None) if header is None else (header.gain, header.bias)
     return gain, bias
+
+
+def _says_simulated(raster: Any, header: EnviHeader | None) -> bool:
+    told = (text.startswith("SIMULATED") for text in raster.tags().values())
+    return any(told) or (header is not None and header.simulated)
 
 
 def _absent(raster: Any, header: EnviHeader | None) -> FloatArray:

@@ -32,5 +32,5 @@ def split_scenes(config: TrainConfig, spectra: Spectra) -> Scenes:
 def _check_labels(config: TrainConfig, spectra: Spectra, sides: dict[str, list[str]]) -> None:
     """Refuse to train on one kind of label, warn of sides that cannot be scored for want of the other."""
     for side, fids in sides.items():
-        cloud, listed = spectra.cloud[spectra.rows_of(fids)], config.test_csv if side == "test" else config.train_csv
-        settle(doubts_of_labels(f"{listed}: the {side} scenes", cloud, side == "training"), trust=config.trust_input)
+        labels, listed = spectra.labels[spectra.rows_of(fids)], config.test_csv if side == "test" else config.train_csv
+        settle(doubts_of_labels(f"{listed}: the {side} scenes", labels, side == "training"), trust=config.trust_input)
