@@ -22,7 +22,7 @@ def check_training_inputs(datasets: Sequence[Path], irradiance: str | None, *oth
     """
     import h5py
 
-    from spectf_cloud.irradiance import named_irradiance
+    from spectf_cloud.readers.irradiance import named_irradiance
 
     check_there(*datasets, *others)
     for path in datasets:

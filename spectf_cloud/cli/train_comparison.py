@@ -53,7 +53,7 @@ def resnet(
     """Train the ResNet over the spectrum. Writes resnet.pt and its card."""
     reporter = Reporter(json, quiet, verbose)
     check_training_inputs(dataset, irradiance, train_csv, test_csv, arch_yaml)
-    from spectf_cloud.comparison.train import ComparisonConfig
+    from spectf_cloud.training.comparison import ComparisonConfig
 
     config = ComparisonConfig(
         kind="resnet",
@@ -104,7 +104,7 @@ def xgboost(
     """Train the boosted trees. Writes xgboost.json and its card."""
     reporter = Reporter(json, quiet, verbose)
     check_training_inputs(dataset, irradiance, train_csv, test_csv, arch_yaml)
-    from spectf_cloud.comparison.train import ComparisonConfig
+    from spectf_cloud.training.comparison import ComparisonConfig
 
     config = ComparisonConfig(
         kind="xgboost",
