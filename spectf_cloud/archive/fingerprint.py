@@ -16,23 +16,9 @@ from spectf_cloud.weights import BUILTIN, find_weights, irradiance_for, sha256_o
 if TYPE_CHECKING:
     from spectf_cloud.inference.backend import Fidelity
 
-# The parts of the package that decide a pixel's value or a product's content.
-_CODE = (
-    "dataset.py",
-    "model.py",
-    "scene.py",
-    "sensor.py",
-    "toa.py",
-    "tokens.py",
-    "weights.py",
-    "archive/thumbnail.py",
-    "files",
-    "inference",
-    "mapping",
-    "models",
-    "products",
-    "readers",
-)
+# The rooms whose code decides a pixel's value or a product's content, and the modules beside them at the top.
+_ROOMS = ("files", "inference", "mapping", "models", "products", "readers")
+_ALSO = ("archive/thumbnail.py",)
 _CODE_SUFFIXES = (".py", ".cpp", ".h", ".npz")
 
 
@@ -109,16 +95,20 @@ def recipe_of(settings: Settings) -> Recipe:
     )
 
 
+def code_files() -> list[Path]:
+    """The sources that decide outputs, in the order in which they are hashed."""
+    package = Path(__file__).parents[1]
+    inside = (file for room in _ROOMS for file in (package / room).rglob("*"))
+    files = (*package.glob("*.py"), *(package / name for name in _ALSO), *inside)
+    return sorted(file for file in files if file.suffix in _CODE_SUFFIXES)
+
+
 @cache
 def code_checksum() -> str:
     """SHA-256 over the sources that decide outputs, shortened."""
     package = Path(__file__).parents[1]
     digest = hashlib.sha256()
-    for part in _CODE:
-        place = package / part
-        files = sorted(place.rglob("*")) if place.is_dir() else [place]
-        for file in files:
-            if file.suffix in _CODE_SUFFIXES:
-                digest.update(file.relative_to(package).as_posix().encode())
-                digest.update(file.read_bytes())
+    for file in code_files():
+        digest.update(file.relative_to(package).as_posix().encode())
+        digest.update(file.read_bytes())
     return digest.hexdigest()[:16]

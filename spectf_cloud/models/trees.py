@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from spectf_cloud.data.spectra import Spectra
 from spectf_cloud.errors import ConfigError, InputError, MissingExtraError, WeightsError
 from spectf_cloud.files.atomic import atomic_output
+
+if TYPE_CHECKING:
+    from spectf_cloud.data.spectra import Spectra
 
 _BLOCK = 65536
 _TREES = "n_estimators"
