@@ -6,12 +6,17 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constr
 SAMPLE := $(firstword $(wildcard datasets/sample/EMIT_L1B_RAD_*.nc))
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check bench bench-performance reliability clean
+.PHONY: help install dev-install dev-install-tensorrt demo test check bench bench-performance reliability clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
 
 install: $(VENV)/.installed ## create .venv and install the package in it
+
+dev-install: $(VENV)/.dev ## the same with what tests and checks need (the published project's name for it)
+
+dev-install-tensorrt: $(VENV)/.dev ## dev-install with TensorRT, where there is an NVIDIA GPU
+	$(PIP) --editable ".[dev,trt]"
 
 demo: $(VENV)/.installed ## mask the bundled sample granule; shows where the mask and its picture are
 	@mkdir -p demo
