@@ -45,7 +45,7 @@ def test_commands_and_options_exist(page):
 
 
 def test_the_commands_are_found():
-    assert len(commands(ROOT / "README.md")) > 10 and len(commands(ROOT / "docs" / "training.md")) >= 7
+    assert len(commands(ROOT / "README.md")) >= 5 and len(commands(ROOT / "docs" / "training.md")) >= 7
 
 
 def test_extras_that_are_named_exist():
@@ -60,7 +60,7 @@ def test_extras_that_are_named_exist():
 
 
 def test_the_table_of_extras_is_that_of_pyproject():
-    rows = re.findall(r"^\| `(\w+)` \| (.*?) \|", (ROOT / "docs" / "dependencies.md").read_text(), re.MULTILINE)
+    rows = re.findall(r"^\| `([\w-]+)` \| (.*?) \|", (ROOT / "docs" / "dependencies.md").read_text(), re.MULTILINE)
     assert {name for name, _ in rows} == set(EXTRAS)
     for name, told in rows:
         for requirement in EXTRAS[name] if name != "dev" else ():
