@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from spectf_cloud.errors import InputError
+from spectf_cloud.files.signature import TEXT, TIFF, is_text, kind_of
 from spectf_cloud.readers import emit, envi, raster
 from spectf_cloud.readers.band_names import plain, telling
 from spectf_cloud.readers.names import HDF5_SUFFIXES, Ranked, address_of, is_twin, observations_beside, one_a_cube
-from spectf_cloud.readers.signature import TEXT, TIFF, is_text, kind_of
 from spectf_cloud.scene import Cube, Scene
 
 #: Position of each quantity in an 11-band OBS file whose band names say nothing.

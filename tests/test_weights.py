@@ -253,7 +253,7 @@ FOREIGN = {
     "zip": (a_zip, r"a zip archive \(run/weights.pt\)"),
     "npz": (lambda path: np.savez(path.open("wb"), a=np.zeros(3)), "NumPy archive"),
     "npy": (lambda path: np.save(path.open("wb"), np.zeros(3)), "a NumPy array"),
-    "HDF5": (lambda path: h5py.File(path, "w").close(), "an HDF5 or netCDF file"),
+    "HDF5": (lambda path: h5py.File(path, "w").close(), "a netCDF-4/HDF5 file"),
     "gzip": (lambda path: path.write_bytes(gzip.compress(b"tensors")), "a gzip archive"),
     "TorchScript": (partial(a_zip, names=("m/data.pkl", "m/code/a.py", "m/constants.pkl")), "TorchScript"),
     "Lightning": (lambda path: saved(path, {"epoch": 1, "state_dict": small_state()}), "a checkpoint of more than"),

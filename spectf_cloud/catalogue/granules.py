@@ -6,16 +6,15 @@ import os
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from spectf_cloud.dataset import choose_observation, find_observation
 from spectf_cloud.errors import InputError
-from spectf_cloud.readers import names
+from spectf_cloud.readers import acquisition, names
 from spectf_cloud.readers.names import Name, Rank
 
-_TIME = re.compile(r"(\d{8})[tT](\d{6})")
 _SCHEME = re.compile(r"([a-z][a-z0-9+.-]+)://", re.IGNORECASE)
 #: Of a path (none), and of addresses that files are fetched from.
 READABLE_SCHEMES = ("", "http", "https")
@@ -94,11 +93,8 @@ def is_granule_file(path: Path) -> bool:
 
 def acquired(granule_id: str) -> datetime | None:
     """When the granule was seen (UTC), as far as its id tells."""
-    found = _TIME.search(granule_id)
-    try:
-        return datetime.strptime("".join(found.groups()), "%Y%m%d%H%M%S").replace(tzinfo=UTC) if found else None
-    except ValueError:
-        return None
+    seen = acquisition.acquired(granule_id)
+    return None if seen is None else seen.time
 
 
 def pair(offers: Iterable[str | Granule]) -> Paired:

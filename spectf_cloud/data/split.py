@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import re
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -11,10 +10,9 @@ from pathlib import Path
 import numpy as np
 
 from spectf_cloud.errors import InputError, UsageError
+from spectf_cloud.readers.acquisition import acquired
 
 logger = logging.getLogger(__name__)
-
-_TIME = re.compile(r"(\d{8})[tT](\d{6})")
 
 
 def read_fids(path: Path, known: Sequence[str]) -> list[str]:
@@ -79,7 +77,7 @@ def check_leakage(first: Sequence[str], second: Sequence[str], names: str, min_g
 
 
 def _time(fid: str) -> datetime:
-    match = _TIME.search(fid)
-    if not match:
+    seen = acquired(fid)
+    if seen is None or seen.time is None:
         raise InputError(f"scene {fid} has no time in its name, so its neighbours are not known; use --min-gap 0")
-    return datetime.strptime("".join(match.groups()), "%Y%m%d%H%M%S")
+    return seen.time

@@ -7,32 +7,19 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-_HEAD_BYTES = 4096
-_TAR = slice(257, 262)
+from spectf_cloud.files.signature import kind_of
 
-#: First bytes, and what they begin.
-_MAGIC = {
-    b"version https://git-lfs": "a Git LFS pointer, not the file itself; fetch it with 'git lfs pull'",
-    b"\x89HDF\r\n\x1a\n": "an HDF5 or netCDF file, not a PyTorch state dict",
-    b"CDF": "a netCDF file, not a PyTorch state dict",
-    b"\x93NUMPY": "a NumPy array, not a PyTorch state dict",
-    b"ftrt": "a TensorRT engine; give the weights that it was made from, and the engine to deploy-trt --engine",
-    b"\x1f\x8b": "a gzip archive; unpack it and give the weights.pt in it",
-    b"BZh": "a bzip2 archive; unpack it and give the weights.pt in it",
-    b"\xfd7zXZ": "an xz archive; unpack it and give the weights.pt in it",
-    b"7z\xbc\xaf": "a 7z archive; unpack it and give the weights.pt in it",
-    b"II*\0": "a TIFF image, not a PyTorch state dict",
-    b"MM\0*": "a TIFF image, not a PyTorch state dict",
-    b"\x89PNG": "a PNG image, not a PyTorch state dict",
-}
+_HEAD_BYTES = 4096
+
+_ENGINE = "a TensorRT engine; give the weights that it was made from, and the engine to deploy-trt --engine"
 _SUFFIXES = {
     ".onnx": "an ONNX file; give the weights that it was made from",
-    ".engine": _MAGIC[b"ftrt"],
-    ".plan": _MAGIC[b"ftrt"],
+    ".engine": _ENGINE,
+    ".plan": _ENGINE,
     ".yml": "a YAML file; give the weights.pt that it belongs to",
     ".yaml": "a YAML file; give the weights.pt that it belongs to",
-    ".hdr": "an ENVI header, not a PyTorch state dict",
-    ".csv": "a table of text, not a PyTorch state dict",
+    ".hdr": "an ENVI header, not weights",
+    ".csv": "a table of text, not weights",
 }
 _KINDS = {
     "resnet": "a ResNet to compare with, not SpecTf weights; score it with cloud-eval resnet",
@@ -48,12 +35,17 @@ def foreign_kind(path: Path, card: Mapping[str, Any]) -> str | None:
         head = stream.read(_HEAD_BYTES)
     if not head:
         return "empty; fetch it again"
-    for magic, kind in _MAGIC.items():
-        if head.startswith(magic):
-            return kind
     if head.startswith(b"PK"):
         return _archive(path)
-    return _by_content(head) or _SUFFIXES.get(path.suffix.lower())
+    return _by_content(head) or _by_signature(path) or _SUFFIXES.get(path.suffix.lower())
+
+
+def _by_signature(path: Path) -> str | None:
+    """What any reader of files would call it."""
+    kind = kind_of(path)
+    if kind is None:
+        return None
+    return f"{kind.name}; unpack it and give the weights.pt in it" if kind.packed else f"{kind.name}, not weights"
 
 
 def foreign_content(content: object) -> str | None:
@@ -74,16 +66,18 @@ def foreign_content(content: object) -> str | None:
 
 
 def _by_content(head: bytes) -> str | None:
-    text = head.lstrip()
-    if text[:1] == b"<":
-        return "a web page, not the file behind it; download the file itself"
-    if text[:1] == b"{":
-        return _KINDS["xgboost"] if b"learner" in head else "a JSON file, not a PyTorch state dict"
+    """What only somebody with networks would keep."""
+    if head.startswith(b"ftrt"):
+        return _ENGINE
+    if head.startswith(b"\x93NUMPY"):
+        return "a NumPy array, not weights"
+    if head.lstrip()[:1] == b"{":
+        return _KINDS["xgboost"] if b"learner" in head else "a JSON file, not weights"
     if head[8:9] == b"{" and int.from_bytes(head[:8], "little") < 2**27:
         return "a safetensors file; save its tensors as a state dict with torch.save"
     if head[:1] == b"\x08" and 0 < head[1] < 32 and head[2:3] == b"\x12":  # version and producer, as protobuf has them
         return _SUFFIXES[".onnx"]
-    return "a tar archive; unpack it and give the weights.pt in it" if head[_TAR] == b"ustar" else None
+    return None
 
 
 def _archive(path: Path) -> str | None:
@@ -98,5 +92,5 @@ def _archive(path: Path) -> str | None:
     if any(name.split("/")[-1] == "data.pkl" for name in names):
         return None
     if names and all(name.endswith(".npy") for name in names):
-        return "a NumPy archive (.npz), not a PyTorch state dict"
+        return "a NumPy archive (.npz), not weights"
     return f"a zip archive ({', '.join(names[:3]) or 'empty'}); unpack it and give the weights.pt in it"

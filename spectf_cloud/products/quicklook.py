@@ -6,9 +6,7 @@ import base64
 import html
 import io
 import math
-import re
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +16,7 @@ from PIL.PngImagePlugin import PngInfo
 from spectf_cloud.files.atomic import atomic_output
 from spectf_cloud.products import panels
 from spectf_cloud.products.flags import CLOUD, MASK_NODATA, Masked
+from spectf_cloud.readers.acquisition import acquired
 
 # A granule of 1280 lines is shown pixel for pixel.
 _LARGEST_PANEL = 1280
@@ -27,7 +26,6 @@ _COMPRESSION = 1
 _PAPER, _INK, _FAINT, _FRAME = (250, 250, 248), (24, 28, 34), (104, 110, 118), (150, 155, 162)
 _PAGE_ASPECT = 1.25
 _NARROWEST_PAGE = 760
-_TIME = re.compile(r"(\d{8})[tT](\d{6})")
 
 
 @dataclass(frozen=True, eq=False)
@@ -214,10 +212,5 @@ def _band_text(wavelength_nm: np.ndarray) -> str:
 
 def time_text(name: str) -> str:
     """Acquisition time as far as the scene's name tells it."""
-    found = _TIME.search(name)
-    if found is None:
-        return ""
-    try:
-        return datetime.strptime(found[1] + found[2], "%Y%m%d%H%M%S").strftime("%Y-%m-%d %H:%M:%S UTC")
-    except ValueError:
-        return ""
+    seen = acquired(name)
+    return f"{seen.time:%Y-%m-%d %H:%M:%S} UTC" if seen is not None and seen.time is not None else ""

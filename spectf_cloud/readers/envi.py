@@ -10,11 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spectf_cloud.errors import InputError
+from spectf_cloud.files.signature import TIFF, kind_of
 from spectf_cloud.readers import raster
 from spectf_cloud.readers.envi_header import EnviHeader, read_header
 from spectf_cloud.readers.map_info import read_grid
 from spectf_cloud.readers.raw import read_raw
-from spectf_cloud.readers.signature import TIFF, kind_of
 from spectf_cloud.scene import NODATA, Cube, Grid, check_size, step_of
 
 DATA_SUFFIXES = ("", ".img", ".bil", ".bip", ".bsq", ".dat", ".raw", ".bin", ".tif", ".tiff")

@@ -17,6 +17,11 @@ class Kind:
     name: str
     way_out: str
 
+    @property
+    def packed(self) -> bool:
+        """Whether what is wanted may be inside."""
+        return self.way_out == _UNPACK
+
 
 _CONVERT = "convert it to GeoTIFF with: gdal_translate IN OUT.tif"
 _UNPACK = "unpack it and give the file in it"
