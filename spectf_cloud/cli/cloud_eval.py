@@ -177,9 +177,10 @@ def compare(
 
 def _spectf(spectra: Spectra, weights: str, gpu: int, thresh: float | None, given: dict[str, Any]) -> Scorer:
     from spectf_cloud.architecture import Architecture
+    from spectf_cloud.data.spectra_irradiance import check_same_irradiance
     from spectf_cloud.inference.predict import pick_backend
     from spectf_cloud.models.load import load_model
-    from spectf_cloud.readers.irradiance import check_same_irradiance, irradiance_of_weights
+    from spectf_cloud.readers.irradiance import irradiance_of_weights
     from spectf_cloud.scoring.scores import Scorer
     from spectf_cloud.weights import find_weights
 
@@ -193,8 +194,8 @@ def _spectf(spectra: Spectra, weights: str, gpu: int, thresh: float | None, give
 
 
 def _comparison(spectra: Spectra, path: Path, gpu: int, thresh: float | None) -> Scorer:
+    from spectf_cloud.data.spectra_irradiance import check_same_irradiance
     from spectf_cloud.inference.comparison import load_comparison
-    from spectf_cloud.readers.irradiance import check_same_irradiance
     from spectf_cloud.scoring.scores import Scorer
 
     model = load_comparison(path, spectra.wavelength_nm, gpu)

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import h5py
 import numpy as np
@@ -18,9 +17,6 @@ from spectf_cloud.files.atomic import atomic_output
 from spectf_cloud.files.resources import resource
 from spectf_cloud.readers.hdf5_storage import read_attribute
 from spectf_cloud.weights import BUILTIN, OFFICIAL_IRRADIANCE, WeightsFile, sha256_of, trained_with
-
-if TYPE_CHECKING:
-    from spectf_cloud.data.spectra_cache import CachedFile
 
 logger = logging.getLogger(__name__)
 
@@ -85,45 +81,6 @@ def irradiance_of_card(card: dict[str, Any], card_path: Path) -> Irradiance | No
     return Irradiance(told.get("name", "unnamed"), told["sha256"]) if "sha256" in told else None
 
 
-def irradiance_of_run(
-    stated: str | None, files: Sequence[CachedFile], start: WeightsFile | None = None
-) -> Irradiance | None:
-    """The irradiance to write into the card of a network: as ``stated``, else as the data say, else as ``start`` says.
-
-    Whatever does not agree, and where nothing says it, is warned of. Raises `InputError`.
-    """
-    told = {file.irradiance: file for file in files if file.irradiance}
-    earlier = irradiance_of_weights(start) if start is not None else None
-    if stated is not None:
-        chosen: Irradiance | None = named_irradiance(stated)
-    elif len(told) > 1:
-        logger.warning(
-            "the data were made with different irradiances: %s; the card names none: choose one with --irradiance",
-            ", ".join(f"{file.source.name} with {irradiance}" for irradiance, file in told.items()),
-        )
-        return None
-    else:
-        chosen = next(iter(told), earlier)
-    if chosen is None:
-        logger.warning(
-            "nothing says which solar irradiance %s was made with, so the card will not: name it with --irradiance "
-            "FILE, %s or %s",
-            *(files[0].source, BUILTIN, OFFICIAL),
-        )
-        return None
-    for irradiance, file in told.items():
-        if irradiance != chosen:
-            logger.warning("%s says that it was made with the irradiance %s, not %s", file.source, irradiance, chosen)
-    if earlier not in (None, chosen):
-        logger.warning("--init was trained with the irradiance %s, these data were made with %s", earlier, chosen)
-    elif stated is None and not told:
-        logger.warning("the data do not say their solar irradiance; that of --init is taken: %s", chosen)
-    for file in files:
-        if stated is None and told and not file.irradiance:
-            logger.warning("%s does not say its solar irradiance; that of the others is taken: %s", file.source, chosen)
-    return chosen
-
-
 def card_entry(irradiance: Irradiance | None, stated: str | None, folder: Path) -> dict[str, str]:
     """What a card says of the irradiance; a file ``stated`` that nobody else has is put beside the weights.
 
@@ -138,16 +95,6 @@ def card_entry(irradiance: Irradiance | None, stated: str | None, folder: Path) 
     with atomic_output(folder / COPY, overwrite=True) as temporary:
         temporary.write_bytes(content)
     return entry | {"file": COPY}
-
-
-def check_same_irradiance(model: str, irradiance: Irradiance | None, files: Sequence[CachedFile]) -> None:
-    """Warn where a network was trained with another irradiance than labelled spectra were made with."""
-    for file in files:
-        if irradiance is not None and file.irradiance not in (None, irradiance):
-            logger.warning(
-                "%s was made with the irradiance %s, but %s was trained with %s: its scores suffer from the difference",
-                *(file.source, file.irradiance, model, irradiance),
-            )
 
 
 def _called(name: str, sha256: str) -> Irradiance:

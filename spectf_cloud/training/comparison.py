@@ -13,14 +13,14 @@ from numpy.typing import NDArray
 from torch.nn import functional as F
 
 from spectf_cloud.data.spectra import Spectra, open_spectra
+from spectf_cloud.data.spectra_irradiance import irradiance_of_run
 from spectf_cloud.errors import OutputError, UsageError
 from spectf_cloud.files.atomic import make_folder
 from spectf_cloud.files.resources import resource
 from spectf_cloud.inference.backend import Backend, resolve_device
 from spectf_cloud.inference.comparison import Kind, ResNetBackend, read_architecture, save_card
 from spectf_cloud.models.resnet import ResNet, ResNetConfig
-from spectf_cloud.models.trees import train_trees
-from spectf_cloud.readers.irradiance import card_entry, irradiance_of_run
+from spectf_cloud.readers.irradiance import card_entry
 from spectf_cloud.scoring.metrics import rank
 from spectf_cloud.training.batches import batches, epoch_order
 from spectf_cloud.training.config import TrainConfig
@@ -30,6 +30,7 @@ from spectf_cloud.training.scenes import split_scenes
 from spectf_cloud.training.setup import schedule_free
 from spectf_cloud.training.trackers import open_trackers
 from spectf_cloud.training.trainer import OnEpoch, Progress, cross_entropy, score
+from spectf_cloud.training.trees import train_trees
 
 
 @dataclass(frozen=True)

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from spectf_cloud.data.spectra import Spectra, open_spectra
+from spectf_cloud.data.spectra_irradiance import irradiance_of_run
 from spectf_cloud.errors import OutputError
 from spectf_cloud.files.atomic import make_folder
 from spectf_cloud.inference.backend import resolve_device
-from spectf_cloud.readers.irradiance import card_entry, irradiance_of_run
+from spectf_cloud.readers.irradiance import card_entry
 from spectf_cloud.training.checkpoint import CHECKPOINT, Best, Checkpoint
 from spectf_cloud.training.config import TrainConfig
 from spectf_cloud.training.distributed import World, device_of_this_process, world

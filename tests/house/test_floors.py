@@ -38,17 +38,9 @@ def room(module):
 
 
 def imported(path):
-    """Modules of the package that a file imports, anywhere in it but under TYPE_CHECKING."""
+    """Modules of the package that a file imports, anywhere in it, for types alone too."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
-    skipped = {
-        id(node)
-        for block in ast.walk(tree)
-        if isinstance(block, ast.If) and "TYPE_CHECKING" in ast.unparse(block.test)
-        for node in ast.walk(block)
-    }
     for node in ast.walk(tree):
-        if id(node) in skipped:
-            continue
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names if alias.name in MODULES)
         elif isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] == "spectf_cloud":
