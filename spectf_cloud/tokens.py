@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from spectf_cloud.errors import InputError
 from spectf_cloud.readers.bad_bands import empty_bands, in_words, sound_bands
 from spectf_cloud.scene import Scene, missing
-from spectf_cloud.sensor import PUBLISHED_DROP_NM, BandRanges
+from spectf_cloud.sensor import PUBLISHED_DROP_NM, BandRanges, Sensor
 from spectf_cloud.toa import reflectance_per_radiance, resample_irradiance, toa_reflectance
 
 BoolArray = NDArray[np.bool_]
@@ -68,9 +68,7 @@ class Tokens:
         Raises `InputError` where fewer than six bands are left.
         """
         centre_nm = scene.sensor.wavelength_nm
-        kept = np.flatnonzero(scene.sensor.kept(drop_nm))
-        # In the order of wavelength, so that no result depends on the order in the file.
-        kept = kept[np.argsort(centre_nm[kept], kind="stable")]
+        kept = shown_bands(scene.sensor, drop_nm)
         empty = empty_bands(scene, kept)
         kept = kept[~np.isin(kept, empty)]
         factors = _factors(scene, irradiance, kept)
@@ -116,6 +114,15 @@ class Tokens:
         ends = np.flatnonzero(np.diff(self.kept) != 1) + 1
         targets = zip([0, *ends.tolist()], [*ends.tolist(), len(self.kept)], strict=True)
         return tuple((slice(int(self.kept[a]), int(self.kept[b - 1]) + 1), slice(a, b)) for a, b in targets)
+
+
+def shown_bands(sensor: Sensor, drop_nm: BandRanges = PUBLISHED_DROP_NM) -> Positions:
+    """(bands,) positions of the bands that lie in no drop range, in the order of wavelength.
+
+    So no result, and no engine's identity, depends on the order in the file. Raises `InputError` where none is left.
+    """
+    kept = np.flatnonzero(sensor.kept(drop_nm))
+    return kept[np.argsort(sensor.wavelength_nm[kept], kind="stable")]
 
 
 def _factors(scene: Scene, irradiance: FloatArray, bands: Positions) -> FloatArray:

@@ -104,6 +104,9 @@ def test_bad_descriptions_and_files(data, tmp_path):
         TreesBackend.load(broken, 24)
     with pytest.raises(WeightsError, match="no such model"):
         load_comparison(tmp_path / "none.json", BANDS_NM)
+    broken.with_suffix(".yml").write_text("kind: xgboost\nthreshold: true\n")  # would be 1: a mask without cloud
+    with pytest.raises(WeightsError, match="threshold must be a probability"):
+        load_comparison(broken, BANDS_NM)
     assert (
         main(arguments(data, tmp_path / "o", "xgboost", "--arch-yaml", small_yaml(tmp_path))) == ConfigError.exit_code
     )

@@ -16,11 +16,16 @@ import yaml
 from standin_tensorrt import Builder, StandinDevice
 
 from spectf_cloud.__main__ import main
+from spectf_cloud.dataset import open_scene
+from spectf_cloud.files.resources import resource
 from spectf_cloud.inference.engines.onnx import file as onnx_file
+from spectf_cloud.inference.engines.source import check_export
 from spectf_cloud.inference.engines.tensorrt import device
 from spectf_cloud.inference.predict import predict
 from spectf_cloud.model import ModelConfig
 from spectf_cloud.models.load import load_model
+from spectf_cloud.readers.irradiance import read_irradiance
+from spectf_cloud.tokens import Tokens
 from spectf_cloud.weights import find_weights
 
 from files import WAVELENGTH_NM, arrays, raster, write_emit
@@ -87,6 +92,17 @@ def test_a_file_for_the_bands_of_one_scene(
     toa = np.random.default_rng(0).uniform(0, 1, (5, 12)).astype(np.float32)
     expected = predict(toa, WAVELENGTH_NM, weights=model, fidelity="exact")
     np.testing.assert_allclose(answer(tmp_path / "m.onnx", toa_reflectance=toa), expected, atol=2e-5)
+
+
+def test_bands_of_overlapping_spectrometers_are_exported_as_they_are_masked(tmp_path: Path) -> None:
+    """An engine made for them is asked for in the order of wavelength."""
+    mixed = np.random.default_rng(0).permutation(len(WAVELENGTH_NM))
+    pair = write_emit(tmp_path, arrays(), wavelength=WAVELENGTH_NM[mixed])
+    source = check_export(tmp_path / "x.engine", "TensorRT engine", "builtin", radiance=pair[0])
+    scene = open_scene(*pair)
+    tokens = Tokens.of_scene(scene, read_irradiance(resource("irr.npy")))
+    np.testing.assert_array_equal(source.wavelength_nm, scene.sensor.wavelength_nm[tokens.kept])
+    assert (np.diff(source.wavelength_nm) > 0).all()
 
 
 def test_shorter_precisions(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

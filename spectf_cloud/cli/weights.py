@@ -46,16 +46,16 @@ def fetch(name: Name, json: Json = False, verbose: Verbose = 0, quiet: Quiet = F
 def verify(name: Name, json: Json = False, verbose: Verbose = 0, quiet: Quiet = False) -> None:
     """Read weights whole and check names, shapes, values and checksum."""
     reporter = Reporter(json, quiet, verbose)
-    import numpy as np
 
     from spectf_cloud.sensor import Sensor
+    from spectf_cloud.tokens import shown_bands
     from spectf_cloud.weights import find_weights
 
     found = find_weights(name)
     from spectf_cloud.models.load import load_model  # PyTorch comes with it
 
     sensor = Sensor.emit()
-    model = load_model(found, np.asarray(sensor.wavelength_nm[sensor.kept()]))
+    model = load_model(found, sensor.wavelength_nm[shown_bands(sensor)])
     parameters = sum(parameter.numel() for parameter in model.parameters())
     reporter.done(
         {"name": found.name, "path": found.path, "sha256": found.sha256, "parameters": parameters},

@@ -94,7 +94,7 @@ def load_comparison(path: str | Path, wavelength_nm: NDArray[np.float64], device
     if card.get("sha256", checksum) != checksum:
         raise WeightsError(f"{file} is not the file that {card_path} describes (sha256 differs)")
     threshold = card.get("threshold", _PLAIN_THRESHOLD)
-    if not isinstance(threshold, (int, float)) or not 0 <= threshold <= 1:
+    if isinstance(threshold, bool) or not isinstance(threshold, (int, float)) or not 0 <= threshold <= 1:
         raise WeightsError(f"{card_path}: threshold must be a probability, not {threshold!r}")
     _check_bands(file, card, wavelength_nm)
     irradiance = irradiance_of_card(card, card_path)

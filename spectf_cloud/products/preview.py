@@ -12,8 +12,8 @@ from spectf_cloud.products.flags import Preview
 from spectf_cloud.readers.bad_bands import empty_bands
 from spectf_cloud.readers.irradiance import read_irradiance
 from spectf_cloud.scene import Scene, missing
-from spectf_cloud.sensor import PUBLISHED_DROP_NM
 from spectf_cloud.toa import reflectance_per_radiance, resample_irradiance, toa_reflectance
+from spectf_cloud.tokens import shown_bands
 
 #: True colour, then three water-vapour bands in which only high cloud is bright.
 PREVIEW_NM = (640.0, 550.0, 460.0, 1380.0, 1420.0, 1890.0)
@@ -32,7 +32,7 @@ def read_preview(scene: Scene, step: int = 1, irradiance: Path | None = None) ->
 
 def preview_bands(scene: Scene) -> NDArray[np.intp]:
     """(6,) bands nearest to the preview wavelengths, of those that the published model sees and that hold data."""
-    kept = np.flatnonzero(scene.sensor.kept(PUBLISHED_DROP_NM))
+    kept = shown_bands(scene.sensor)
     kept = kept[~np.isin(kept, empty_bands(scene, kept))]
     centres_nm = scene.sensor.wavelength_nm[kept]
     return kept[[np.abs(centres_nm - wanted).argmin() for wanted in PREVIEW_NM]]

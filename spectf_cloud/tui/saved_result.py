@@ -21,7 +21,7 @@ from spectf_cloud.products.rethreshold import rethreshold
 from spectf_cloud.products.saved_probability import SavedProbability, read_probability
 from spectf_cloud.readers.bad_bands import empty_bands
 from spectf_cloud.scene import Scene
-from spectf_cloud.sensor import PUBLISHED_DROP_NM
+from spectf_cloud.tokens import shown_bands
 from spectf_cloud.weights import BUILTIN, PUBLISHED_THRESHOLD, RELEASES, sha256_of
 
 # A picture in cells has no use for more.
@@ -126,7 +126,7 @@ def load_result(path: Path, files: SceneFiles | None = None, folders: Iterable[P
 
 def pixel_reader(scene: Scene) -> PixelReader:
     """Reads TOA reflectance of the bands that the published model sees."""
-    kept = np.flatnonzero(scene.sensor.kept(PUBLISHED_DROP_NM))
+    kept = shown_bands(scene.sensor)
     return PixelReader(scene, kept[~np.isin(kept, empty_bands(scene, kept))])
 
 

@@ -14,6 +14,7 @@ from spectf_cloud.errors import InputError, UsageError
 from spectf_cloud.files.atomic import check_output
 from spectf_cloud.models.arch_spec import ArchSpec, read_arch_spec
 from spectf_cloud.sensor import PUBLISHED_DROP_NM, BandRanges, Sensor
+from spectf_cloud.tokens import shown_bands
 from spectf_cloud.weights import WeightsFile, find_weights
 
 #: Forms of `outputs.SUFFIXES`.
@@ -52,4 +53,4 @@ def check_export(
     sensor = Sensor.emit() if radiance is None else open_cube(radiance).sensor
     if sensor is None:
         raise InputError(f"{radiance} names no band centres; is it the radiance file of a scene?")
-    return ExportSource(found, architecture, sensor.wavelength_nm[sensor.kept(drop_nm)], drop_nm)
+    return ExportSource(found, architecture, sensor.wavelength_nm[shown_bands(sensor, drop_nm)], drop_nm)
