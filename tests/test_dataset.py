@@ -7,7 +7,7 @@ from spectf_cloud.__main__ import main
 from spectf_cloud.dataset import find_observation, open_cube, open_scene
 from spectf_cloud.errors import InputError
 
-from files import (
+from scene_files import (
     OBS_NAMES,
     WAVELENGTH_NM,
     arrays,
