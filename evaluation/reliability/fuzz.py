@@ -2,8 +2,8 @@
 
 Run: python -m evaluation.reliability.fuzz TARGET --minutes 30 --findings FOLDER
 What escapes is saved once for each place it escapes from, and the run goes on; a crash of a C library or too much
-memory ends it with libFuzzer's own report, and it is started again. Found cases go to tests/hostile/cases/TARGET/, where
-the suite reads each of them again.
+memory ends it with libFuzzer's own report, and it is started again. Found cases go to tests/hostile/cases/TARGET/,
+where the suite reads each of them again.
 """
 
 from __future__ import annotations
