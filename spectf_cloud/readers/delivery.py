@@ -124,7 +124,7 @@ def _of_zip(path: Path) -> Delivery:
 
 
 def _of_tar(path: Path) -> Delivery:
-    archive = tarfile.open(path)
+    archive = tarfile.open(path)  # noqa: SIM115 - it stays open for what is asked of it later
     members = {}
     for member in archive:
         if member.isfile():
