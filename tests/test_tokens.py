@@ -1,13 +1,13 @@
 import numpy as np
 import pytest
 
-from spectf_cloud.tokens import Tokens
+from small_scenes import tokens_of
 
 FACTORS = np.array([0.01, 0.03, 0.02, 0.05])
 
 
 def prepared(kept=(0, 1, 3, 6), nodata=-9999.0):
-    return Tokens(np.array(kept), FACTORS[: len(kept)], nodata, np.empty((0, len(kept))))
+    return tokens_of(kept, FACTORS[: len(kept)], nodata)
 
 
 def pixels(n=50, seed=0):

@@ -16,10 +16,10 @@ from textual.containers import Vertical
 from textual.widgets import Static
 
 from spectf_cloud.errors import SpectfError
-from spectf_cloud.products.preview import PixelReader
+from spectf_cloud.tokens import Tokens
 from spectf_cloud.tui.jobs import run_once
 from spectf_cloud.tui.plot import Curve, Plot
-from spectf_cloud.tui.saved_result import SavedResult, pixel_reader
+from spectf_cloud.tui.saved_result import SavedResult
 
 # A cursor that moves on within this time asks for nothing.
 _REST_S = 0.7
@@ -37,7 +37,7 @@ class PixelView(Vertical):
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
         self._result: SavedResult | None = None
-        self._reader: PixelReader | None = None
+        self._tokens: Tokens | None = None
         self.explained: dict[tuple[int, int], Mapping[str, Any]] = {}
 
     def compose(self) -> ComposeResult:
@@ -46,7 +46,7 @@ class PixelView(Vertical):
 
     def show_result(self, result: SavedResult) -> None:
         """Pixels of another result."""
-        self._result, self._reader, self.explained = result, None, {}
+        self._result, self._tokens, self.explained = result, None, {}
         self.query_one("#pixel-text", Static).update(_HINT)
         self.query_one(Plot).show((), title=_TITLE)
 
@@ -90,15 +90,16 @@ class PixelView(Vertical):
 
     def _spectrum(self, result: SavedResult, line: int) -> tuple[np.ndarray, np.ndarray]:
         assert result.scene is not None
-        if self._reader is None:
-            self._reader = pixel_reader(result.scene)
-        return self._reader.wavelength_nm, self._reader.line(line)
+        if self._tokens is None:
+            self._tokens = result.tokens(result.scene)
+        return self._tokens.wavelength_nm, self._tokens.read_line(result.scene, line)
 
     async def _explain(self, result: SavedResult, line: int, sample: int) -> None:
         assert result.scene is not None
         with tempfile.TemporaryDirectory() as folder:
-            scene = result.scene
-            arguments = ["explain", str(scene.radiance.path), "--obs", str(scene.observation.path)]
+            image, observation = result.scene.image, result.scene.observation
+            arguments = ["explain", str(image.path)]
+            arguments += ["--obs", str(observation.path)] if observation else []
             arguments += ["--pixel", f"{line},{sample}", "--out", str(Path(folder) / "pixel.png")]
             job = await run_once([*arguments, "--weights", result.weights or ""])
         if not job.result:

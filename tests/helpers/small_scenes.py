@@ -10,6 +10,7 @@ import numpy as np
 from spectf_cloud.products import CloudMask, Preview
 from spectf_cloud.scene import NODATA, Cube, Glt, Grid, Location, Scene
 from spectf_cloud.sensor import Sensor
+from spectf_cloud.tokens import Tokens
 
 WGS84 = (
     'GEOGCS["WGS 84",DATUM["WGS_1984",SPHEROID["WGS 84",6378137,298.257223563]],'
@@ -57,6 +58,16 @@ def make_scene(lines, samples, *, location=None, glt=None, grid=None, path=RADIA
     radiance = array_cube(values, path, sensor=sensor, place=location, table=glt, map_grid=grid)
     observation = array_cube(np.ones((lines, samples, 2)), OBSERVATION)
     return Scene(name or radiance.name, sensor, radiance, observation, 0, 1)
+
+
+def tokens_of(kept, factors, nodata=NODATA, fills=None):
+    """Tokens of bands at these positions, a hundred nanometres apart."""
+    kept = np.array(kept)
+    fills = np.empty((0, len(kept))) if fills is None else fills
+    widths_nm = np.full(len(kept), 10.0)
+    return Tokens(
+        kept=kept, wavelength_nm=400 + 100.0 * kept, fwhm_nm=widths_nm, factors=factors, nodata=nodata, fills=fills
+    )
 
 
 def make_mask(scene, seed=0, threshold=0.5, preview=True):

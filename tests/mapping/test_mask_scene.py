@@ -82,7 +82,7 @@ def test_threshold_progress_and_tags(tmp_path):
     assert mask.threshold == 0.25
     assert mask.tags["SPECTF_THRESHOLD"] == "0.25"
     assert mask.tags["SPECTF_WEIGHTS_SHA256"] == find_weights().sha256
-    assert mask.tags["SPECTF_RADIANCE"] == scene.radiance.path.name
+    assert mask.tags["SPECTF_RADIANCE"] == scene.image.path.name
     seen_nm = WAVELENGTH_NM[KEPT]
     np.testing.assert_allclose(
         mask.preview.wavelength_nm,
@@ -161,7 +161,7 @@ def test_memory_limits_make_blocks_smaller_or_are_refused(tmp_path):
 
 def test_a_chunk_as_large_as_the_scene_does_not_make_the_block_so(tmp_path):
     scene = sc.open_scene(*write_emit(tmp_path, arrays(), chunks=(7, 5, 1)))
-    huge = replace(scene, radiance=replace(scene.radiance, lines=1280, samples=1242, bands=285, lines_per_chunk=1280))
+    huge = replace(scene, image=replace(scene.image, lines=1280, samples=1242, bands=285, lines_per_chunk=1280))
     assert block_lines(huge) * 1242 * 285 * 4 <= 256 * 2**20
 
 
