@@ -30,7 +30,9 @@ MIN_BANDS_OF_FILL = 16
 #: What the published network needs at least, and with fewer of which it is less certain.
 MIN_BANDS = 6
 _FEW_BANDS = 32
-# Notes in products of how tokens were made.
+#: The note of tokens made again for a product whose irradiance is not on this machine.
+OTHER_IRRADIANCE = "by the bundled irradiance, not the mask's"
+# Tags of products that say how tokens were made.
 _IRRADIANCE, _LEFT_OUT, _DROP = "SPECTF_IRRADIANCE_SHA256", "SPECTF_BANDS_LEFT_OUT", "SPECTF_DROP_NM"
 
 
@@ -136,7 +138,7 @@ class Tokens:
     def of_tags(cls, scene: Scene, tags: Mapping[str, str]) -> Tokens:
         """Choose a scene's bands as they were for a product with these tags, the defaults where they say nothing.
 
-        The last of its `notes` says so where the product's irradiance is not on this machine. Raises `InputError`.
+        `notes` hold `OTHER_IRRADIANCE` where the product's is not on this machine. Raises `InputError`.
         """
         trained = tags.get("SPECTF_WEIGHTS") in RELEASES
         if scene.quantity != "radiance":
@@ -144,10 +146,7 @@ class Tokens:
         wanted = tags.get(_IRRADIANCE)
         found = local_irradiance(wanted) if wanted else None
         tokens = cls._of_file(scene, found or resource("irr.npy"), _dropped(tags), trained, 1)
-        if wanted and not found:
-            note = "the mask's irradiance is not on this machine; the bundled one is used"
-            tokens = replace(tokens, notes=(*tokens.notes, note))
-        return tokens
+        return replace(tokens, notes=(*tokens.notes, OTHER_IRRADIANCE)) if wanted and not found else tokens
 
     @classmethod
     def _of_file(

@@ -16,7 +16,7 @@ from textual.containers import Vertical
 from textual.widgets import Static
 
 from spectf_cloud.errors import SpectfError
-from spectf_cloud.tokens import Tokens
+from spectf_cloud.tokens import OTHER_IRRADIANCE, Tokens
 from spectf_cloud.tui.jobs import run_once
 from spectf_cloud.tui.plot import Curve, Plot
 from spectf_cloud.tui.saved_result import SavedResult
@@ -83,10 +83,15 @@ class PixelView(Vertical):
             return
         readable = bool(np.isfinite(toa[sample]).all()) and result.probability[line, sample] >= 0
         wait = "attention: …" if readable and result.weights else ""
-        self.query_one(Plot).show([spectrum], title=f"{_TITLE}  {wait}" if wait else _TITLE, empty="no data")
+        self.query_one(Plot).show([spectrum], title=f"{self._title}  {wait}" if wait else self._title, empty="no data")
         if wait:
             await asyncio.sleep(_REST_S)
             await self._explain(result, line, sample)
+
+    @property
+    def _title(self) -> str:
+        borrowed = self._tokens is not None and OTHER_IRRADIANCE in self._tokens.notes
+        return f"{_TITLE} {OTHER_IRRADIANCE}" if borrowed else _TITLE
 
     def _spectrum(self, result: SavedResult, line: int) -> tuple[np.ndarray, np.ndarray]:
         assert result.scene is not None

@@ -1,5 +1,6 @@
 import logging
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,7 +14,9 @@ from spectf_cloud.simulation.granule import SimulationConfig, simulate_granule
 from spectf_cloud.weights import find_weights
 
 from scene_files import FWHM_NM, WAVELENGTH_NM, arrays, write_emit, write_envi_scene
+from small_scenes import as_reflectance
 
+SAMPLE = next((Path(__file__).parents[2] / "datasets" / "sample").glob("EMIT_L1B_RAD_*.nc"))
 KEPT = (WAVELENGTH_NM > 405) & ~((WAVELENGTH_NM >= 1275) & (WAVELENGTH_NM <= 1321))
 
 
@@ -64,6 +67,20 @@ def test_format_storage_and_threads_change_no_bit(tmp_path, official, weights):
     for pair in others:
         again = sc.mask_scene(sc.open_scene(*pair), weights=weights, threads=2)
         np.testing.assert_array_equal(again.probability, first.probability)
+
+
+@pytest.mark.parametrize("granule", ["sample", "holes"])
+def test_reflectance_is_masked_as_the_radiance_it_was_made_of(tmp_path, granule):
+    scene = sc.open_scene(SAMPLE if granule == "sample" else write_emit(tmp_path, holes(arrays()))[0])
+    irradiance = read_irradiance(resource("irr.npy"))
+    expected, mask = sc.mask_scene(scene), sc.mask_scene(as_reflectance(scene, irradiance))
+    np.testing.assert_array_equal(mask.probability == -9999, expected.probability == -9999)
+    np.testing.assert_allclose(mask.probability, expected.probability, rtol=0, atol=1e-6)
+    np.testing.assert_array_equal(mask.preview.reflectance, expected.preview.reflectance)
+    assert mask.tags["SPECTF_QUANTITY"] == "toa_reflectance" and "SPECTF_QUANTITY" not in expected.tags
+    assert {"SPECTF_OBSERVATION", "SPECTF_IRRADIANCE_SHA256"}.isdisjoint(mask.tags)
+    for product, name in ((mask.to_geotiff, "m.tif"), (mask.to_netcdf, "m.nc"), (mask.to_quicklook, "m.png")):
+        product(tmp_path / name)
 
 
 def test_block_size_changes_no_bit(tmp_path, monkeypatch):
