@@ -127,7 +127,7 @@ class Tokens:
         *,
         min_bands: int = MIN_BANDS,
     ) -> Tokens:
-        """Choose a scene's bands as weights need them, with the irradiance ``given`` or their own.
+        """Choose a scene's bands as weights need them, with the given irradiance or their own.
 
         Raises `InputError` where fewer than ``min_bands`` are left, or the irradiance cannot be read.
         """
