@@ -49,7 +49,7 @@ def open_scene(radiance: str | Path, observation: str | Path | None = None) -> S
     return Scene(
         name=radiance_cube.name,
         sensor=radiance_cube.sensor,
-        radiance=radiance_cube,
+        image=radiance_cube,
         observation=observation_cube,
         sun_zenith_band=_observation_band(observation_cube, *_SUN_ZENITH),
         earth_sun_band=_observation_band(observation_cube, *_EARTH_SUN),
@@ -142,12 +142,12 @@ def _of_one_size(radiance: Path, observations: list[Ranked]) -> list[Ranked]:
 
 
 def role(cube: Cube) -> str | None:
-    """What a cube holds, judged by its content: "radiance", "observation" or None."""
+    """What a cube holds, judged by its content: "radiance", "reflectance", "observation" or None."""
     names = telling(cube.band_names)
     if any(plain(_SUN_ZENITH[0]) in plain(name) for name in names):
         return "observation"
     if cube.sensor is not None:
-        return "radiance"
+        return "radiance" if cube.quantity == "radiance" else "reflectance"
     return "observation" if cube.bands == _OBS_BANDS and not names else None
 
 
@@ -159,10 +159,11 @@ def _check_roles(radiance: Cube, observation: Cube) -> None:
             "the order is OUTFP OBSFP RDNFP"
         )
     if roles[0] != "radiance":
-        what = "holds observation geometry" if roles[0] else "has no band centres"
+        kinds = {"observation": "holds observation geometry", "reflectance": "holds reflectance"}
+        what = kinds.get(roles[0] or "", "has no band centres")
         raise InputError(f"{radiance.path} {what}; radiance with wavelengths is needed")
     if roles[1] != "observation":
-        what = "holds radiance" if roles[1] else f"has {observation.bands} bands, none named 'To-sun zenith'"
+        what = f"holds {roles[1]}" if roles[1] else f"has {observation.bands} bands, none named 'To-sun zenith'"
         raise InputError(f"{observation.path} {what}; observation geometry (OBS) is needed")
 
 

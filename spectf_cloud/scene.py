@@ -1,4 +1,4 @@
-"""A scene: lazy radiance and observation geometry on one sensor grid."""
+"""A scene: radiance with the geometry it was seen under, or reflectance, read lazily on one sensor grid."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +16,9 @@ from spectf_cloud.errors import InputError
 from spectf_cloud.sensor import Sensor
 
 FloatArray = NDArray[np.float64]
+
+#: What a cube's numbers are: radiance in uW cm-2 sr-1 nm-1, or reflectance without a unit, 0 to about 1.
+Quantity = Literal["radiance", "toa_reflectance", "surface_reflectance"]
 
 #: What both file formats write where nothing was measured.
 NODATA = -9999.0
@@ -83,7 +87,8 @@ class Grid:
 class Cube(ABC):
     """One open file of (lines, samples, bands), read by lines; each reader module provides one.
 
-    `sensor` is None where the file names no band centres. `lines_per_chunk` is how many lines the file
+    `sensor` is None where the file names no band centres. `quantity` is what `read` returns of one that has a sensor:
+    the reader has applied scale and offset. `lines_per_chunk` is how many lines the file
     stores together: reading fewer costs as much. `stored` is the dtype of the numbers in the file. `marked_bad` are
     positions of the bands that the file itself calls bad. `simulated` is true where it says that nothing was measured.
     `step` is the least difference of two values that one factor left when they were packed into whole numbers;
@@ -98,6 +103,7 @@ class Cube(ABC):
     nodata: float = NODATA
     band_names: tuple[str, ...] = ()
     sensor: Sensor | None = None
+    quantity: Quantity = "radiance"
     lines_per_chunk: int = 1
     stored: np.dtype[np.generic] = field(default=np.dtype(np.float32))
     marked_bad: tuple[int, ...] = ()
@@ -167,40 +173,79 @@ def check_size(path: Path, lines: int, samples: int, bands: int) -> None:
 
 @dataclass(frozen=True, eq=False)
 class Scene:
-    """Radiance with the geometry it was seen under. Nothing is read before it is asked for.
+    """Radiance with the geometry it was seen under, or reflectance. Nothing is read before it is asked for.
 
-    Build one with `spectf_cloud.open_scene`.
+    Build one with `spectf_cloud.open_scene`, or of a cube of reflectance with `of_reflectance`. `observation` may be
+    None only for reflectance, which needs no geometry.
     """
 
     name: str
     sensor: Sensor
-    radiance: Cube
-    observation: Cube
-    sun_zenith_band: int
-    earth_sun_band: int
+    image: Cube
+    observation: Cube | None = None
+    sun_zenith_band: int = 0
+    earth_sun_band: int = 0
+
+    def __post_init__(self) -> None:
+        if self.quantity == "radiance" and self.observation is None:
+            raise InputError(f"{self.image.path}: radiance needs its observation geometry (OBS); name the OBS file")
+
+    @classmethod
+    def of_reflectance(cls, cube: Cube, name: str | None = None) -> Scene:
+        """Return the scene of a cube that holds reflectance. Raises `InputError` where it does not say so."""
+        if cube.quantity == "radiance":
+            raise InputError(f"{cube.path} holds radiance, not reflectance; open it with its OBS file")
+        if cube.sensor is None:
+            raise InputError(f"{cube.path} has no band centres; reflectance with wavelengths is needed")
+        return cls(name or cube.name, cube.sensor, cube)
 
     def __repr__(self) -> str:
         return f"Scene({self.name!r}, {self.lines} lines, {self.samples} samples, {self.sensor!r})"
 
     @property
+    def radiance(self) -> Cube:
+        """The same as `image`: its name from when every scene was radiance."""
+        return self.image
+
+    @property
+    def quantity(self) -> Quantity:
+        """What the numbers of `image` are."""
+        return self.image.quantity
+
+    @property
     def lines(self) -> int:
         """Number of down-track lines."""
-        return self.radiance.lines
-
-    @property
-    def simulated(self) -> bool:
-        """Whether its radiance was computed rather than measured, as the file says."""
-        return self.radiance.simulated
-
-    @property
-    def files(self) -> tuple[Path, ...]:
-        """Every file the scene is made of."""
-        return self.radiance.files + self.observation.files
+        return self.image.lines
 
     @property
     def samples(self) -> int:
         """Number of cross-track samples."""
-        return self.radiance.samples
+        return self.image.samples
+
+    @property
+    def simulated(self) -> bool:
+        """Whether its numbers were computed rather than measured, as the file says."""
+        return self.image.simulated
+
+    @property
+    def cubes(self) -> tuple[Cube, ...]:
+        """The image, and the observation geometry where there is one."""
+        return (self.image,) if self.observation is None else (self.image, self.observation)
+
+    @property
+    def tags(self) -> dict[str, str]:
+        """What products say of the scene's files."""
+        tags = {"SPECTF_RADIANCE": self.image.path.name}
+        if self.quantity != "radiance":
+            tags["SPECTF_QUANTITY"] = self.quantity
+        if self.observation is not None:
+            tags["SPECTF_OBSERVATION"] = self.observation.path.name
+        return tags
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """Every file the scene is made of."""
+        return tuple(file for cube in self.cubes for file in cube.files)
 
     def blocks(self, lines: int) -> Iterator[tuple[int, int]]:
         """(start, stop) of successive blocks of at most ``lines`` lines."""
@@ -208,8 +253,22 @@ class Scene:
             yield start, min(start + lines, self.lines)
 
     def read_radiance(self, start: int, stop: int) -> NDArray[np.floating]:
-        """(stop − start, samples, bands) uW cm-2 sr-1 nm-1; no data as `radiance.nodata` or NaN."""
-        return self.radiance.read(start, stop)
+        """Read (stop − start, samples, bands) uW cm-2 sr-1 nm-1; no data as `image.nodata` or NaN.
+
+        Raises `InputError` where the scene holds reflectance.
+        """
+        if self.quantity != "radiance":
+            raise InputError(f"{self.image.path} holds reflectance, not radiance; read it with image.read")
+        return self.image.read(start, stop)
+
+    def read_incidence_deg(self, start: int, stop: int) -> FloatArray:
+        """Read the angle by whose cosine the image must still be divided: (stop − start, samples) float64 degrees.
+
+        The sun's zenith angle for radiance, NaN as in `read_sun_zenith_deg`; 0 for reflectance.
+        """
+        if self.quantity == "radiance":
+            return self.read_sun_zenith_deg(start, stop)
+        return np.zeros((stop - start, self.samples))
 
     def read_sun_zenith_deg(self, start: int, stop: int) -> FloatArray:
         """(stop − start, samples) float64 degrees; NaN where geometry is missing or the sun is down."""
@@ -219,6 +278,8 @@ class Scene:
     @cached_property
     def earth_sun_au(self) -> float:
         """Mean Earth–Sun distance over the pixels that have geometry, AU; NaN when none has."""
+        if self.observation is None:
+            return float("nan")
         total, count, without = 0.0, 0, 0
         for start, stop in self.blocks(max(256, self.observation.lines_per_chunk)):
             zenith_deg, distance_au = self._read_sun(start, stop)
@@ -239,6 +300,9 @@ class Scene:
 
         A distance that is not above zero is none: tools fill every band with 0 where a look-up table is empty.
         """
+        if self.observation is None:
+            nothing = np.full((stop - start, self.samples), np.nan)
+            return nothing, nothing
         geometry = self.observation.read(start, stop, np.array([self.sun_zenith_band, self.earth_sun_band]))
         with np.errstate(invalid="ignore"):
             usable = ~missing(geometry, self.observation.nodata)
@@ -249,12 +313,12 @@ class Scene:
 
     def location(self) -> Location | None:
         """Where the pixels lie, from whichever file knows."""
-        return self.radiance.location() or self.observation.location()
+        return next((place for cube in self.cubes if (place := cube.location())), None)
 
     def glt(self) -> Glt | None:
         """The orthorectification table, from whichever file carries it."""
-        return self.radiance.glt() or self.observation.glt()
+        return next((table for cube in self.cubes if (table := cube.glt())), None)
 
     def grid(self) -> Grid | None:
         """The georeference of the sensor grid, for orthorectified deliveries."""
-        return self.radiance.grid()
+        return self.image.grid()

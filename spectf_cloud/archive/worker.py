@@ -167,8 +167,8 @@ def _job(task: Task, scene: Scene, glt: Glt | None) -> DeployJob:
     placed = glt is not None or scene.grid() is not None
     return DeployJob(
         out=_output(task, "mask.tif"),
-        radiance=scene.radiance.path,
-        observation=scene.observation.path,
+        radiance=scene.image.path,
+        observation=scene.observation.path if scene.observation else None,
         weights=settings.weights,
         irradiance=settings.irradiance,
         arch_spec=settings.arch_spec,
@@ -193,10 +193,8 @@ def _output(task: Task, ending: str) -> Path:
 def _input_records(granule: Granule, scene: Scene) -> dict[str, FileRecord]:
     """Of the data files, under the names they were given by; fetched ones are known by their address."""
     records = {}
-    for role, given, cube in (
-        ("radiance", granule.radiance, scene.radiance),
-        ("observation", granule.observation or "", scene.observation),
-    ):
+    given_as = ("radiance", granule.radiance), ("observation", granule.observation or "")
+    for (role, given), cube in zip(given_as, scene.cubes, strict=False):  # reflectance has no observation
         address = is_address(given)
         records[role] = record_file(cube.path, given if address else str(cube.path), address=address)
     return records

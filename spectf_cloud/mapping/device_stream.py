@@ -1,9 +1,9 @@
 """The stream of a scene's lines through a GPU: read, copied and computed at the same time.
 
 A loading thread fills one of two pinned buffers, straight from the file where its numbers lie open, and starts its
-copy to the device on a stream of its own; the calling thread computes the block that has arrived. TOA reflectance is
-made on the device from raw radiance, with the same products in the same order as on a CPU. Pixels without data are
-left out there too: one gather, and no cost afterwards. Without a GPU the same code runs on ordinary memory.
+copy to the device on a stream of its own; the calling thread computes the block that has arrived. Reflectance is
+made on the device from the file's numbers, with the same products in the same order as on a CPU. Pixels without data
+are left out there too: one gather, and no cost afterwards. Without a GPU the same code runs on ordinary memory.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _READERS = 4
 
 
 def device_lines(scene: Scene, device: torch.device, memory_limit_bytes: int | None = None) -> int:
-    """Lines of a block: about 128 MiB of radiance, less on a small device; whole chunks of the file where possible.
+    """Lines of a block: about 128 MiB of the image, less on a small device; whole chunks of the file where possible.
 
     Raises `UsageError` when not even one line fits the limit of main memory.
     """
@@ -39,10 +39,10 @@ def device_lines(scene: Scene, device: torch.device, memory_limit_bytes: int | N
     if device.type == "cuda":
         # Two blocks as read, and one as selected, tested and scaled.
         budget = min(budget, torch.cuda.mem_get_info(device)[0] // 16)
-    lines = min(scene.lines, max(1, budget // (4 * scene.samples * scene.radiance.bands)))
+    lines = min(scene.lines, max(1, budget // (4 * scene.samples * scene.image.bands)))
     if memory_limit_bytes is not None:
         lines = min(lines, block_lines(scene, memory_limit_bytes))
-    chunk = scene.radiance.lines_per_chunk
+    chunk = scene.image.lines_per_chunk
     return lines - lines % chunk if lines >= chunk else lines
 
 
@@ -79,7 +79,7 @@ def run_on_device(
 
 
 class _Slot:
-    """Memory of one block, on the host and on the device: radiance as stored in the file, and 1 / cos of the sun."""
+    """Memory of one block, on the host and on the device: numbers as stored, and 1 / cos of the incidence."""
 
     def __init__(self, pixels: int, bands: int, device: torch.device) -> None:
         pinned = device.type == "cuda"
@@ -109,12 +109,12 @@ class _Loader:
 
     def __init__(self, scene: Scene, device: torch.device, lines_per_block: int, watch: Stopwatch) -> None:
         self.scene, self.watch, self.device = scene, watch, device
-        self.layout = layout_of(scene.radiance)
+        self.layout = layout_of(scene.image)
         self.blocks = tuple(scene.blocks(lines_per_block))
         self._free: queue.SimpleQueue[_Slot | None] = queue.SimpleQueue()
         self._full: queue.SimpleQueue[_Slot | BaseException] = queue.SimpleQueue()
         for _ in range(min(_SLOTS, len(self.blocks))):
-            self._free.put(_Slot(lines_per_block * scene.samples, scene.radiance.bands, device))
+            self._free.put(_Slot(lines_per_block * scene.samples, scene.image.bands, device))
         # The slots' memory may have been another tensor's, whose last use the copying stream would not wait for.
         _settle(device)
         self._thread = threading.Thread(target=self._run, name="spectf-load")
@@ -155,16 +155,16 @@ class _Loader:
             self._full.put(error)
 
     def _read(self, slot: _Slot, start: int, stop: int, pool: ThreadPoolExecutor) -> None:
-        lines, samples, bands = stop - start, self.scene.samples, self.scene.radiance.bands
+        lines, samples, bands = stop - start, self.scene.samples, self.scene.image.bands
         slot.shape = self.layout.block_shape(lines) if self.layout else (lines, samples, bands)
         block = slot.host[0][: lines * samples * bands].numpy().reshape(slot.shape)
         if self.layout:
             self.layout.read_into(block, start, pool)
         else:
-            block[...] = self.scene.read_radiance(start, stop)
-        zenith_deg = self.scene.read_sun_zenith_deg(start, stop).reshape(-1)
+            block[...] = self.scene.image.read(start, stop)
+        incidence_deg = self.scene.read_incidence_deg(start, stop).reshape(-1)
         # As `toa_reflectance` does it: in float64, rounded once.
-        slot.host[1][: lines * samples] = torch.from_numpy(1.0 / np.cos(np.deg2rad(zenith_deg)))
+        slot.host[1][: lines * samples] = torch.from_numpy(1.0 / np.cos(np.deg2rad(incidence_deg)))
 
 
 class _Compute:
@@ -188,14 +188,14 @@ class _Compute:
         stored = slot.there[0][: math.prod(slot.shape)].view(slot.shape)
         cube = stored.permute(self.lines_samples_bands)
         lines, samples, bands = cube.shape
-        radiance = cube.reshape(lines * samples, bands).index_select(1, self.kept)
-        per_cosine = slot.there[1][: len(radiance)]
-        absent = ~radiance.isfinite() | (radiance == NODATA) | (radiance == self.nodata)
+        values = cube.reshape(lines * samples, bands).index_select(1, self.kept)
+        per_cosine = slot.there[1][: len(values)]
+        absent = ~values.isfinite() | (values == NODATA) | (values == self.nodata)
         unusable = ~per_cosine.isfinite() | absent.any(dim=1)
         for fill in self.fills:
-            unusable |= (radiance == fill).all(dim=1)
+            unusable |= (values == fill).all(dim=1)
         usable = (~unusable).nonzero().squeeze(1)
-        toa = radiance[usable] * self.factors * per_cosine[usable, None]
+        toa = values[usable] * self.factors * per_cosine[usable, None]
         probability = torch.full((lines * samples,), NODATA, device=toa.device)
         preview = torch.full((lines * samples, len(self.preview)), float("nan"), device=toa.device)
         probability[usable] = self.backend.probability(toa)

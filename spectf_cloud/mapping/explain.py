@@ -13,11 +13,10 @@ from spectf_cloud.errors import InputError, UsageError
 from spectf_cloud.files.atomic import check_output
 from spectf_cloud.products.figures.chart import Chart, Line
 from spectf_cloud.products.figures.png import save_png
-from spectf_cloud.readers.irradiance import read_irradiance
 from spectf_cloud.scene import Scene
 from spectf_cloud.sensor import PUBLISHED_DROP_NM, BandRanges
 from spectf_cloud.tokens import Tokens
-from spectf_cloud.weights import BUILTIN, find_weights, irradiance_for
+from spectf_cloud.weights import BUILTIN, find_weights
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -133,14 +132,11 @@ def explain_pixel(
     """Explain one pixel of a scene, counted from 0. Raises `UsageError` outside it, `InputError` without data."""
     if not (0 <= line < scene.lines and 0 <= sample < scene.samples):
         raise UsageError(f"pixel {line},{sample} is outside the scene of {scene.lines} lines x {scene.samples} samples")
-    found = find_weights(weights)
-    sunlight = read_irradiance(irradiance_for(found, irradiance))
-    tokens = Tokens.of_scene(scene, sunlight, drop_nm, trained=found.published)
-    radiance, sun_zenith_deg = scene.read_radiance(line, line + 1), scene.read_sun_zenith_deg(line, line + 1)
-    usable, toa = tokens.reflectance(radiance[0, [sample]], sun_zenith_deg[0, [sample]])
-    if not usable.all():
+    tokens = Tokens.for_weights(scene, find_weights(weights), irradiance, drop_nm)
+    toa = tokens.read_line(scene, line)[sample]
+    if np.isnan(toa).any():
         raise InputError(f"{scene.name}: pixel {line},{sample} has no data; choose another")
-    return explain(toa[0], scene.sensor.wavelength_nm[tokens.kept], weights=weights)
+    return explain(toa, tokens.wavelength_nm, weights=weights)
 
 
 def _attention(model: SpecTfEncoder, spectrum: Tensor) -> tuple[NDArray[np.float64], Tensor]:

@@ -7,8 +7,6 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from spectf_cloud.inference.device_names import is_tensorrt, plain_name
 from spectf_cloud.inference.kept import BackendSource, Wanted, fresh_backend
 from spectf_cloud.mapping.memory import block_lines
@@ -17,11 +15,10 @@ from spectf_cloud.mapping.stream import OnProcessor, Progress, piece_lines, run_
 from spectf_cloud.products.cloud_mask import CloudMask
 from spectf_cloud.products.flags import SIMULATED, SIMULATED_TAG, Preview, check_threshold
 from spectf_cloud.products.preview import PREVIEW_NM
-from spectf_cloud.readers.irradiance import read_irradiance
 from spectf_cloud.scene import NODATA, Scene
 from spectf_cloud.sensor import PUBLISHED_DROP_NM, BandRanges
 from spectf_cloud.tokens import Tokens
-from spectf_cloud.weights import BUILTIN, WeightsFile, find_weights, irradiance_for, sha256_of
+from spectf_cloud.weights import BUILTIN, WeightsFile, find_weights
 
 if TYPE_CHECKING:
     from spectf_cloud.architecture import Architecture
@@ -94,10 +91,7 @@ def mask_scene(
     if not is_tensorrt(device):
         plain_name(device)
     found = find_weights(weights)
-    irradiance_path = irradiance_for(found, irradiance)
-    sunlight = read_irradiance(irradiance_path)
-    tokens = Tokens.of_scene(scene, sunlight, drop_nm, trained=found.published)
-    wavelength_nm = scene.sensor.wavelength_nm[tokens.kept]
+    tokens = Tokens.for_weights(scene, found, irradiance, drop_nm)
     import torch  # and what comes with it, once nothing speaks against the job
 
     from spectf_cloud.inference.backend import resolve_device
@@ -110,7 +104,7 @@ def mask_scene(
     on_cpu = not is_tensorrt(device) and resolve_device(device).type == "cpu"
     wanted = Wanted(
         weights=found,
-        wavelength_nm=wavelength_nm,
+        wavelength_nm=tokens.wavelength_nm,
         architecture=architecture,
         device=device,
         fidelity=fidelity,
@@ -121,14 +115,14 @@ def mask_scene(
     backend = backends(wanted)
     for note in tokens.notes:
         logger.warning("%s", note)
-    shown = np.array([np.abs(wavelength_nm - wanted).argmin() for wanted in PREVIEW_NM])
+    shown = tokens.nearest(PREVIEW_NM)
     watch = watch or Stopwatch()
     if isinstance(backend, DeviceBackend):
         lines_per_block = device_lines(scene, backend.device, memory_limit_bytes)
     else:
         compute = OnProcessor(tokens, shown, backend, workers if on_cpu else 1, watch)
         lines_per_block = block_lines(scene, memory_limit_bytes, 2 * compute.workers * piece_lines(scene, compute))
-    logger.info("weights %s (%s), irradiance %s", found.name, found.path, irradiance_path)
+    logger.info("weights %s (%s), irradiance %s", found.name, found.path, tokens.irradiance)
     logger.info("%d of %d bands, %s on %s", len(tokens.kept), scene.sensor.bands, backend.name, device)
     logger.info("%d lines at a time, Earth–Sun distance %.4f AU", lines_per_block, scene.earth_sun_au)
     if isinstance(backend, DeviceBackend):
@@ -139,8 +133,8 @@ def mask_scene(
         scene=scene,
         probability=rows.probability,
         threshold=chosen,
-        tags=_provenance(scene, tokens, found, irradiance_path, chosen, backend),
-        preview=Preview(wavelength_nm[shown], rows.preview),
+        tags=_provenance(scene, tokens, found, chosen, backend),
+        preview=Preview(tokens.wavelength_nm[shown], rows.preview),
     )
     if (rows.probability == NODATA).all():
         logger.warning("%s: no pixel has data; the mask is all no-data", scene.name)
@@ -148,7 +142,7 @@ def mask_scene(
 
 
 def _provenance(
-    scene: Scene, tokens: Tokens, weights: WeightsFile, irradiance_path: Path, threshold: float, backend: Backend
+    scene: Scene, tokens: Tokens, weights: WeightsFile, threshold: float, backend: Backend
 ) -> dict[str, str]:
     """What every product says about how it was made."""
     mark = {SIMULATED_TAG: SIMULATED} if scene.simulated else {}
@@ -158,10 +152,8 @@ def _provenance(
         "SPECTF_WEIGHTS": weights.name,
         "SPECTF_WEIGHTS_SHA256": weights.sha256,
         "SPECTF_THRESHOLD": repr(threshold),
-        "SPECTF_IRRADIANCE_SHA256": sha256_of(irradiance_path),
-        "SPECTF_RADIANCE": scene.radiance.path.name,
-        "SPECTF_OBSERVATION": scene.observation.path.name,
+        **scene.tags,
         "SPECTF_BACKEND": backend.name,
         "SPECTF_FIDELITY": backend.fidelity,
-        **({"SPECTF_BANDS_LEFT_OUT": tokens.left_out} if tokens.left_out else {}),
+        **tokens.tags,
     }

@@ -31,8 +31,9 @@ def block_lines(scene: Scene, memory_limit_bytes: int | None = None, busy_lines:
 
     Without a limit it is the memory of the machine. Raises `UsageError` when not even one line fits.
     """
-    line_bytes = scene.samples * (scene.radiance.bands * 4 + scene.observation.bands * 8)
-    chunk_lines = max(scene.radiance.lines_per_chunk, scene.observation.lines_per_chunk)
+    geometry_bands = scene.observation.bands if scene.observation else 1
+    line_bytes = scene.samples * (scene.image.bands * 4 + geometry_bands * 8)
+    chunk_lines = max(cube.lines_per_chunk for cube in scene.cubes)
     budget = max(_BLOCK_BYTES, min(max(chunk_lines, busy_lines) * line_bytes, _LARGEST_BLOCK_BYTES))
     limit_bytes = memory_limit_bytes or _machine_bytes()
     if limit_bytes is not None:

@@ -52,7 +52,7 @@ class Rows:
 
 
 class LineComputer(Protocol):
-    """Turns lines of radiance into rows of the results.
+    """Turns lines of a scene into rows of the results.
 
     `workers` threads may call it at once, best with about `pixels` pixels. What it makes of a pixel must not depend
     on the company the pixel keeps: how lines are grouped follows from the memory there is.
@@ -61,12 +61,12 @@ class LineComputer(Protocol):
     workers: int
     pixels: int
 
-    def __call__(self, radiance: NDArray[np.floating], sun_zenith_deg: NDArray[np.float64]) -> Rows:
-        """radiance (n, samples, bands of the file) as read; sun_zenith_deg (n, samples), NaN where unusable."""
+    def __call__(self, values: NDArray[np.floating], incidence_deg: NDArray[np.float64]) -> Rows:
+        """values (n, samples, bands of the file) as read; incidence_deg (n, samples), NaN where unusable."""
 
 
 class OnProcessor:
-    """Lines through TOA and a backend that ``workers`` threads may call at once.
+    """Lines through reflectance and a backend that ``workers`` threads may call at once.
 
     ``shown`` are the positions among the tokens that the preview holds.
 
@@ -80,12 +80,12 @@ class OnProcessor:
     ) -> None:
         self.tokens, self.shown, self.backend, self.workers, self.watch = tokens, shown, backend, workers, watch
 
-    def __call__(self, radiance: NDArray[np.floating], sun_zenith_deg: NDArray[np.float64]) -> Rows:
+    def __call__(self, values: NDArray[np.floating], incidence_deg: NDArray[np.float64]) -> Rows:
         """See `LineComputer`."""
-        lines, samples, bands = radiance.shape
+        lines, samples, bands = values.shape
         rows = Rows.empty(lines, samples, len(self.shown))
         with self.watch.stage("toa", self.workers):
-            usable, toa = self.tokens.reflectance(radiance.reshape(-1, bands), sun_zenith_deg.reshape(-1))
+            usable, toa = self.tokens.reflectance(values.reshape(-1, bands), incidence_deg.reshape(-1))
             rows.preview.reshape(len(usable), -1)[usable] = toa[:, self.shown]
         if len(toa):
             with self.watch.stage("inference", self.workers):
@@ -117,9 +117,9 @@ def run_stream(
     lines_per_block -= lines_per_block % lines
     under_way: deque[tuple[int, Future[Rows]]] = deque()
 
-    def piece_of(radiance: NDArray[np.floating], sun_zenith_deg: NDArray[np.float64]) -> Rows:
+    def piece_of(values: NDArray[np.floating], incidence_deg: NDArray[np.float64]) -> Rows:
         with busy.stage("busy", compute.workers):
-            return compute(radiance, sun_zenith_deg)
+            return compute(values, incidence_deg)
 
     def finish(allowed: int) -> None:
         """Put rows in their place until no more than ``allowed`` pieces are under way."""
@@ -135,12 +135,12 @@ def run_stream(
         try:
             for start, stop in scene.blocks(lines_per_block):
                 with watch.stage("read"):
-                    radiance = scene.read_radiance(start, stop)
-                    sun_zenith_deg = scene.read_sun_zenith_deg(start, stop)
+                    values = scene.image.read(start, stop)
+                    incidence_deg = scene.read_incidence_deg(start, stop)
                 for first in range(0, stop - start, lines):
                     piece = slice(first, first + lines)
-                    under_way.append((start + first, pool.submit(piece_of, radiance[piece], sun_zenith_deg[piece])))
-                del radiance  # with its pieces it goes
+                    under_way.append((start + first, pool.submit(piece_of, values[piece], incidence_deg[piece])))
+                del values  # with its pieces it goes
                 finish(-(-(stop - start) // lines))
             finish(0)
         except BaseException:

@@ -34,10 +34,10 @@ def write_ortho(mask: Masked, path: Path, overwrite: bool = False) -> None:
     elif glt is not None:
         values, place = through_glt(mask.mask, glt, MASK_NODATA, mask.scene.name), glt
     else:
+        files = " or ".join(cube.path.name for cube in mask.scene.cubes)
         raise InputError(
-            f"{mask.scene.name}: neither {mask.scene.radiance.path.name} nor {mask.scene.observation.path.name} "
-            "has a geographic look-up table (GLT), so the mask cannot be orthorectified; use the netCDF "
-            "delivery of the scene, or write the sensor grid"
+            f"{mask.scene.name}: no geographic look-up table (GLT) in {files}, so the mask cannot be orthorectified; "
+            "use the netCDF delivery of the scene, or write the sensor grid"
         )
     height, width = values.shape
     crs, transform = crs_of(place, mask.scene.name), Affine.from_gdal(*place.geotransform)

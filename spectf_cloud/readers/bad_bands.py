@@ -30,7 +30,7 @@ def empty_bands(scene: Scene, wanted: Positions) -> Positions:
     No data is what the file declares, −9999, and one fill value (see `Cube.fill_spectra`) everywhere. A band of whole
     numbers that is 0 everywhere may be a dark one, and is data.
     """
-    cube, unseen = scene.radiance, wanted
+    cube, unseen = scene.image, wanted
     for start, stop in (*_sampled_lines(scene), *_all_lines(scene)):
         values = cube.read(start, stop, unseen)
         held = ~missing(values, cube.nodata)
@@ -48,10 +48,10 @@ def sound_bands(scene: Scene, marked: Positions, usable: Positions, factors: NDA
     usable
         (bands,) positions in the order of wavelength, the marked ones among them.
     factors
-        (bands,) from `reflectance_per_radiance`, of the usable bands.
+        (bands,) `Tokens.factors` of the usable bands.
     """
-    radiance, zenith_deg = _sampled_pixels(scene, usable)
-    toa, varied = toa_reflectance(radiance, factors, zenith_deg), (radiance != radiance[:1]).any(axis=0)
+    values, incidence_deg = _sampled_pixels(scene, usable)
+    toa, varied = toa_reflectance(values, factors, incidence_deg), (values != values[:1]).any(axis=0)
     if not len(toa) or len(usable) < 3:
         return marked[:0]
     low, high = _SOUND_REFLECTANCE
@@ -75,8 +75,8 @@ def in_words(wavelength_nm: NDArray[np.float64], chosen: Positions) -> str:
 
 def _fills(scene: Scene) -> NDArray[np.floating]:
     """(fills, bands) values that are no data where a band holds nothing else."""
-    stored = scene.radiance.stored
-    spectra = scene.radiance.fill_spectra()
+    stored = scene.image.stored
+    spectra = scene.image.fill_spectra()
     return spectra[fill_values(stored) != 0] if stored.kind in "iu" else spectra
 
 
@@ -85,7 +85,7 @@ def _sampled_lines(scene: Scene) -> Iterator[tuple[int, int]]:
     seen = set()
     for place in _PLACES:
         line = round(place * (scene.lines - 1))
-        row = line // scene.radiance.lines_per_chunk
+        row = line // scene.image.lines_per_chunk
         if row not in seen:
             seen.add(row)
             yield line, line + 1
@@ -93,17 +93,17 @@ def _sampled_lines(scene: Scene) -> Iterator[tuple[int, int]]:
 
 def _all_lines(scene: Scene) -> Iterator[tuple[int, int]]:
     """The whole scene in small blocks, of whole chunks where the file has some."""
-    lines = max(1, _BLOCK_BYTES // (4 * scene.samples * scene.radiance.bands))
-    return scene.blocks(-(-lines // scene.radiance.lines_per_chunk) * scene.radiance.lines_per_chunk)
+    lines = max(1, _BLOCK_BYTES // (4 * scene.samples * scene.image.bands))
+    return scene.blocks(-(-lines // scene.image.lines_per_chunk) * scene.image.lines_per_chunk)
 
 
 def _sampled_pixels(scene: Scene, bands: Positions) -> tuple[NDArray[np.floating], NDArray[np.float64]]:
-    """Radiance (pixels, bands) and sun zenith angle of some pixels of some lines: those with data in every band."""
+    """Values (pixels, bands) and incidence angles of some pixels of some lines: those with data in every band."""
     step, pixels = -(-scene.samples // _MAX_SAMPLED_PIXELS), []
     for start, stop in _sampled_lines(scene):
-        radiance = scene.radiance.read(start, stop, bands)[:, ::step].reshape(-1, len(bands))
-        zenith_deg = scene.read_sun_zenith_deg(start, stop)[:, ::step].reshape(-1)
-        valid = np.isfinite(zenith_deg) & ~missing(radiance, scene.radiance.nodata).any(axis=1)
-        pixels.append((radiance[valid], zenith_deg[valid]))
-    radiances, zeniths = zip(*pixels, strict=True)
-    return np.concatenate(radiances), np.concatenate(zeniths)
+        values = scene.image.read(start, stop, bands)[:, ::step].reshape(-1, len(bands))
+        incidence_deg = scene.read_incidence_deg(start, stop)[:, ::step].reshape(-1)
+        valid = np.isfinite(incidence_deg) & ~missing(values, scene.image.nodata).any(axis=1)
+        pixels.append((values[valid], incidence_deg[valid]))
+    all_values, all_angles = zip(*pixels, strict=True)
+    return np.concatenate(all_values), np.concatenate(all_angles)

@@ -16,7 +16,7 @@ from spectf_cloud.errors import InputError
 from spectf_cloud.files.atomic import atomic_output
 from spectf_cloud.files.resources import resource
 from spectf_cloud.readers.hdf5_storage import read_attribute
-from spectf_cloud.weights import BUILTIN, OFFICIAL_IRRADIANCE, WeightsFile, sha256_of, trained_with
+from spectf_cloud.weights import BUILTIN, OFFICIAL_IRRADIANCE, WeightsFile, local_path, sha256_of, trained_with
 
 logger = logging.getLogger(__name__)
 
@@ -50,6 +50,14 @@ def named_irradiance(name: str) -> Irradiance:
         raise InputError(f"{path}: no such solar irradiance; give a file, {BUILTIN} or {OFFICIAL}")
     read_irradiance(path)
     return _called(path.name, sha256_of(path))
+
+
+def local_irradiance(sha256: str) -> Path | None:
+    """Find the bundled or the published irradiance by its checksum; None where neither is it, or it is not here."""
+    for path in (resource("irr.npy"), local_path(OFFICIAL_IRRADIANCE)):
+        if path.is_file() and sha256_of(path) == sha256:
+            return path
+    return None
 
 
 def irradiance_of_data(file: h5py.File, source: Path) -> Irradiance | None:

@@ -82,9 +82,13 @@ def check_plausible(scene: Scene, irradiance: FloatArray, *, trust: bool = False
 
 def doubts(scene: Scene, irradiance: FloatArray) -> Iterator[Doubt]:
     """Everything doubtful about a scene."""
-    yield from _pairing(scene)
+    observation = scene.observation
+    if scene.quantity != "radiance" or observation is None:
+        yield from _scale(scene)
+        return
+    yield from (Doubt(text, True) for text in contradictions(scene.image, observation))
     yield from _packing(scene, irradiance)
-    sample = _Sample.of(scene)
+    sample = _Sample.of(scene, observation)
     yield from _sun(scene, sample)
     yield from _light(scene, sample, irradiance)
 
@@ -96,6 +100,7 @@ class _Sample:
     `line` and `column` (n,) say where they lie.
     """
 
+    observation: Cube
     radiance: FloatArray
     geometry: FloatArray
     sun_zenith_deg: FloatArray
@@ -103,27 +108,29 @@ class _Sample:
     column: NDArray[np.intp]
 
     @classmethod
-    def of(cls, scene: Scene) -> _Sample:
-        starts = np.unique(np.linspace(0, max(scene.lines - _LINES_AT_EACH, 0), _PLACES).astype(int))
-        # One place in each row of chunks: every chunk touched is decompressed whole.
-        chunk_lines = max(scene.radiance.lines_per_chunk, scene.observation.lines_per_chunk)
-        _, first = np.unique(starts // chunk_lines, return_index=True)
-        blocks = [(int(start), min(int(start) + _LINES_AT_EACH, scene.lines)) for start in starts[first]]
-        columns = np.arange(0, scene.samples, -(-scene.samples * _LINES_AT_EACH * len(blocks) // _MOST_PIXELS))
-        radiance, geometry = (
-            np.concatenate([_pixels(cube, *block, columns) for block in blocks])
-            for cube in (scene.radiance, scene.observation)
-        )
+    def of(cls, scene: Scene, observation: Cube) -> _Sample:
+        blocks, columns = _places(scene)
+        radiance, geometry = (_pixels(cube, blocks, columns) for cube in (scene.image, observation))
         lines = np.concatenate([np.arange(*block) for block in blocks])
         line, column = (axis.ravel() for axis in np.meshgrid(lines, columns, indexing="ij"))
         zenith = np.concatenate([scene.read_sun_zenith_deg(*block)[:, columns].ravel() for block in blocks])
         lit = np.isfinite(zenith) & np.isfinite(radiance).any(axis=1)
-        return cls(radiance[lit], geometry[lit], zenith[lit], line[lit], column[lit])
+        return cls(observation, radiance[lit], geometry[lit], zenith[lit], line[lit], column[lit])
 
 
-def _pixels(cube: Cube, start: int, stop: int, columns: NDArray[np.intp]) -> FloatArray:
+def _places(scene: Scene) -> tuple[list[tuple[int, int]], NDArray[np.intp]]:
+    """Blocks of lines spread over a scene, and which of its columns to look at."""
+    starts = np.unique(np.linspace(0, max(scene.lines - _LINES_AT_EACH, 0), _PLACES).astype(int))
+    # One place in each row of chunks: every chunk touched is decompressed whole.
+    chunk_lines = max(cube.lines_per_chunk for cube in scene.cubes)
+    _, first = np.unique(starts // chunk_lines, return_index=True)
+    blocks = [(int(start), min(int(start) + _LINES_AT_EACH, scene.lines)) for start in starts[first]]
+    return blocks, np.arange(0, scene.samples, -(-scene.samples * _LINES_AT_EACH * len(blocks) // _MOST_PIXELS))
+
+
+def _pixels(cube: Cube, blocks: list[tuple[int, int]], columns: NDArray[np.intp]) -> FloatArray:
     """Some pixels (n, bands) of some lines, NaN where missing."""
-    values = cube.read(start, stop)[:, columns].reshape(-1, cube.bands)
+    values = np.concatenate([cube.read(*block)[:, columns].reshape(-1, cube.bands) for block in blocks])
     return np.where(missing(values, cube.nodata), np.nan, values).astype(np.float64)
 
 
@@ -133,10 +140,18 @@ def _time(name: str) -> datetime | None:
     return None if seen is None else seen.time
 
 
-def _pairing(scene: Scene) -> Iterator[Doubt]:
-    """Radiance and geometry of one granule carry one time and one place."""
-    for text in contradictions(scene.radiance, scene.observation):
-        yield Doubt(text, True)
+def _scale(scene: Scene) -> Iterator[Doubt]:
+    """Whether reflectance in the visible is one that the Earth has: whole numbers without their scale are not."""
+    centre_nm = scene.sensor.wavelength_nm
+    visible = (centre_nm >= _VISIBLE_NM[0]) & (centre_nm <= _VISIBLE_NM[1])
+    values = _pixels(scene.image, *_places(scene))[:, visible]
+    values = values[np.isfinite(values).all(axis=1)]
+    if not visible.any() or len(values) < _FEWEST_PIXELS:
+        return
+    brightest = float(np.percentile(values.max(axis=1), 75))
+    if brightest > _STRANGELY_BRIGHT:
+        text = f"{scene.image.path}: reflectance is {brightest:.2g} and more in a quarter; is its scale factor missing?"
+        yield Doubt(text, brightest > _IMPOSSIBLY_BRIGHT)
 
 
 def _packing(scene: Scene, irradiance: FloatArray) -> Iterator[Doubt]:
@@ -145,12 +160,12 @@ def _packing(scene: Scene, irradiance: FloatArray) -> Iterator[Doubt]:
     What an instrument counts is as good as it gets, and what ENVI and TIFF hold may be that: so it is only said.
     """
     cirrus = _between(scene, _CIRRUS_NM, irradiance)
-    if scene.radiance.step is None or not cirrus.any():
+    if scene.image.step is None or not cirrus.any():
         return
     solar = resample_irradiance(irradiance, scene.sensor.wavelength_nm[cirrus], scene.sensor.fwhm_nm[cirrus])
     finest = _MAX_STEP * float(solar.min()) / np.pi
-    if scene.radiance.step > finest:
-        path, step, counted = scene.radiance.path, scene.radiance.step, scene.radiance.counted
+    if scene.image.step > finest:
+        path, step, counted = scene.image.path, scene.image.step, scene.image.counted
         text = f"{path}: packed in steps of {step:g} ({'gain' if counted else 'scale_factor'}), too coarse where cirrus"
         advice = f"pack it in steps below {finest:.2g}"
         yield Doubt(f"{text} is seen: probabilities may be 0.1 off; {advice}", not counted)
@@ -158,14 +173,14 @@ def _packing(scene: Scene, irradiance: FloatArray) -> Iterator[Doubt]:
 
 def _sun(scene: Scene, sample: _Sample) -> Iterator[Doubt]:
     """The sun's height against the clock, and angles that look like radians."""
-    path, zenith = scene.observation.path, sample.sun_zenith_deg
+    path, zenith = sample.observation.path, sample.sun_zenith_deg
     if len(zenith) == 0:
         return
     seen, expected = float(np.median(zenith)), _expected_zenith_deg(scene, sample)
     off = None if expected is None else abs(seen - expected)
     if zenith.max() <= np.pi / 2:
         told = off is not None and off > _STRANGE_SUN_DEG and abs(np.rad2deg(seen) - expected) < _STRANGE_SUN_DEG
-        if told or (off is None and _azimuths_in_radians(scene, sample)):
+        if told or (off is None and _azimuths_in_radians(sample)):
             yield Doubt(f"{path}: the sun zenith (up to {zenith.max():.3g}) is in radians; degrees are needed", True)
             return
         if off is None or off > _STRANGE_SUN_DEG:
@@ -173,21 +188,19 @@ def _sun(scene: Scene, sample: _Sample) -> Iterator[Doubt]:
     if off is not None and off > _STRANGE_SUN_DEG:
         text = f"{path}: the sun zenith is {seen:.1f} degrees, but {expected:.1f} at the time and place of the radiance"
         yield Doubt(f"{text}; is this the OBS file of the scene?", off > _IMPOSSIBLE_SUN_DEG)
-    hour, time = _band(scene, sample, "utc time"), _time(scene.radiance.path.name)
+    hour, time = _band(sample, "utc time"), _time(scene.image.path.name)
     if hour is not None and time is not None and off is None:
         clock = time.hour + time.minute / 60
         apart = abs((float(np.nanmedian(hour)) - clock + 12) % 24 - 12)
         if apart > _STRANGE_HOURS:
-            yield Doubt(
-                f"{path} was seen {apart:.1f} hours from the time in the name {scene.radiance.path.name}", False
-            )
+            yield Doubt(f"{path} was seen {apart:.1f} hours from the time in the name {scene.image.path.name}", False)
 
 
 def _expected_zenith_deg(scene: Scene, sample: _Sample) -> float | None:
     """The sun's zenith angle where and when the radiance was measured; None where it does not say."""
     from spectf_cloud.readers.sun import position
 
-    time, place = _time(scene.radiance.path.name), scene.radiance.location()
+    time, place = _time(scene.image.path.name), scene.image.location()
     if time is None or place is None:
         return None
     lon, lat = (values[sample.line, sample.column] for values in (place.lon_deg, place.lat_deg))
@@ -195,14 +208,14 @@ def _expected_zenith_deg(scene: Scene, sample: _Sample) -> float | None:
     return float(np.median(position(time, lon[known], lat[known])[0])) if known.any() else None
 
 
-def _azimuths_in_radians(scene: Scene, sample: _Sample) -> bool:
+def _azimuths_in_radians(sample: _Sample) -> bool:
     """Both azimuths within one turn of radians: for degrees that would be a rare double chance."""
-    azimuths = [_band(scene, sample, name) for name in ("to-sun azimuth", "to-sensor azimuth")]
+    azimuths = [_band(sample, name) for name in ("to-sun azimuth", "to-sensor azimuth")]
     return all(values is not None and np.nanmax(np.abs(values)) <= 2 * np.pi for values in azimuths)
 
 
-def _band(scene: Scene, sample: _Sample, name: str) -> FloatArray | None:
-    for band, title in enumerate(scene.observation.band_names[: scene.observation.bands]):
+def _band(sample: _Sample, name: str) -> FloatArray | None:
+    for band, title in enumerate(sample.observation.band_names[: sample.observation.bands]):
         if plain(name) in plain(title) and np.isfinite(sample.geometry[:, band]).any():
             values: FloatArray = sample.geometry[:, band]
             return values
@@ -214,14 +227,14 @@ def _light(scene: Scene, sample: _Sample, irradiance: FloatArray) -> Iterator[Do
     high = sample.sun_zenith_deg < _LOWEST_SUN_DEG
     if high.sum() < _FEWEST_PIXELS:
         return
-    path = scene.radiance.path
+    path = scene.image.path
     radiance = sample.radiance[high]
     dead = (np.nan_to_num(radiance) == 0).all(axis=0) & np.isfinite(radiance).any(axis=0)
     if dead.all():
         yield Doubt(f"{path}: all radiance is zero, though the sun is up", True)
         return
     dead &= _seen(scene)
-    if dead.any() and scene.radiance.stored.kind in "iu":  # of other numbers they are left out, see `empty_bands`
+    if dead.any() and scene.image.stored.kind in "iu":  # of other numbers they are left out, see `empty_bands`
         first_nm = scene.sensor.wavelength_nm[dead][0]
         yield Doubt(f"{path}: {dead.sum()} of {len(dead)} bands are all zero, the first at {first_nm:.0f} nm", False)
     measured = ~_filled(scene, radiance)
@@ -249,7 +262,7 @@ def _seen(scene: Scene) -> NDArray[np.bool_]:
 def _absurd_bands(scene: Scene, radiance: FloatArray, irradiance: FloatArray) -> Iterator[Doubt]:
     """Bands that hold what no sunlight gives, such as a no-data value that nothing declares, beside others that do."""
     seen = _seen(scene) & _between(scene, (0.0, np.inf), irradiance) & np.isfinite(radiance).any(axis=0)
-    seen[list(scene.radiance.marked_bad)] = False
+    seen[list(scene.image.marked_bad)] = False
     bands = np.flatnonzero(seen)
     if not len(bands):
         return
@@ -258,7 +271,7 @@ def _absurd_bands(scene: Scene, radiance: FloatArray, irradiance: FloatArray) ->
     if 0 < len(absurd) <= len(bands) // 2:  # of more, brightness speaks
         held = np.nanmedian(radiance[:, absurd[0]])
         yield Doubt(
-            f"{scene.radiance.path}: {len(absurd)} bands hold what no sunlight gives, the first {held:g} at "
+            f"{scene.image.path}: {len(absurd)} bands hold what no sunlight gives, the first {held:g} at "
             f"{scene.sensor.wavelength_nm[absurd[0]]:.0f} nm; declare it where it stands for no data",
             False,
         )
@@ -267,14 +280,14 @@ def _absurd_bands(scene: Scene, radiance: FloatArray, irradiance: FloatArray) ->
 def _filled(scene: Scene, radiance: FloatArray) -> NDArray[np.bool_]:
     """Which pixels (n,) hold one fill value wherever they hold anything."""
     nothing = np.isnan(radiance)
-    alike = [((radiance == spectrum) | nothing).all(axis=1) for spectrum in scene.radiance.fill_spectra()]
+    alike = [((radiance == spectrum) | nothing).all(axis=1) for spectrum in scene.image.fill_spectra()]
     filled: NDArray[np.bool_] = np.any(alike, axis=0)
     return filled
 
 
 def _shape(scene: Scene, mean: FloatArray, irradiance: FloatArray) -> Iterator[Doubt]:
     """Whether the mean spectrum (bands,) carries sunlight's lines, as it stands or turned round."""
-    path, turned = scene.radiance.path, mean[::-1]
+    path, turned = scene.image.path, mean[::-1]
     with np.errstate(invalid="ignore"):
         usable = _between(scene, _LINES_NM, irradiance) & (mean > 0) & (turned > 0)
     if usable.sum() < _FEWEST_BANDS:
@@ -312,7 +325,7 @@ def _brightness(
     toa = toa[np.isfinite(toa).all(axis=1)]
     if len(toa) < _FEWEST_PIXELS:
         return
-    path, brightest = scene.radiance.path, float(np.percentile(toa.max(axis=1), 75))
+    path, brightest = scene.image.path, float(np.percentile(toa.max(axis=1), 75))
     blue, red = (
         float(np.median(toa[:, band].mean(axis=1))) if band.any() else float("nan")
         for band in ((centre_nm >= low) & (centre_nm <= high) for low, high in (_BLUE_NM, _RED_NM))

@@ -18,6 +18,7 @@ from spectf_cloud.simulation.geometry import SUN_DISTANCE, SUN_ZENITH
 from spectf_cloud.simulation.granule import simulate_scene
 from spectf_cloud.simulation.scene import CLEAR, CLOUD_ICE, CLOUD_LIQUID, SimulatedScene
 from spectf_cloud.toa import reflectance_per_radiance, toa_reflectance
+from spectf_cloud.tokens import shown_bands
 from spectf_cloud.weights import BUILTIN
 
 CLEAR_LABEL, CLOUD_LABEL, SHADOW_LABEL = 0, 1, 2
@@ -112,7 +113,7 @@ def simulate_dataset(
             scene = simulate_scene(config.scene(number))
             pixels = draw_pixels(scene, config.spectra_per_scene)
             if number == 0:
-                _create(file, scene.sensor.wavelength_nm[scene.sensor.kept()])
+                _create(file, scene.sensor.wavelength_nm[shown_bands(scene.sensor)])
                 irradiance = named_irradiance(str(config.irradiance or BUILTIN))
                 file.attrs[NAME_ATTRIBUTE], file.attrs[SHA256_ATTRIBUTE] = irradiance.name, irradiance.sha256
             fid = f"simulated{scene.seed:08d}"
@@ -137,7 +138,7 @@ def draw_pixels(scene: SimulatedScene, count: int) -> LabelledPixels:
     pixels = np.sort(rng.choice(sure, min(count, len(sure)), replace=False))
     radiance = scene.noisy_radiance(pixels, rng)
     obs = scene.geometry.obs.reshape(-1, scene.geometry.obs.shape[2])[pixels].astype(np.float64)
-    kept = scene.sensor.kept()
+    kept = shown_bands(scene.sensor)
     distance = float(obs[:, SUN_DISTANCE].mean()) if len(obs) else 1.0
     factors = reflectance_per_radiance(scene.irradiance[kept], distance)
     toa = toa_reflectance(radiance[:, kept], factors, obs[:, SUN_ZENITH])

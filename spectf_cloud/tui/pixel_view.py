@@ -16,10 +16,10 @@ from textual.containers import Vertical
 from textual.widgets import Static
 
 from spectf_cloud.errors import SpectfError
-from spectf_cloud.products.preview import PixelReader
+from spectf_cloud.tokens import OTHER_IRRADIANCE, Tokens
 from spectf_cloud.tui.jobs import run_once
 from spectf_cloud.tui.plot import Curve, Plot
-from spectf_cloud.tui.saved_result import SavedResult, pixel_reader
+from spectf_cloud.tui.saved_result import SavedResult
 
 # A cursor that moves on within this time asks for nothing.
 _REST_S = 0.7
@@ -37,7 +37,7 @@ class PixelView(Vertical):
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
         self._result: SavedResult | None = None
-        self._reader: PixelReader | None = None
+        self._tokens: Tokens | None = None
         self.explained: dict[tuple[int, int], Mapping[str, Any]] = {}
 
     def compose(self) -> ComposeResult:
@@ -46,7 +46,7 @@ class PixelView(Vertical):
 
     def show_result(self, result: SavedResult) -> None:
         """Pixels of another result."""
-        self._result, self._reader, self.explained = result, None, {}
+        self._result, self._tokens, self.explained = result, None, {}
         self.query_one("#pixel-text", Static).update(_HINT)
         self.query_one(Plot).show((), title=_TITLE)
 
@@ -83,22 +83,28 @@ class PixelView(Vertical):
             return
         readable = bool(np.isfinite(toa[sample]).all()) and result.probability[line, sample] >= 0
         wait = "attention: …" if readable and result.weights else ""
-        self.query_one(Plot).show([spectrum], title=f"{_TITLE}  {wait}" if wait else _TITLE, empty="no data")
+        self.query_one(Plot).show([spectrum], title=f"{self._title}  {wait}" if wait else self._title, empty="no data")
         if wait:
             await asyncio.sleep(_REST_S)
             await self._explain(result, line, sample)
 
+    @property
+    def _title(self) -> str:
+        borrowed = self._tokens is not None and OTHER_IRRADIANCE in self._tokens.notes
+        return f"{_TITLE} {OTHER_IRRADIANCE}" if borrowed else _TITLE
+
     def _spectrum(self, result: SavedResult, line: int) -> tuple[np.ndarray, np.ndarray]:
         assert result.scene is not None
-        if self._reader is None:
-            self._reader = pixel_reader(result.scene)
-        return self._reader.wavelength_nm, self._reader.line(line)
+        if self._tokens is None:
+            self._tokens = result.tokens(result.scene)
+        return self._tokens.wavelength_nm, self._tokens.read_line(result.scene, line)
 
     async def _explain(self, result: SavedResult, line: int, sample: int) -> None:
         assert result.scene is not None
         with tempfile.TemporaryDirectory() as folder:
-            scene = result.scene
-            arguments = ["explain", str(scene.radiance.path), "--obs", str(scene.observation.path)]
+            image, observation = result.scene.image, result.scene.observation
+            arguments = ["explain", str(image.path)]
+            arguments += ["--obs", str(observation.path)] if observation else []
             arguments += ["--pixel", f"{line},{sample}", "--out", str(Path(folder) / "pixel.png")]
             job = await run_once([*arguments, "--weights", result.weights or ""])
         if not job.result:

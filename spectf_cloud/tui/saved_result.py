@@ -16,12 +16,11 @@ from spectf_cloud.products.cloud_mask import CloudMask
 from spectf_cloud.products.distance import dilate
 from spectf_cloud.products.flags import FloatArray, MaskArray, apply_threshold
 from spectf_cloud.products.panels import Rgb, true_colour
-from spectf_cloud.products.preview import PixelReader, read_preview
+from spectf_cloud.products.preview import read_preview
 from spectf_cloud.products.rethreshold import rethreshold
 from spectf_cloud.products.saved_probability import SavedProbability, read_probability
-from spectf_cloud.readers.bad_bands import empty_bands
 from spectf_cloud.scene import Scene
-from spectf_cloud.tokens import shown_bands
+from spectf_cloud.tokens import Tokens
 from spectf_cloud.weights import BUILTIN, PUBLISHED_THRESHOLD, RELEASES, sha256_of
 
 # A picture in cells has no use for more.
@@ -80,7 +79,12 @@ class SavedResult:
         if self.scene is None:
             return self
         step = max(1, -(-max(self.shape) // _LONGEST_PICTURE))
-        return replace(self, rgb=true_colour(read_preview(self.scene, step).reflectance[..., :3]), rgb_step=step)
+        preview = read_preview(self.scene, self.tokens(self.scene), step)
+        return replace(self, rgb=true_colour(preview.reflectance[..., :3]), rgb_step=step)
+
+    def tokens(self, scene: Scene) -> Tokens:
+        """What the network saw of the scene, as far as the file says. Raises `InputError`."""
+        return Tokens.of_tags(scene, self.saved.tags)
 
     def save(self, product: str, path: Path, threshold: float, buffer_pixels: int, overwrite: bool = False) -> None:
         """Write one of `PRODUCTS`. Raises `SpectfError`."""
@@ -93,7 +97,7 @@ class SavedResult:
         mask = CloudMask(self.scene, self.probability, self.threshold, self.saved.tags)
         mask = mask.with_threshold(threshold).with_buffer(buffer_pixels)
         if product == "quicklook":
-            preview = read_preview(self.scene)
+            preview = read_preview(self.scene, self.tokens(self.scene))
             preview.reflectance[~(self.probability >= 0)] = np.nan
             mask = replace(mask, preview=preview)
         writers = {
@@ -118,16 +122,10 @@ def load_result(path: Path, files: SceneFiles | None = None, folders: Iterable[P
     try:
         scene = open_scene(*(files or _noted_files(saved, [path.parent, *folders])))
         if (scene.lines, scene.samples) != saved.probability.shape:
-            raise InputError(f"{scene.radiance.path.name} is of another size than {path.name}")
+            raise InputError(f"{scene.image.path.name} is of another size than {path.name}")
     except InputError as error:
         return SavedResult(saved, threshold, None, str(error), None)
     return SavedResult(saved, threshold, scene, "", _weights(saved.tags))
-
-
-def pixel_reader(scene: Scene) -> PixelReader:
-    """Reads TOA reflectance of the bands that the published model sees."""
-    kept = shown_bands(scene.sensor)
-    return PixelReader(scene, kept[~np.isin(kept, empty_bands(scene, kept))])
 
 
 def _weights(tags: Mapping[str, str]) -> str | None:

@@ -44,8 +44,8 @@ class SceneFacts:
             low, high = self.sun_zenith_deg
             span = f"{low:.0f}" if round(low) == round(high) else f"{low:.0f}–{high:.0f}"
             rows.append(("Geometry", f"sun {span}° from zenith{self.place}"))
-        found = f"found: {self.scene.observation.path.name}" if self.scene else f"not found: {self.trouble}"
-        rows.append(("OBS", found))
+        observation = self.scene.observation if self.scene else None
+        rows.append(("OBS", f"found: {observation.path.name}" if observation else f"not found: {self.trouble}"))
         rows.append(("On disk", _size_text(self.bytes_on_disk)))
         return rows
 
@@ -113,7 +113,7 @@ def read_probability_picture(path: Path) -> Thumbnail:
 def read_thumbnail(scene: Scene, longest: int = 128) -> tuple[Rgb, int]:
     """True colour of every n-th pixel, at most ``longest`` a side, and n. Raises `InputError`."""
     step = max(1, -(-max(scene.lines, scene.samples) // longest))
-    return true_colour(read_preview(scene, step).reflectance[..., :3]), step
+    return true_colour(read_preview(scene, step=step).reflectance[..., :3]), step
 
 
 def _sun(scene: Scene) -> tuple[float, float] | None:

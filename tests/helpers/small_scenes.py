@@ -8,8 +8,10 @@ from pathlib import Path
 import numpy as np
 
 from spectf_cloud.products import CloudMask, Preview
-from spectf_cloud.scene import NODATA, Cube, Glt, Grid, Location, Scene
+from spectf_cloud.scene import NODATA, Cube, Glt, Grid, Location, Scene, missing
 from spectf_cloud.sensor import Sensor
+from spectf_cloud.toa import reflectance_per_radiance, resample_irradiance, toa_reflectance
+from spectf_cloud.tokens import Tokens
 
 WGS84 = (
     'GEOGCS["WGS 84",DATUM["WGS_1984",SPHEROID["WGS 84",6378137,298.257223563]],'
@@ -57,6 +59,27 @@ def make_scene(lines, samples, *, location=None, glt=None, grid=None, path=RADIA
     radiance = array_cube(values, path, sensor=sensor, place=location, table=glt, map_grid=grid)
     observation = array_cube(np.ones((lines, samples, 2)), OBSERVATION)
     return Scene(name or radiance.name, sensor, radiance, observation, 0, 1)
+
+
+def as_reflectance(scene, irradiance):
+    """The scene's TOA reflectance, made by the formulas on whole arrays, as a scene without geometry."""
+    radiance, zenith_deg = scene.read_radiance(0, scene.lines), scene.read_sun_zenith_deg(0, scene.lines)
+    solar = resample_irradiance(irradiance, scene.sensor.wavelength_nm, scene.sensor.fwhm_nm)
+    factors = reflectance_per_radiance(solar, scene.earth_sun_au)
+    toa = toa_reflectance(radiance.reshape(-1, scene.sensor.bands), factors, zenith_deg.ravel()).reshape(radiance.shape)
+    toa[missing(radiance, scene.image.nodata) | np.isnan(zenith_deg)[..., None]] = NODATA
+    cube = array_cube(toa, scene.image.path, sensor=scene.sensor, quantity="toa_reflectance", map_grid=scene.grid())
+    return Scene.of_reflectance(cube)
+
+
+def tokens_of(kept, factors, nodata=NODATA, fills=None):
+    """Tokens of bands at these positions, a hundred nanometres apart."""
+    kept = np.array(kept)
+    fills = np.empty((0, len(kept))) if fills is None else fills
+    widths_nm = np.full(len(kept), 10.0)
+    return Tokens(
+        kept=kept, wavelength_nm=400 + 100.0 * kept, fwhm_nm=widths_nm, factors=factors, nodata=nodata, fills=fills
+    )
 
 
 def make_mask(scene, seed=0, threshold=0.5, preview=True):

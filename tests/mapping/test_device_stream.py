@@ -8,6 +8,7 @@ import torch
 
 from spectf_cloud.dataset import open_scene
 from spectf_cloud.errors import InputError
+from spectf_cloud.files.resources import resource
 from spectf_cloud.inference.engines.device import DeviceTorch
 from spectf_cloud.inference.engines.torch import TorchBackend
 from spectf_cloud.mapping.device_stream import device_lines, run_on_device
@@ -16,9 +17,11 @@ from spectf_cloud.mapping.stopwatch import Stopwatch
 from spectf_cloud.mapping.stream import OnProcessor, run_stream
 from spectf_cloud.model import ModelConfig
 from spectf_cloud.models.load import load_model
+from spectf_cloud.readers.irradiance import read_irradiance
 from spectf_cloud.tokens import Tokens
 
 from scene_files import WAVELENGTH_NM, arrays, obs_fields, wavelength_fields, write_emit, write_envi
+from small_scenes import as_reflectance, tokens_of
 
 KEPT = np.array([0, 1, 2, 5, 6, 7, 8, 9, 11])
 SHOWN = np.array([0, 2, 8])
@@ -34,7 +37,7 @@ def model():
 @pytest.fixture
 def tokens():
     fills = np.repeat([[0.0], [-50.0]], len(KEPT), axis=1)
-    return Tokens(KEPT, np.linspace(0.02, 0.05, len(KEPT)), -9999.0, fills)
+    return tokens_of(KEPT, np.linspace(0.02, 0.05, len(KEPT)), fills=fills)
 
 
 def gappy():
@@ -83,10 +86,22 @@ def test_rows_are_those_of_the_cpu_stream(tmp_path, model, tokens, storage):
         assert set(watch.seconds) == {"read", "waiting", "inference"}
 
 
+def test_reflectance_gives_the_rows_of_the_radiance_it_was_made_of(tmp_path, model):
+    scene = open_scene(*write(tmp_path, "bil"))
+    irradiance = read_irradiance(resource("irr.npy"))
+    reflective = as_reflectance(scene, irradiance)
+    rows = []
+    for each, sunlight in ((scene, irradiance), (reflective, None)):
+        tokens = Tokens.of_scene(each, sunlight, [(0, 0)]).only(KEPT)
+        rows.append(run_on_device(each, tokens, SHOWN, DeviceTorch(model, CPU), 4, Stopwatch()))
+    np.testing.assert_array_equal(rows[1].probability, rows[0].probability)
+    np.testing.assert_array_equal(rows[1].preview, rows[0].preview)
+
+
 def test_a_broken_file_ends_the_stream_and_is_the_error_raised(tmp_path, model, tokens):
     radiance, observation = write(tmp_path, "contiguous")
     scene = open_scene(radiance, observation)
-    radiance.write_bytes(radiance.read_bytes()[: scene.radiance.offset + 4 * 7 * 12 * 4 + 8])
+    radiance.write_bytes(radiance.read_bytes()[: scene.image.offset + 4 * 7 * 12 * 4 + 8])
     with pytest.raises(InputError, match="are missing; copy it again"):
         run_on_device(scene, tokens, SHOWN, DeviceTorch(model, CPU), 2, Stopwatch())
     assert not [t.name for t in threading.enumerate() if t.name.startswith(("spectf-load", "spectf-read"))]

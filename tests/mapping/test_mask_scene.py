@@ -1,5 +1,6 @@
 import logging
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,7 +14,9 @@ from spectf_cloud.simulation.granule import SimulationConfig, simulate_granule
 from spectf_cloud.weights import find_weights
 
 from scene_files import FWHM_NM, WAVELENGTH_NM, arrays, write_emit, write_envi_scene
+from small_scenes import as_reflectance
 
+SAMPLE = next((Path(__file__).parents[2] / "datasets" / "sample").glob("EMIT_L1B_RAD_*.nc"))
 KEPT = (WAVELENGTH_NM > 405) & ~((WAVELENGTH_NM >= 1275) & (WAVELENGTH_NM <= 1321))
 
 
@@ -66,6 +69,20 @@ def test_format_storage_and_threads_change_no_bit(tmp_path, official, weights):
         np.testing.assert_array_equal(again.probability, first.probability)
 
 
+@pytest.mark.parametrize("granule", ["sample", "holes"])
+def test_reflectance_is_masked_as_the_radiance_it_was_made_of(tmp_path, granule):
+    scene = sc.open_scene(SAMPLE if granule == "sample" else write_emit(tmp_path, holes(arrays()))[0])
+    irradiance = read_irradiance(resource("irr.npy"))
+    expected, mask = sc.mask_scene(scene), sc.mask_scene(as_reflectance(scene, irradiance))
+    np.testing.assert_array_equal(mask.probability == -9999, expected.probability == -9999)
+    np.testing.assert_allclose(mask.probability, expected.probability, rtol=0, atol=1e-6)
+    np.testing.assert_array_equal(mask.preview.reflectance, expected.preview.reflectance)
+    assert mask.tags["SPECTF_QUANTITY"] == "toa_reflectance" and "SPECTF_QUANTITY" not in expected.tags
+    assert {"SPECTF_OBSERVATION", "SPECTF_IRRADIANCE_SHA256"}.isdisjoint(mask.tags)
+    for product, name in ((mask.to_geotiff, "m.tif"), (mask.to_netcdf, "m.nc"), (mask.to_quicklook, "m.png")):
+        product(tmp_path / name)
+
+
 def test_block_size_changes_no_bit(tmp_path, monkeypatch):
     scene = sc.open_scene(*write_emit(tmp_path, holes(arrays(lines=20))))
     whole = sc.mask_scene(scene)
@@ -82,7 +99,7 @@ def test_threshold_progress_and_tags(tmp_path):
     assert mask.threshold == 0.25
     assert mask.tags["SPECTF_THRESHOLD"] == "0.25"
     assert mask.tags["SPECTF_WEIGHTS_SHA256"] == find_weights().sha256
-    assert mask.tags["SPECTF_RADIANCE"] == scene.radiance.path.name
+    assert mask.tags["SPECTF_RADIANCE"] == scene.image.path.name
     seen_nm = WAVELENGTH_NM[KEPT]
     np.testing.assert_allclose(
         mask.preview.wavelength_nm,
@@ -161,7 +178,7 @@ def test_memory_limits_make_blocks_smaller_or_are_refused(tmp_path):
 
 def test_a_chunk_as_large_as_the_scene_does_not_make_the_block_so(tmp_path):
     scene = sc.open_scene(*write_emit(tmp_path, arrays(), chunks=(7, 5, 1)))
-    huge = replace(scene, radiance=replace(scene.radiance, lines=1280, samples=1242, bands=285, lines_per_chunk=1280))
+    huge = replace(scene, image=replace(scene.image, lines=1280, samples=1242, bands=285, lines_per_chunk=1280))
     assert block_lines(huge) * 1242 * 285 * 4 <= 256 * 2**20
 
 

@@ -11,16 +11,15 @@ from spectf_cloud.inference.engines.torch import TorchBackend
 from spectf_cloud.mapping.stopwatch import Stopwatch
 from spectf_cloud.mapping.stream import OnProcessor, Rows, run_stream
 from spectf_cloud.model import ModelConfig
-from spectf_cloud.tokens import Tokens
 
-from small_scenes import array_cube, make_scene
+from small_scenes import array_cube, make_scene, tokens_of
 
 
 def scene_of(radiance):
     """A scene with this radiance (lines, samples, 6) and the sun at 40°."""
     scene = make_scene(*radiance.shape[:2])
     geometry = array_cube(np.full((*radiance.shape[:2], 2), (40.0, 1.0)), scene.observation.path)
-    return replace(scene, radiance=replace(scene.radiance, values=radiance), observation=geometry)
+    return replace(scene, image=replace(scene.image, values=radiance), observation=geometry)
 
 
 def random_scene(lines, samples, seed=0):
@@ -38,12 +37,12 @@ class Means:
     fails_at: float | None = None
     calls: int = 0
 
-    def __call__(self, radiance, sun_zenith_deg):
+    def __call__(self, values, incidence_deg):
         self.calls += 1
         time.sleep(self.seconds)
-        if self.fails_at is not None and (radiance == self.fails_at).any():
+        if self.fails_at is not None and (values == self.fails_at).any():
             raise InputError("this line is cursed; choose another")
-        return Rows(radiance.mean(axis=2), radiance[..., :2] * np.float32(2))
+        return Rows(values.mean(axis=2), values[..., :2] * np.float32(2))
 
 
 def stream_threads():
@@ -65,8 +64,8 @@ def test_every_line_lands_in_its_row(workers, lines_per_block, pixels):
         Stopwatch(),
         lambda done, total: seen.append((done, total, threading.get_ident())),
     )
-    np.testing.assert_array_equal(rows.probability, scene.radiance.values.mean(axis=2))
-    np.testing.assert_array_equal(rows.preview, scene.radiance.values[..., :2] * np.float32(2))
+    np.testing.assert_array_equal(rows.probability, scene.image.values.mean(axis=2))
+    np.testing.assert_array_equal(rows.preview, scene.image.values[..., :2] * np.float32(2))
     done = [pixel for pixel, _, _ in seen]
     assert done == sorted(set(done)) and done[-1] == 23 * 7
     assert {(total, thread) for _, total, thread in seen} == {(23 * 7, threading.get_ident())}
@@ -77,11 +76,11 @@ def test_no_result_depends_on_workers_blocks_or_the_company_in_a_piece(tmp_path)
     wavelength_nm = np.linspace(450, 2300, 6)
     model = ModelConfig(num_heads=2, dim_proj=8, dim_ff=8).build(wavelength_nm).eval()
     backend = TorchBackend(model, next(model.parameters()).device, threads=1)
-    tokens = Tokens(np.array([0, 1, 3, 4, 5]), np.linspace(0.02, 0.05, 5), -9999.0, np.empty((0, 5)))
+    tokens = tokens_of([0, 1, 3, 4, 5], np.linspace(0.02, 0.05, 5))
     model.wavelength = model.wavelength[tokens.kept]
     scene = random_scene(40, 9, seed=2)
-    scene.radiance.values[3, :4, 1] = -9999
-    scene.radiance.values[4, :, 2] = np.nan  # a band that is not kept
+    scene.image.values[3, :4, 1] = -9999
+    scene.image.values[4, :, 2] = np.nan  # a band that is not kept
     first = None
     for workers, lines, pixels in ((1, 40, 1), (2, 7, 30), (3, 40, 1000), (2, 1, 1000)):
         watch = Stopwatch()
@@ -99,7 +98,7 @@ def test_no_result_depends_on_workers_blocks_or_the_company_in_a_piece(tmp_path)
 @pytest.mark.parametrize("workers", [1, 2])
 def test_an_error_of_a_worker_ends_the_stream_and_is_the_one_raised(workers):
     scene = random_scene(400, 3)
-    scene.radiance.values[11, 1, 1] = 77
+    scene.image.values[11, 1, 1] = 77
     compute = Means(workers, seconds=0.001, fails_at=77.0)
     with pytest.raises(InputError, match="this line is cursed"):
         run_stream(scene, compute, 2, 10, Stopwatch())
@@ -115,10 +114,10 @@ def test_an_error_while_reading_ends_the_stream_and_is_the_one_raised():
             return super().read(start, stop, bands)
 
     scene = random_scene(400, 3)
-    broken = Broken(**{name: getattr(scene.radiance, name) for name in scene.radiance.__dataclass_fields__})
+    broken = Broken(**{name: getattr(scene.image, name) for name in scene.image.__dataclass_fields__})
     compute = Means()
     with pytest.raises(InputError, match="the disk is gone"):
-        run_stream(replace(scene, radiance=broken), compute, 2, 10, Stopwatch())
+        run_stream(replace(scene, image=broken), compute, 2, 10, Stopwatch())
     assert not stream_threads()
     assert compute.calls <= 30
 
@@ -152,7 +151,7 @@ def test_no_more_than_two_blocks_are_held_however_slow_the_workers(workers):
 
     Block.__hash__ = object.__hash__
     scene = random_scene(60, 3)
-    counted = Counted(**{name: getattr(scene.radiance, name) for name in scene.radiance.__dataclass_fields__})
-    rows = run_stream(replace(scene, radiance=counted), Means(workers, seconds=0.002), 2, 5, Stopwatch())
-    np.testing.assert_array_equal(rows.probability, scene.radiance.values.mean(axis=2))
+    counted = Counted(**{name: getattr(scene.image, name) for name in scene.image.__dataclass_fields__})
+    rows = run_stream(replace(scene, image=counted), Means(workers, seconds=0.002), 2, 5, Stopwatch())
+    np.testing.assert_array_equal(rows.probability, scene.image.values.mean(axis=2))
     assert most == 2

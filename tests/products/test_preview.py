@@ -17,6 +17,6 @@ def test_the_preview_is_what_masking_keeps(tmp_path):
     kept, read = mask_scene(scene).preview, read_preview(scene)
     np.testing.assert_array_equal(read.wavelength_nm, kept.wavelength_nm)
     np.testing.assert_array_equal(read.reflectance, kept.reflectance)
-    np.testing.assert_array_equal(read_preview(scene, 2).reflectance, kept.reflectance[::2, ::2])
+    np.testing.assert_array_equal(read_preview(scene, step=2).reflectance, kept.reflectance[::2, ::2])
     assert np.isnan(read.reflectance[1, 2]).all()
     assert np.isnan(read.reflectance[3, 4]).all()

@@ -158,7 +158,7 @@ def test_with_few_bands_only_declared_fill_counts(tmp_path, sample):
 def marked_scene(folder, sample, radiance=None, **more):
     """The scene with its water bands marked bad."""
     scene = sc.open_scene(*write(folder, sample, radiance, **more))
-    return replace(scene, radiance=replace(scene.radiance, marked_bad=tuple(np.flatnonzero(water(sample)))))
+    return replace(scene, image=replace(scene.image, marked_bad=tuple(np.flatnonzero(water(sample)))))
 
 
 def test_emits_own_marks_change_no_byte(tmp_path, sample, official, caplog):
@@ -200,7 +200,7 @@ def test_marks_of_another_sensor_count_unless_the_weights_are_published(tmp_path
     """Centres 3 nm from EMIT's."""
     scene = marked_scene(tmp_path, sample, shift_nm=3.0)
     assert not scene.sensor.is_emit()
-    unmarked = replace(scene, radiance=replace(scene.radiance, marked_bad=()))
+    unmarked = replace(scene, image=replace(scene.image, marked_bad=()))
     all_bands = len(Tokens.of_scene(unmarked, IRRADIANCE).kept)
     assert len(Tokens.of_scene(scene, IRRADIANCE).kept) == all_bands - water(sample).sum()
     assert len(Tokens.of_scene(scene, IRRADIANCE, trained=True).kept) == all_bands

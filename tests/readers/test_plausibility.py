@@ -1,4 +1,5 @@
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import h5py
@@ -17,6 +18,7 @@ from spectf_cloud.simulation.granule import SimulationConfig, simulate_granule
 from spectf_cloud.toa import resample_irradiance
 
 from scene_files import arrays, obs_fields, raster, wavelength_fields, write_envi
+from small_scenes import as_reflectance
 
 IRRADIANCE = read_irradiance(resource("irr.npy"))
 
@@ -248,3 +250,12 @@ def test_bands_of_what_no_sunlight_gives_are_said(pair, value):
     assert (
         f"12 bands hold what no sunlight gives, the first {value:g} at 1335 nm" in doubt.text and not doubt.impossible
     )
+
+
+@pytest.mark.parametrize(("scale", "said"), [(1, []), (1e4, ["is its scale factor missing?"])])
+def test_reflectance_without_its_scale_is_refused(pair, scale, said):
+    scene = as_reflectance(open_scene(*pair), IRRADIANCE)
+    values = np.where(scene.image.values == -9999, -9999, scene.image.values * scale)
+    found = list(doubts(replace(scene, image=replace(scene.image, values=values)), IRRADIANCE))
+    assert [doubt.text.split("; ")[-1] for doubt in found] == said
+    assert all(doubt.impossible for doubt in found)

@@ -7,9 +7,13 @@ from PIL import Image
 
 from spectf_cloud.dataset import open_scene
 from spectf_cloud.errors import InputError, OutputError, UsageError
+from spectf_cloud.mapping.explain import explain_pixel
+from spectf_cloud.mapping.mask_scene import mask_scene
 from spectf_cloud.products.cloud_mask import CloudMask
 from spectf_cloud.products.distance import dilate
 from spectf_cloud.products.flags import apply_threshold
+from spectf_cloud.products.preview import read_preview
+from spectf_cloud.sensor import PUBLISHED_DROP_NM
 from spectf_cloud.tui.saved_result import load_result
 from spectf_cloud.tui.scene_facts import read_card, read_facts, read_thumbnail
 
@@ -34,6 +38,22 @@ def test_the_result_finds_its_scene_and_threshold(probability):
     assert (result.threshold, result.shape, result.stem) == (0.6, (12, 9), "x")
     assert result.scene.name.startswith("EMIT_L1B_RAD")
     assert result.with_picture().rgb.shape == (12, 9, 3)
+
+
+@pytest.mark.parametrize(("weights", "drop_nm"), [("builtin", PUBLISHED_DROP_NM), ("official:v0.1.0", ())])
+def test_the_picture_and_the_spectra_are_what_the_network_saw(tmp_path, official, weights, drop_nm):
+    """The weights' own irradiance and the mask's drop ranges, neither of which are the bundled ones here."""
+    scene = open_scene(*write_emit(tmp_path, arrays(12, 9)))
+    mask = mask_scene(scene, weights=weights, drop_nm=drop_nm)
+    mask.to_probability_geotiff(tmp_path / "x_prob.tif")
+    result = load_result(tmp_path / "x_prob.tif")
+    tokens = result.tokens(result.scene)
+    explained = explain_pixel(scene, 4, 5, weights=weights, drop_nm=drop_nm)
+    np.testing.assert_array_equal(tokens.wavelength_nm, explained.wavelength_nm)
+    np.testing.assert_array_equal(tokens.read_line(result.scene, 4)[5], explained.toa)
+    preview = read_preview(result.scene, tokens)
+    np.testing.assert_array_equal(preview.wavelength_nm, mask.preview.wavelength_nm)
+    np.testing.assert_array_equal(preview.reflectance, mask.preview.reflectance)
 
 
 def test_every_product_has_the_new_threshold_and_buffer(probability, tmp_path):
