@@ -14,8 +14,10 @@ import torch
 
 import spectf_cloud.weights as weights
 from spectf_cloud.errors import WeightsError
+from spectf_cloud.files import releases
+from spectf_cloud.files.tensors import read_tensors
 from spectf_cloud.model import ModelConfig
-from spectf_cloud.models.load import load_model, load_tensors
+from spectf_cloud.models.load import load_model
 from spectf_cloud.models.resnet import ResNet, ResNetConfig
 from spectf_cloud.training.checkpoint import Best, Checkpoint
 from spectf_cloud.weights import RELEASES, find_weights, sha256_of
@@ -34,7 +36,7 @@ def upstream(tmp_path, monkeypatch):
     server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(folder)))
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
-    monkeypatch.setattr(weights, "OFFICIAL_URL", f"http://127.0.0.1:{server.server_port}/")
+    monkeypatch.setattr(releases, "OFFICIAL_URL", f"http://127.0.0.1:{server.server_port}/")
     monkeypatch.setenv("SPECTF_WEIGHTS_DIR", str(tmp_path / "cache"))
     yield folder
     server.shutdown()
@@ -69,7 +71,7 @@ def test_a_download_that_differs_is_refused_and_not_kept(upstream, reference, tm
 
 
 def test_without_a_network_the_way_out_is_named(tmp_path, monkeypatch):
-    monkeypatch.setattr(weights, "OFFICIAL_URL", "http://127.0.0.1:9/")
+    monkeypatch.setattr(releases, "OFFICIAL_URL", "http://127.0.0.1:9/")
     monkeypatch.setenv("SPECTF_WEIGHTS_DIR", str(tmp_path))
     with pytest.raises(WeightsError) as caught:
         find_weights("official:v0.0.1")
@@ -194,7 +196,7 @@ def test_an_archive_that_unpacks_to_more_than_a_gibibyte_is_refused_unread(tmp_p
                 stream.write(bytes(2**20))
     assert path.stat().st_size < 2e6
     with pytest.raises(WeightsError, match="more than 1 GiB"):
-        load_tensors(path)
+        read_tensors(path)
 
 
 def test_a_file_of_two_gibibytes_is_refused_before_it_is_hashed(tmp_path, monkeypatch):
