@@ -49,9 +49,7 @@ class NumpySpecTf:
     tensors: dict[str, Float32Array]
 
     @classmethod
-    def of_bands(
-        cls, config: Architecture, wavelength_nm: ArrayLike, tensors: dict[str, Float32Array]
-    ) -> NumpySpecTf:
+    def of_bands(cls, config: Architecture, wavelength_nm: ArrayLike, tensors: dict[str, Float32Array]) -> NumpySpecTf:
         """Build the network for band centres (bands,), nm."""
         return cls(config, cls.normalised(wavelength_nm), tensors)
 
@@ -71,9 +69,10 @@ class NumpySpecTf:
 
     def logits(self, toa: Float32Array) -> Float32Array:
         """Return (n, outputs) float32 of toa (n, bands) float32; class 1 is cloud. A pixel's result is its own."""
-        embed = self.tensors["spectral_embed.linear.weight"]
+        # Here and in the norms float64 costs little, and every later step magnifies what is lost.
+        embed = self.tensors["spectral_embed.linear.weight"].astype(np.float64)
         from_band = np.outer(self.wavelength, embed[:, 1]) + self.tensors["spectral_embed.linear.bias"]
-        tokens = np.tanh(toa[..., None] * embed[:, 0] + from_band)  # (n, bands, dim_proj)
+        tokens = np.tanh(toa[..., None] * embed[:, 0] + from_band).astype(np.float32)  # (n, bands, dim_proj)
         for number in range(self.config.num_layers):
             tokens = self._layer(f"layers.{number}", tokens)
         return self._linear("head", self._pooled(tokens)[:, None])[:, 0]  # one product a pixel
@@ -102,10 +101,12 @@ class NumpySpecTf:
         return self._linear(f"{name}.out_proj", mixed.swapaxes(1, 2).reshape(pixels, bands, dim))
 
     def _normalised(self, name: str, tokens: Float32Array) -> Float32Array:
-        centred = tokens - tokens.mean(axis=-1, keepdims=True)
-        variance = np.square(centred).mean(axis=-1, keepdims=True) + np.float32(LAYER_NORM_EPS)
-        normalised: Float32Array = centred / np.sqrt(variance)
-        return normalised * self.tensors[f"{name}.weight"] + self.tensors[f"{name}.bias"]
+        centred = tokens - tokens.mean(axis=-1, keepdims=True, dtype=np.float64)
+        normalised = centred / np.sqrt(np.square(centred).mean(axis=-1, keepdims=True) + LAYER_NORM_EPS)
+        made: Float32Array = (normalised * self.tensors[f"{name}.weight"] + self.tensors[f"{name}.bias"]).astype(
+            np.float32
+        )
+        return made
 
     def _linear(self, name: str, x: Float32Array) -> Float32Array:
         made: Float32Array = x @ self.tensors[f"{name}.weight"].T + self.tensors[f"{name}.bias"]
