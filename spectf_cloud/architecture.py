@@ -8,6 +8,9 @@ from typing import Any, Literal, Self, get_args
 
 from spectf_cloud.errors import ModelError
 
+#: Band centres enter the network as (λ − 1440)/600, nm.
+WAVELENGTH_CENTRE_NM = 1440.0
+WAVELENGTH_SCALE_NM = 600.0
 #: Beyond any sensible network; a mistyped or hostile configuration stops here, not at the end of memory.
 _LARGEST_DIMENSION = 4096
 _MOST_PARAMETERS = 2**28
@@ -49,6 +52,19 @@ class Architecture:
         ):
             raise ModelError(f"dropout must lie in [0, 1), not {self.dropout!r}")
 
+    def shapes(self, bands: int) -> dict[str, tuple[int, ...]]:
+        """Return the shapes of the tensors of a network for this many bands, by their state-dict names."""
+        dim, hidden = self.dim_proj, self.dim_ff
+        wide = dim * bands if self.agg == "flat" else dim
+        made: dict[str, tuple[int, ...]] = _linear("spectral_embed.linear", 2, dim)
+        for layer in (f"layers.{number}" for number in range(self.num_layers)):
+            attention = f"{layer}.attention.attention"
+            made |= {f"{attention}.in_proj_weight": (3 * dim, dim), f"{attention}.in_proj_bias": (3 * dim,)}
+            made |= _linear(f"{attention}.out_proj", dim, dim)
+            made |= _linear(f"{layer}.ff.linear1", dim, hidden) | _linear(f"{layer}.ff.linear2", hidden, dim)
+            made |= {f"{layer}.{norm}.{name}": (dim,) for norm in ("norm1", "norm2") for name in ("weight", "bias")}
+        return made | _linear("head", wide, self.dim_output)
+
     @classmethod
     def from_mapping(cls, values: Mapping[str, Any]) -> Self:
         """Build from a plain mapping (YAML, JSON); unknown keys raise `ModelError`."""
@@ -59,3 +75,7 @@ class Architecture:
         if unknown:
             raise ModelError(f"unknown architecture keys {', '.join(unknown)}; known keys: {', '.join(known)}")
         return cls(**values)
+
+
+def _linear(name: str, inputs: int, outputs: int) -> dict[str, tuple[int, ...]]:
+    return {f"{name}.weight": (outputs, inputs), f"{name}.bias": (outputs,)}

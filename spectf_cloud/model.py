@@ -15,11 +15,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from spectf_cloud.architecture import WAVELENGTH_CENTRE_NM as WAVELENGTH_CENTRE_NM
+from spectf_cloud.architecture import WAVELENGTH_SCALE_NM as WAVELENGTH_SCALE_NM
 from spectf_cloud.architecture import Aggregation, Architecture
 from spectf_cloud.errors import ModelError
-
-WAVELENGTH_CENTRE_NM = 1440.0
-WAVELENGTH_SCALE_NM = 600.0
 
 
 def normalise_wavelength(wavelength_nm: Sequence[float] | np.ndarray | Tensor) -> Tensor:

@@ -1,82 +1,77 @@
-"""Named weights: which files they are, where they come from, and what belongs to them. No torch here."""
+"""Weights by path or by name: `Checkpoint` is what their file and its card say, of any kind of network. No torch here.
+
+This is the only module that reads and writes cards. A card is ``X.yml`` beside ``X.pt``, or ``X.json`` (or
+``card.json``) beside ``X.safetensors``; both forms hold the same keys, and give the same object.
+"""
 
 from __future__ import annotations
 
-import hashlib
 import logging
-import os
+import math
 import re
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, fields
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from spectf_cloud.architecture import Architecture
 from spectf_cloud.errors import ModelError, WeightsError
-from spectf_cloud.files.foreign_weights import foreign_kind
+from spectf_cloud.files.atomic import atomic_output
+from spectf_cloud.files.card import card_path, read_card, save_card
+from spectf_cloud.files.foreign_weights import foreign_content, foreign_kind
+from spectf_cloud.files.releases import OFFICIAL_IRRADIANCE as OFFICIAL_IRRADIANCE
+from spectf_cloud.files.releases import RELEASES as RELEASES
+from spectf_cloud.files.releases import Release, fetch
+from spectf_cloud.files.releases import local_path as local_path
+from spectf_cloud.files.releases import sha256_of as sha256_of
 from spectf_cloud.files.resources import resource
-from spectf_cloud.files.yaml import read_yaml
+from spectf_cloud.files.tensors import MAX_WEIGHTS_BYTES, Tensors, is_floating, read_tensors, write_safetensors
 
 logger = logging.getLogger(__name__)
 
-OFFICIAL_COMMIT = "2f7f05b7affa4eedb2c8e66f4efd8f225c8d55d5"
-OFFICIAL_URL = f"https://raw.githubusercontent.com/emit-sds/SpecTf/{OFFICIAL_COMMIT}/spectf_cloud/"
-
-#: Threshold of weights that come without a card: the published v0.1.0 one.
+#: Threshold of SpecTf weights that come without a card: the published v0.1.0 one.
 PUBLISHED_THRESHOLD = 0.51
+#: Threshold of another model without a card.
+PLAIN_THRESHOLD = 0.5
 BUILTIN = "builtin"
-_MAX_WEIGHTS_BYTES = 2**30
+#: The kind of network that masks scenes; others are ``resnet``, ``xgboost`` and what later versions add.
+SPECTF = "spectf"
+_QUANTITIES = ("radiance", "toa_reflectance", "surface_reflectance")
+_ANY_BANDS = "any"
 _MAX_IRRADIANCE_BYTES = 64 * 2**20
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 @dataclass(frozen=True)
-class RemoteFile:
-    """One published file: its address under `OFFICIAL_URL`, its name in the cache, its checksum."""
+class Checkpoint:
+    """A network on disk: its file, and what belongs to it.
 
-    address: str
-    cached_as: str
-    sha256: str
-
-
-@dataclass(frozen=True)
-class Release:
-    """A published set of weights with the irradiance and threshold it was released with."""
-
-    name: str
-    weights: RemoteFile
-    irradiance: RemoteFile
-    threshold: float
-
-
-#: The published irradiance: that of the releases, and of the published training data.
-OFFICIAL_IRRADIANCE = RemoteFile(
-    "irr.npy", "irr.npy", "ae4c4a3d19db4eff7c5aac4c030fa062a4ce7575320a8639549f5fb827ea03f8"
-)
-
-
-def _release(version: str, sha256: str, threshold: float) -> Release:
-    file = RemoteFile(f"weights/{version}/weights.pt", f"{version}/weights.pt", sha256)
-    return Release(f"official:{version}", file, OFFICIAL_IRRADIANCE, threshold)
-
-
-RELEASES = {
-    release.name: release
-    for release in (
-        _release("v0.1.0", "8e6fea8087eb3cce66a8b29ab4ea98229fc2c253bd9ec2b83a5f766e98ab28d2", 0.51),
-        _release("v0.0.1", "6d410987affebfc6e5825e5ce7388a07b555e109e62e13991d98ace07a869d9f", 0.52),
-    )
-}
-
-
-@dataclass(frozen=True)
-class WeightsFile:
-    """Weights on disk with what belongs to them.
-
-    `irradiance_sha256` is the solar irradiance the weights were trained with, None where nothing says it, and
-    `irradiance_name` what it is called. `irradiance_path` is that file, or the bundled one where it is not known or not
-    on this machine: take it from `irradiance_for`, which says so. `architecture` is None where nothing says it: then
-    the published one applies.
+    Attributes
+    ----------
+    name, path, sha256
+        What it is called, its file, and the checksum of that.
+    threshold
+        Cloud where the probability is above it.
+    irradiance_path, irradiance_sha256, irradiance_name
+        `irradiance_sha256` is the solar irradiance the network was trained with, None where nothing says it, and
+        `irradiance_name` what it is called. `irradiance_path` is that file, or the bundled one where it is not known
+        or not on this machine: take it from `irradiance_for`, which says so.
+    architecture
+        Shape of a SpecTf network; None where nothing says it: then the published one applies.
+    kind
+        ``spectf``, ``resnet``, ``xgboost``, or a later kind.
+    bands_nm
+        Band centres it was trained on, nm; None where any bands will do.
+    quantities
+        What the pixels of a scene may be: ``radiance`` (turned into top-of-atmosphere reflectance with the
+        irradiance), ``toa_reflectance``, ``surface_reflectance``.
+    classes
+        Names of its outputs, in order.
+    shape
+        Architecture of another kind of network.
+    provenance
+        Everything else that the card says.
     """
 
     name: str
@@ -87,15 +82,35 @@ class WeightsFile:
     irradiance_sha256: str | None = None
     irradiance_name: str = "unknown"
     architecture: Architecture | None = None
+    kind: str = SPECTF
+    bands_nm: tuple[float, ...] | None = None
+    quantities: tuple[str, ...] = ("radiance",)
+    classes: tuple[str, ...] = ("clear", "cloud")
+    shape: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    provenance: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
     @property
     def published(self) -> bool:
         """Whether these are the published weights."""
         return self.name in RELEASES
 
+    def tensors(self) -> Tensors:
+        """Read the parameters by name, without PyTorch; nothing is executed. Raises `WeightsError`."""
+        state = read_tensors(self.path)
+        foreign = foreign_content(state) if self.kind == SPECTF else None
+        if foreign:
+            raise WeightsError(f"{self.path} is {foreign}")
+        if not isinstance(state, dict) or not all(isinstance(n, str) and is_floating(v) for n, v in state.items()):
+            raise WeightsError(f"{self.path} is not a state dict: names with plain floating-point tensors are needed")
+        return state
 
-def find_weights(spec: str | Path = BUILTIN) -> WeightsFile:
-    """Weights by path or by name: ``builtin``, ``official:v0.1.0``, ``official:v0.0.1``.
+
+#: The earlier name.
+WeightsFile = Checkpoint
+
+
+def find_weights(spec: str | Path = BUILTIN) -> Checkpoint:
+    """Return SpecTf weights by path or by name: ``builtin``, ``official:v0.1.0``, ``official:v0.0.1``.
 
     A release that is not cached yet is fetched. Raises `WeightsError`.
     """
@@ -104,17 +119,70 @@ def find_weights(spec: str | Path = BUILTIN) -> WeightsFile:
         path, irradiance = (fetch(file) for file in (release.weights, release.irradiance))
         return _of_release(release, path, irradiance)
     path = resource("weights.pt") if spec == BUILTIN else Path(spec)
+    if not path.is_file():
+        names = ", ".join((BUILTIN, *RELEASES))
+        raise WeightsError(f"{path}: no such weights file; give a path or one of {names}")
+    found = read_checkpoint(path)
+    foreign = None if found.published else foreign_kind(path, found.kind)
+    if foreign:
+        raise WeightsError(f"{path} is {foreign}")
+    return found
+
+
+def read_checkpoint(path: Path) -> Checkpoint:
+    """Return the network of any kind in a file: known by its checksum, described by its card, or taken as it is.
+
+    Raises `WeightsError`.
+    """
     try:
-        if not path.is_file():
-            names = ", ".join((BUILTIN, *RELEASES))
-            raise WeightsError(f"{path}: no such weights file; give a path or one of {names}")
-        return _from_path(path)
+        if path.stat().st_size > MAX_WEIGHTS_BYTES:
+            raise WeightsError(f"{path} is larger than 1 GiB, too large for SpecTf weights")
+        checksum = sha256_of(path)
+        for release in RELEASES.values():
+            if release.weights.sha256 == checksum:
+                return _of_release(release, path, _find_irradiance(release.irradiance.sha256, path))
+        return _of_card(path, checksum, read_card(path))
     except OSError as error:
         raise WeightsError(f"{path}: cannot be read: {error.strerror or error}") from error
 
 
-def irradiance_for(weights: WeightsFile, given: str | Path | None = None) -> Path:
-    """The solar irradiance to use with weights: the one ``given``, else their own; warns where it is not theirs."""
+def kind_of(path: Path) -> str:
+    """Return the kind of network that a file's card says it holds; without one, trees in JSON or SpecTf weights.
+
+    Raises `WeightsError`, `ConfigError`.
+    """
+    return _kind(path, read_card(path))
+
+
+def write_card(
+    path: Path,
+    *,
+    name: str,
+    threshold: float,
+    kind: str = SPECTF,
+    bands_nm: Iterable[float] | None = None,
+    **more: Any,
+) -> None:
+    """Describe a weights file in the card beside it.
+
+    ``more`` are ``architecture``, ``irradiance`` (name, file, sha256), ``quantities``, ``classes``, and whatever says
+    where the network comes from. Raises `OutputError`.
+    """
+    bands = _ANY_BANDS if bands_nm is None else [round(float(centre), 4) for centre in bands_nm]
+    first = {"kind": kind, "name": name, "sha256": sha256_of(path), "threshold": float(threshold)}
+    save_card(path, {**first, **more, "bands_nm": bands})
+
+
+def save_checkpoint(path: Path, tensors: Tensors, **card: Any) -> None:
+    """Write ``X.safetensors`` and its card; see `write_card`. Raises `OutputError`."""
+    card_path(path).unlink(missing_ok=True)  # a card never stands beside weights that it does not describe
+    with atomic_output(path, overwrite=True) as temporary:
+        write_safetensors(temporary, tensors)
+    write_card(path, **card)
+
+
+def irradiance_for(weights: Checkpoint, given: str | Path | None = None) -> Path:
+    """Return the irradiance to use with weights: the one ``given``, else their own; warn where it is not theirs."""
     path = weights.irradiance_path if given is None else Path(given)
     wanted = weights.irradiance_sha256
     if wanted is None:
@@ -143,120 +211,110 @@ def _warn_once(text: str) -> None:
 
 
 def files_of(spec: str | Path) -> tuple[Path, ...]:
-    """Local files that these weights are read from, there or not: none of them is ever written to."""
+    """Return the local files that weights are read from, there or not: none of them is ever written to."""
     if spec in RELEASES:
         release = RELEASES[str(spec)]
         return local_path(release.weights), local_path(release.irradiance)
     path = resource("weights.pt") if spec == BUILTIN else Path(spec)
-    return (path, path.with_suffix(".yml")) if path.name else ()
+    return (path, card_path(path)) if path.name else ()
 
 
-def fetch(file: RemoteFile) -> Path:
-    """The local copy of a published file: placed by hand, cached, or downloaded now. Raises `WeightsError`."""
-    import pooch
-
-    path = local_path(file)
-    if not path.is_file():
-        logger.info("downloading %s%s", OFFICIAL_URL, file.address)
-        pooch.get_logger().setLevel("WARNING")
-        try:
-            downloaded = pooch.retrieve(OFFICIAL_URL + file.address, file.sha256, path.name, path.parent)
-        except ValueError:  # pooch keeps nothing of a download with another checksum
-            raise WeightsError(
-                f"{OFFICIAL_URL}{file.address}: what arrived is not the published file (sha256 differs); "
-                f"fetch it by hand and place it at {path}"
-            ) from None
-        except Exception as error:  # whatever the downloader's stack raises: name, route, proxy, disk
-            raise WeightsError(
-                f"cannot download {OFFICIAL_URL}{file.address} ({type(error).__name__}); "
-                f"place the file at {path}, or name its folder in SPECTF_WEIGHTS_DIR"
-            ) from error
-        path = Path(downloaded)
-    if sha256_of(path) != file.sha256:
-        raise WeightsError(f"{path} is not the published file (sha256 differs); remove it and fetch it again")
-    return path
-
-
-def local_path(file: RemoteFile) -> Path:
-    """Where a published file is kept."""
-    return weights_dir() / file.cached_as
-
-
-def weights_dir() -> Path:
-    """Folder of the published files: SPECTF_WEIGHTS_DIR, else the user's cache."""
-    placed = os.environ.get("SPECTF_WEIGHTS_DIR")
-    if placed:
-        return Path(placed)
-    import pooch
-
-    return Path(pooch.os_cache("spectf-cloud"))
-
-
-def sha256_of(path: Path) -> str:
-    """SHA-256 of a file, in hexadecimal."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
-def _from_path(path: Path) -> WeightsFile:
-    """Weights by path: known by their checksum, described by a card beside them, or taken as they are."""
-    if path.stat().st_size > _MAX_WEIGHTS_BYTES:
-        raise WeightsError(f"{path} is larger than 1 GiB, too large for SpecTf weights")
-    checksum = sha256_of(path)
-    for release in RELEASES.values():
-        if release.weights.sha256 == checksum:
-            return _of_release(release, path, _find_irradiance(release.irradiance.sha256, path))
-    card_path = path.with_suffix(".yml")
-    card: dict[str, Any] = read_yaml(card_path) if card_path.is_file() and card_path != path else {}
-    foreign = foreign_kind(path, card)
-    if foreign:
-        raise WeightsError(f"{path} is {foreign}")
-    if card.get("sha256", checksum) != checksum:
-        raise WeightsError(f"{path} is not the file that {card_path} describes (sha256 differs)")
-    threshold = card.get("threshold", PUBLISHED_THRESHOLD)
-    if isinstance(threshold, bool) or not isinstance(threshold, (int, float)) or not 0 <= threshold <= 1:
-        raise WeightsError(f"{card_path}: threshold must be a probability, not {threshold!r}")
-    architecture = None
-    if "architecture" in card:
-        try:
-            architecture = Architecture.from_mapping(card["architecture"])
-        except ModelError as error:
-            raise WeightsError(f"{card_path}: architecture: {error}") from error
-    told = trained_with(card, card_path)
-    wanted = told.get("sha256")
-    return WeightsFile(
-        name=str(card.get("name", path.name)),
-        path=path,
-        sha256=checksum,
-        threshold=float(threshold),
-        irradiance_path=_find_irradiance(wanted, path, told.get("file"), told.get("name")),
-        irradiance_sha256=wanted,
-        irradiance_name=told.get("name") or told.get("file") or "unknown",
-        architecture=architecture,
-    )
-
-
-def _of_release(release: Release, path: Path, irradiance: Path) -> WeightsFile:
-    return WeightsFile(
+def _of_release(release: Release, path: Path, irradiance: Path) -> Checkpoint:
+    return Checkpoint(
         release.name, path, release.weights.sha256, release.threshold, irradiance, release.irradiance.sha256, "official"
     )
 
 
-def trained_with(card: dict[str, Any], card_path: Path) -> dict[str, str]:
-    """What a card says of the irradiance: ``name``, ``file`` beside the weights, ``sha256``. Raises `WeightsError`."""
+def _of_card(path: Path, checksum: str, card: Mapping[str, Any]) -> Checkpoint:
+    where, kind = card_path(path), _kind(path, card)
+    if card.get("sha256", checksum) != checksum:
+        raise WeightsError(f"{path} is not the file that {where} describes (sha256 differs)")
+    irradiance = _irradiance(card, where)
+    wanted = irradiance.get("sha256")
+    shape = _architecture(card, where, kind)
+    known = {"irradiance", *(item.name for item in fields(Checkpoint))}
+    return Checkpoint(
+        name=str(card.get("name", path.name)),
+        path=path,
+        sha256=checksum,
+        threshold=_threshold(card, where, kind),
+        irradiance_path=_find_irradiance(wanted, path, irradiance.get("file"), irradiance.get("name")),
+        irradiance_sha256=wanted,
+        irradiance_name=irradiance.get("name") or irradiance.get("file") or "unknown",
+        architecture=shape if isinstance(shape, Architecture) else None,
+        kind=kind,
+        bands_nm=_bands(card, where),
+        quantities=_names(card, where, "quantities", Checkpoint.quantities, _QUANTITIES),
+        classes=_names(card, where, "classes", Checkpoint.classes),
+        shape=shape if isinstance(shape, dict) else {},
+        provenance={key: value for key, value in card.items() if key not in known},
+    )
+
+
+def _kind(path: Path, card: Mapping[str, Any]) -> str:
+    kind = card.get("kind", "xgboost" if path.suffix == ".json" else SPECTF)
+    if not isinstance(kind, str):
+        raise WeightsError(f"{card_path(path)}: kind must be a word such as {SPECTF}, not {kind!r}")
+    return kind
+
+
+def _threshold(card: Mapping[str, Any], where: Path, kind: str) -> float:
+    threshold = card.get("threshold", PUBLISHED_THRESHOLD if kind == SPECTF else PLAIN_THRESHOLD)
+    if isinstance(threshold, bool) or not isinstance(threshold, (int, float)) or not 0 <= threshold <= 1:
+        raise WeightsError(f"{where}: threshold must be a probability, not {threshold!r}")
+    return float(threshold)
+
+
+def _architecture(card: Mapping[str, Any], where: Path, kind: str) -> Architecture | dict[str, Any] | None:
+    if "architecture" not in card:
+        return None
+    try:
+        if kind == SPECTF:
+            return Architecture.from_mapping(card["architecture"])
+        if not isinstance(card["architecture"], dict):
+            raise ModelError(f"must be a mapping, not {card['architecture']!r}")
+    except ModelError as error:
+        raise WeightsError(f"{where}: architecture: {error}") from error
+    return card["architecture"]
+
+
+def _bands(card: Mapping[str, Any], where: Path) -> tuple[float, ...] | None:
+    bands = card.get("bands_nm", _ANY_BANDS)
+    if bands == _ANY_BANDS:
+        return None
+    plain = isinstance(bands, list) and all(type(centre) in (int, float) for centre in bands)
+    if not bands or not plain or not all(0 < centre < math.inf for centre in bands):
+        raise WeightsError(f"{where}: bands_nm must be a list of band centres, nm, or {_ANY_BANDS}")
+    return tuple(map(float, bands))
+
+
+def _names(
+    card: Mapping[str, Any], where: Path, key: str, default: tuple[str, ...], known: tuple[str, ...] | None = None
+) -> tuple[str, ...]:
+    names = card.get(key, list(default))
+    if not isinstance(names, list) or not names or not all(isinstance(name, str) for name in names):
+        raise WeightsError(f"{where}: {key} must be a list of names, not {names!r}")
+    unknown = [name for name in names if known is not None and name not in known]
+    if unknown or len(set(names)) < len(names):
+        raise WeightsError(f"{where}: {key}: {', '.join(unknown or names)}: use each once of {', '.join(known or ())}")
+    return tuple(names)
+
+
+def _irradiance(card: Mapping[str, Any], where: Path) -> dict[str, str]:
+    """Return what a card says of the irradiance: ``name``, ``file`` beside the weights, ``sha256``."""
     told = card.get("irradiance") or {}
     if not isinstance(told, dict) or not all(value is None or isinstance(value, str) for value in told.values()):
-        raise WeightsError(f"{card_path}: irradiance must hold name, file and sha256, not {told!r}")
+        raise WeightsError(f"{where}: irradiance must hold name, file and sha256, not {told!r}")
     told = {key: value for key, value in told.items() if value is not None}
     if "sha256" in told:
         told["sha256"] = told["sha256"].lower()
         if not _SHA256.fullmatch(told["sha256"]):
-            raise WeightsError(f"{card_path}: irradiance: sha256 must be 64 hexadecimal digits")
+            raise WeightsError(f"{where}: irradiance: sha256 must be 64 hexadecimal digits")
     return told
 
 
 def _find_irradiance(sha256: str | None, weights: Path, *names: str | None) -> Path:
-    """The irradiance of this checksum: bundled, beside the weights, or published; the bundled one without any."""
+    """Return the irradiance of this checksum: bundled, beside the weights, or published; else the bundled one."""
     bundled = resource("irr.npy")
     if sha256 is None:
         return bundled

@@ -1,9 +1,11 @@
 import gzip
 import io
+import json
 import os
 import pickle
 import threading
 import zipfile
+from dataclasses import replace
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 
@@ -14,11 +16,21 @@ import torch
 
 import spectf_cloud.weights as weights
 from spectf_cloud.errors import WeightsError
+from spectf_cloud.files import releases
+from spectf_cloud.files.tensors import read_tensors
 from spectf_cloud.model import ModelConfig
-from spectf_cloud.models.load import load_model, load_tensors
+from spectf_cloud.models.load import load_model
 from spectf_cloud.models.resnet import ResNet, ResNetConfig
 from spectf_cloud.training.checkpoint import Best, Checkpoint
-from spectf_cloud.weights import RELEASES, find_weights, sha256_of
+from spectf_cloud.weights import (
+    RELEASES,
+    find_weights,
+    kind_of,
+    read_checkpoint,
+    save_checkpoint,
+    sha256_of,
+    write_card,
+)
 
 
 class Quiet(SimpleHTTPRequestHandler):
@@ -34,7 +46,7 @@ def upstream(tmp_path, monkeypatch):
     server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(folder)))
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
-    monkeypatch.setattr(weights, "OFFICIAL_URL", f"http://127.0.0.1:{server.server_port}/")
+    monkeypatch.setattr(releases, "OFFICIAL_URL", f"http://127.0.0.1:{server.server_port}/")
     monkeypatch.setenv("SPECTF_WEIGHTS_DIR", str(tmp_path / "cache"))
     yield folder
     server.shutdown()
@@ -69,7 +81,7 @@ def test_a_download_that_differs_is_refused_and_not_kept(upstream, reference, tm
 
 
 def test_without_a_network_the_way_out_is_named(tmp_path, monkeypatch):
-    monkeypatch.setattr(weights, "OFFICIAL_URL", "http://127.0.0.1:9/")
+    monkeypatch.setattr(releases, "OFFICIAL_URL", "http://127.0.0.1:9/")
     monkeypatch.setenv("SPECTF_WEIGHTS_DIR", str(tmp_path))
     with pytest.raises(WeightsError) as caught:
         find_weights("official:v0.0.1")
@@ -113,6 +125,85 @@ def test_a_card_beside_the_file_describes_it(tmp_path):
         card.write_text(text)
         with pytest.raises(error, match=r"mine\."):
             find_weights(path)
+
+
+CARD = {
+    "name": "mine",
+    "threshold": 0.25,
+    "architecture": {"num_heads": 1, "dim_proj": 4, "dim_ff": 4},
+    "irradiance": {"name": "kurucz", "sha256": "ab" * 32},
+    "bands_nm": [400, 500],
+    "quantities": ["radiance", "toa_reflectance"],
+    "classes": ["clear", "cloud"],
+    "training": {"seed": 3},
+}
+
+
+def both_forms(folder):
+    """The same network and card as a state dict and as safetensors."""
+    state = small_state()
+    old = saved(folder / "old.pt", state)
+    write_card(old, **CARD)
+    save_checkpoint(folder / "new.safetensors", {name: value.numpy() for name, value in state.items()}, **CARD)
+    return old, folder / "new.safetensors"
+
+
+def test_both_forms_are_one_object(tmp_path):
+    old, new = (find_weights(path) for path in both_forms(tmp_path))
+    assert replace(new, path=old.path, sha256=old.sha256) == old
+    assert (new.kind, new.bands_nm, new.quantities) == ("spectf", (400.0, 500.0), ("radiance", "toa_reflectance"))
+    assert new.irradiance_sha256 == "ab" * 32 and new.provenance == {"training": {"seed": 3}}
+    assert weights.files_of(new.path) == (new.path, tmp_path / "new.json")
+    toa = torch.rand(3, 2, 1)
+    first, second = (load_model(found, BANDS) for found in (old, new))
+    assert torch.equal(first(toa), second(toa))
+    (tmp_path / "new.json").rename(tmp_path / "card.json")
+    assert find_weights(new.path) == new
+
+
+def test_a_network_of_a_later_kind_is_read_and_never_taken_for_spectf(tmp_path):
+    path = tmp_path / "any.safetensors"
+    save_checkpoint(
+        path, {"a": np.ones(3, np.float16)}, name="any", threshold=0.5, kind="any", architecture={"width": 24}
+    )
+    found = read_checkpoint(path)
+    assert (kind_of(path), found.kind, found.shape, found.architecture) == ("any", "any", {"width": 24}, None)
+    assert found.bands_nm is None and found.tensors()["a"].dtype == np.float16
+    with pytest.raises(WeightsError, match=r"any\.safetensors is a network of kind 'any', not SpecTf weights"):
+        find_weights(path)
+    path.write_bytes(path.read_bytes() + b" ")
+    with pytest.raises(WeightsError, match="sha256 differs"):
+        read_checkpoint(path)
+
+
+WRONG_CARDS = {
+    "kind": 7,
+    "threshold": True,
+    "bands_nm": ["red"],
+    "quantities": ["brightness"],
+    "classes": ["cloud", "cloud"],
+    "irradiance": {"sha256": "short"},
+    "architecture": [1],
+}
+
+
+@pytest.mark.parametrize("key", WRONG_CARDS)
+@pytest.mark.parametrize("form", ["old", "new"])
+def test_a_card_that_cannot_be_meant_is_named(tmp_path, key, form):
+    both_forms(tmp_path)
+    path = {"old": tmp_path / "old.pt", "new": tmp_path / "new.safetensors"}[form]
+    card = weights.card_path(path)
+    card.write_text(json.dumps({key: WRONG_CARDS[key]}))  # JSON is YAML too
+    with pytest.raises(WeightsError, match=rf"{card.name}: .*{key}"):
+        find_weights(path)
+
+
+@pytest.mark.parametrize("text", ["{", "[1]", "[" * 100_000, '{"a": "\xff"}'])
+def test_a_card_that_is_not_a_json_object_is_named(tmp_path, text):
+    _, path = both_forms(tmp_path)
+    (tmp_path / "new.json").write_bytes(text.encode("latin-1"))
+    with pytest.raises(WeightsError, match=r"new\.json"):
+        find_weights(path)
 
 
 def test_unknown_names_list_the_known_ones():
@@ -194,7 +285,7 @@ def test_an_archive_that_unpacks_to_more_than_a_gibibyte_is_refused_unread(tmp_p
                 stream.write(bytes(2**20))
     assert path.stat().st_size < 2e6
     with pytest.raises(WeightsError, match="more than 1 GiB"):
-        load_tensors(path)
+        read_tensors(path)
 
 
 def test_a_file_of_two_gibibytes_is_refused_before_it_is_hashed(tmp_path, monkeypatch):
@@ -260,7 +351,7 @@ FOREIGN = {
     "web page": (lambda path: path.write_text("\n<!DOCTYPE html><html></html>"), "a web page"),
     "Git LFS": (lambda path: path.write_text("version https://git-lfs.github.com/spec/v1\noid"), "a Git LFS pointer"),
     "nothing": (lambda path: path.touch(), "empty"),
-    "safetensors": (lambda path: path.write_bytes((2).to_bytes(8, "little") + b"{}"), "a safetensors file"),
+    "safetensors": (lambda path: path.write_bytes((2).to_bytes(8, "little") + b"{}"), "a safetensors file; give it a"),
 }
 
 

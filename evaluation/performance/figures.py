@@ -16,6 +16,7 @@ from spectf_cloud.inference.engines.native import reduction
 from spectf_cloud.inference.engines.native.backend import load_tables
 from spectf_cloud.inference.engines.native.tables import DEGREE, Tables
 from spectf_cloud.models.load import load_model
+from spectf_cloud.models.numpy_spectf import gelu
 from spectf_cloud.sensor import PUBLISHED_DROP_NM, Sensor
 from spectf_cloud.weights import find_weights
 
@@ -110,7 +111,7 @@ def first_bands(curve: reduction.TokenCurve, tables: Tables, state: dict[str, np
     out = out + state["layers.0.attention.attention.out_proj.bias"]
     normal = (out - out.mean(axis=1, keepdims=True)) / np.sqrt(out.var(axis=1, keepdims=True) + tables.layer_norm_eps)
     normal = normal * state["layers.0.norm2.weight"] + state["layers.0.norm2.bias"]
-    hidden = reduction.gelu(normal @ state["layers.0.ff.linear1.weight"].T + state["layers.0.ff.linear1.bias"])
+    hidden = gelu(normal @ state["layers.0.ff.linear1.weight"].T + state["layers.0.ff.linear1.bias"])
     features = (hidden @ state["layers.0.ff.linear2.weight"].T).reshape(len(toa), bands, 64)[:, tables.order[:bands]]
     logits = np.maximum.accumulate(features, axis=1) @ tables.difference.astype(np.float64) + tables.offset
     figure, axes = plt.subplots(figsize=(4.6, 2.8))

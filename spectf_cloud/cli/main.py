@@ -17,7 +17,7 @@ from spectf_cloud.cli.simulate import simulate
 from spectf_cloud.cli.threshold import threshold
 from spectf_cloud.cli.train import train
 from spectf_cloud.cli.tui import tui
-from spectf_cloud.errors import SpectfError
+from spectf_cloud.errors import MissingExtraError, SpectfError
 
 #: Typer's base of all usage errors: its own class in new versions, click's in old ones.
 TyperError: Any = next(base for base in typer.BadParameter.__mro__ if base.__name__ == "ClickException")
@@ -73,6 +73,9 @@ def run(arguments: Sequence[str]) -> int:
         hint = f" (see spectf-cloud {arguments[0]} --help)" if arguments else ""
         return reporting.failed(" ".join(error.format_message().split()) + hint, error.exit_code, arguments)
     except Exception as error:
+        if isinstance(error, ModuleNotFoundError) and (error.name or "").split(".")[0] == "torch":
+            text = "this needs PyTorch, which is not installed: pip install torch"
+            return reporting.failed(text, MissingExtraError.exit_code, arguments)
         if reporting.active and reporting.active.verbose >= 2:
             raise
         text = f"{type(error).__name__}: {error} (not foreseen; run again with -vv and report what it shows)"

@@ -11,7 +11,7 @@ from spectf_cloud.cli.reporting import Json, Quiet, Reporter, Verbose
 from spectf_cloud.errors import WeightsError
 
 if TYPE_CHECKING:
-    from spectf_cloud.weights import WeightsFile
+    from spectf_cloud.weights import Checkpoint
 
 app = typer.Typer(help="List, fetch, verify and describe weights.")
 
@@ -52,11 +52,11 @@ def verify(name: Name, json: Json = False, verbose: Verbose = 0, quiet: Quiet = 
     from spectf_cloud.weights import find_weights
 
     found = find_weights(name)
-    from spectf_cloud.models.load import load_model  # PyTorch comes with it
+    from spectf_cloud.models.load import load_numpy
 
     sensor = Sensor.emit()
-    model = load_model(found, sensor.wavelength_nm[shown_bands(sensor)])
-    parameters = sum(parameter.numel() for parameter in model.parameters())
+    network = load_numpy(found, sensor.wavelength_nm[shown_bands(sensor)])
+    parameters = sum(value.size for value in network.tensors.values())
     reporter.done(
         {"name": found.name, "path": found.path, "sha256": found.sha256, "parameters": parameters},
         f"{found.path} is good: {found.name}, {parameters:,} parameters, sha256 {found.sha256}",
@@ -69,11 +69,9 @@ def info(name: Name = "builtin", json: Json = False, verbose: Verbose = 0, quiet
     _describe(name, Reporter(json, quiet, verbose))
 
 
-def _check_content(found: WeightsFile) -> None:
+def _check_content(found: Checkpoint) -> None:
     """Refuse a file that holds something else. Raises `WeightsError`."""
-    from spectf_cloud.models.load import read_state_dict
-
-    names = list(read_state_dict(found))
+    names = list(found.tensors())
     if _OF_ALL_NETWORKS not in names:
         shown = ", ".join(names[:3]) or "none"
         raise WeightsError(f"{found.path} holds tensors of another network ({shown}, …), not SpecTf weights")

@@ -7,13 +7,13 @@ from collections.abc import Sequence
 
 from spectf_cloud.data.spectra_cache import CachedFile
 from spectf_cloud.readers.irradiance import OFFICIAL, Irradiance, irradiance_of_weights, named_irradiance
-from spectf_cloud.weights import BUILTIN, WeightsFile
+from spectf_cloud.weights import BUILTIN, Checkpoint
 
 logger = logging.getLogger(__name__)
 
 
 def irradiance_of_run(
-    stated: str | None, files: Sequence[CachedFile], start: WeightsFile | None = None
+    stated: str | None, files: Sequence[CachedFile], start: Checkpoint | None = None
 ) -> Irradiance | None:
     """The irradiance to write into the card of a network: as ``stated``, else as the data say, else as ``start`` says.
 

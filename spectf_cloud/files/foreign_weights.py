@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from spectf_cloud.files.signature import kind_of
+from spectf_cloud.files.tensors import SAFETENSORS
 
 _HEAD_BYTES = 4096
 
@@ -27,21 +26,21 @@ _KINDS = {
 }
 
 
-def foreign_kind(path: Path, card: Mapping[str, Any]) -> str | None:
-    """What the file is, and the way out; None where it may be weights. ``card`` is what lies beside it, or empty."""
-    if card.get("kind") in _KINDS:
-        return _KINDS[card["kind"]]
+def foreign_kind(path: Path, kind: str) -> str | None:
+    """Return what the file is, and the way out; None where it may be SpecTf weights. ``kind`` is what its card says."""
     with path.open("rb") as stream:
         head = stream.read(_HEAD_BYTES)
     if not head:
         return "empty; fetch it again"
+    if kind != "spectf":
+        return _by_content(head, path) or _KINDS.get(kind, f"a network of kind {kind!r}, not SpecTf weights")
     if head.startswith(b"PK"):
         return _archive(path)
-    return _by_content(head) or _by_signature(path) or _SUFFIXES.get(path.suffix.lower())
+    return _by_content(head, path) or _by_signature(path) or _SUFFIXES.get(path.suffix.lower())
 
 
 def _by_signature(path: Path) -> str | None:
-    """What any reader of files would call it."""
+    """Return what any reader of files would call it."""
     kind = kind_of(path)
     if kind is None:
         return None
@@ -49,7 +48,7 @@ def _by_signature(path: Path) -> str | None:
 
 
 def foreign_content(content: object) -> str | None:
-    """What a file written by ``torch.save`` holds that is not a state dict; None where it may be one."""
+    """Return what a file written by ``torch.save`` holds that is not a state dict; None where it may be one."""
     if not isinstance(content, dict):
         return None
     if {"identity", "epoch", "optimiser"} <= set(content):
@@ -65,8 +64,8 @@ def foreign_content(content: object) -> str | None:
     return None
 
 
-def _by_content(head: bytes) -> str | None:
-    """What only somebody with networks would keep."""
+def _by_content(head: bytes, path: Path) -> str | None:
+    """Return what only somebody with networks would keep."""
     if head.startswith(b"ftrt"):
         return _ENGINE
     if head.startswith(b"\x93NUMPY"):
@@ -74,19 +73,20 @@ def _by_content(head: bytes) -> str | None:
     if head.lstrip()[:1] == b"{":
         return _KINDS["xgboost"] if b"learner" in head else "a JSON file, not weights"
     if head[8:9] == b"{" and int.from_bytes(head[:8], "little") < 2**27:
-        return "a safetensors file; save its tensors as a state dict with torch.save"
+        named = path.suffix.lower() == SAFETENSORS
+        return None if named else "a safetensors file; give it a name that ends with .safetensors"
     if head[:1] == b"\x08" and 0 < head[1] < 32 and head[2:3] == b"\x12":  # version and producer, as protobuf has them
         return _SUFFIXES[".onnx"]
     return None
 
 
 def _archive(path: Path) -> str | None:
-    """A zip, unless it is how torch.save packs a state dict."""
+    """Return what a zip is, unless it is how torch.save packs a state dict."""
     try:
         with zipfile.ZipFile(path) as archive:
             names = archive.namelist()
     except (OSError, zipfile.BadZipFile):
-        return None  # torch says that it is damaged
+        return None  # reading it says that it is damaged
     if any(name.split("/")[-1] == "constants.pkl" or "/code/" in name for name in names):
         return "a TorchScript program; save its state dict with torch.save"
     if any(name.split("/")[-1] == "data.pkl" for name in names):

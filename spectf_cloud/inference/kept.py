@@ -45,9 +45,9 @@ BackendSource = Callable[[Wanted], "Backend"]
 def fresh_backend(wanted: Wanted) -> Backend:
     """Load the weights and pick the backend. Raises `WeightsError`, `UsageError`, `MissingExtraError`."""
     from spectf_cloud.inference.predict import pick_backend
-    from spectf_cloud.models.load import load_model  # PyTorch comes with these
+    from spectf_cloud.models.load import load_network  # PyTorch comes with these, where it is installed
 
-    model = load_model(wanted.weights, wanted.wavelength_nm, wanted.architecture)
+    model = load_network(wanted.weights, wanted.wavelength_nm, wanted.architecture)
     return pick_backend(
         model,
         device=wanted.device,

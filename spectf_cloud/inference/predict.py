@@ -5,22 +5,23 @@ from __future__ import annotations
 import copy
 import logging
 from pathlib import Path
-from typing import get_args
+from typing import TYPE_CHECKING, get_args
 
 import numpy as np
-import torch
 from numpy.typing import ArrayLike, NDArray
 
-from spectf_cloud.errors import UsageError
-from spectf_cloud.inference.backend import Backend, Fidelity, resolve_device
+from spectf_cloud.errors import MissingExtraError, UsageError
+from spectf_cloud.inference.backend import Backend, Fidelity, is_cpu, resolve_device
+from spectf_cloud.inference.comparison import is_comparison, load_comparison
 from spectf_cloud.inference.device_names import is_tensorrt
-from spectf_cloud.inference.engines.device import open_device
 from spectf_cloud.inference.engines.native.backend import Unavailable, open_native
-from spectf_cloud.inference.engines.onnx.runtimes import open_runtime
-from spectf_cloud.inference.engines.torch import TorchBackend
-from spectf_cloud.model import SpecTfEncoder, normalise_wavelength
-from spectf_cloud.models.load import load_model
+from spectf_cloud.inference.engines.numpy import exact_backend
+from spectf_cloud.models.load import load_network
+from spectf_cloud.models.numpy_spectf import NumpySpecTf
 from spectf_cloud.weights import BUILTIN, PUBLISHED_THRESHOLD, find_weights
+
+if TYPE_CHECKING:
+    from spectf_cloud.model import SpecTfEncoder
 
 Float32Array = NDArray[np.float32]
 
@@ -62,8 +63,6 @@ def predict(
     WeightsError, MissingExtraError
         Weights that cannot be used; a device that is not there.
     """
-    from spectf_cloud.inference.comparison import is_comparison, load_comparison
-
     try:
         pixels = np.asarray(toa, dtype=np.float32)
         centres_nm = np.asarray(wavelength_nm, dtype=np.float64)
@@ -73,18 +72,18 @@ def predict(
         raise UsageError("wavelength_nm must be finite band centres, nm, at least one")
     if pixels.ndim != 2 or centres_nm.shape != pixels.shape[1:]:
         raise UsageError(f"toa {pixels.shape} must be (n, bands) with one wavelength per band, not {centres_nm.shape}")
-    if isinstance(weights, SpecTfEncoder):
+    if not isinstance(weights, (str, Path)):
         # the caller's own stays in its mode and on its device
         model, threshold = copy.deepcopy(weights).eval(), PUBLISHED_THRESHOLD
-        if not torch.equal(model.wavelength.cpu(), normalise_wavelength(centres_nm)):
+        if not np.array_equal(model.wavelength.cpu().numpy(), NumpySpecTf.normalised(centres_nm)):
             raise UsageError("the loaded network was built for other wavelengths than wavelength_nm")
         backend = pick_backend(model, device=device, fidelity=fidelity, threshold=threshold)
     elif is_comparison(weights):
         backend = load_comparison(weights, centres_nm, device).backend
     else:
         found = find_weights(weights)
-        model, threshold = load_model(found, centres_nm), found.threshold
-        backend = pick_backend(model, device=device, fidelity=fidelity, threshold=threshold)
+        network, threshold = load_network(found, centres_nm), found.threshold
+        backend = pick_backend(network, device=device, fidelity=fidelity, threshold=threshold)
     result = np.full(len(pixels), np.nan, np.float32)
     usable = np.isfinite(pixels).all(axis=1)
     result[usable] = backend(pixels[usable])
@@ -92,7 +91,7 @@ def predict(
 
 
 def pick_backend(
-    model: SpecTfEncoder,
+    model: SpecTfEncoder | NumpySpecTf,
     *,
     device: str | int = "cpu",
     fidelity: Fidelity = "faithful",
@@ -103,10 +102,10 @@ def pick_backend(
     """The backend for this network, device and tier, by what it can do for these weights and bands.
 
     On a CPU the compiled kernel serves ``faithful`` and ``fast`` where it proves itself, else OpenVINO or ONNX Runtime
-    where installed, on an NVIDIA GPU the CUDA kernel; float32 PyTorch satisfies every tier and serves the rest. The
-    reasons are logged. ``threshold`` is where the mask will be cut: around it, the CPU's ``faithful`` computes again in
-    float32. ``device`` ``tensorrt`` or ``tensorrt:1`` is a GPU through a TensorRT engine: one of the cache, or
-    ``engine``.
+    where installed, on an NVIDIA GPU the CUDA kernel; float32 PyTorch satisfies every tier and serves the rest, and for
+    a network in NumPy that does. The reasons are logged. ``threshold`` is where the mask will be cut: around it, the
+    CPU's ``faithful`` computes again in float32. ``device`` ``tensorrt`` or ``tensorrt:1`` is a GPU through a TensorRT
+    engine: one of the cache, or ``engine``.
 
     Raises `UsageError` for unknown names, `MissingExtraError` for a device that is not there, and `EngineError`.
     """
@@ -114,21 +113,34 @@ def pick_backend(
         raise UsageError(f"fidelity must be one of {', '.join(get_args(Fidelity))}, not {fidelity!r}")
     if model.config.dim_output != 2:
         raise UsageError(f"a cloud network has two outputs (clear, cloud), this one has {model.config.dim_output}")
+    if not is_cpu(device):
+        return _open_gpu(model, device, fidelity, threshold, engine)
+    if fidelity == "exact":
+        return exact_backend(model, threads)
+    try:
+        return open_native(model, fidelity, threshold, threads)
+    except Unavailable as reason:
+        logger.info("the compiled kernel does not serve fidelity %s: %s", fidelity, reason)
+    if not isinstance(model, NumpySpecTf):
+        from spectf_cloud.inference.engines.onnx.runtimes import open_runtime  # PyTorch writes its graph
+
+        try:
+            return open_runtime(model, threshold, threads)
+        except Unavailable as reason:
+            logger.info("float32 serves fidelity %s: %s", fidelity, reason)
+    return exact_backend(model, threads)
+
+
+def _open_gpu(
+    model: SpecTfEncoder | NumpySpecTf, device: str | int, fidelity: Fidelity, threshold: float, engine: Path | None
+) -> Backend:
+    if isinstance(model, NumpySpecTf):
+        raise MissingExtraError(f"device {device} needs PyTorch: pip install torch; or use --device cpu")
     if is_tensorrt(device):
         from spectf_cloud.inference.engines.tensorrt.backend import open_tensorrt
 
         return open_tensorrt(model, str(device), fidelity, threshold, engine)
     target = resolve_device(device)
-    if target.type != "cpu":
-        return open_device(model, target, fidelity, threshold)
-    if fidelity == "exact":
-        return TorchBackend(model, target, threads)
-    try:
-        return open_native(model, fidelity, threshold, threads)
-    except Unavailable as reason:
-        logger.info("the compiled kernel does not serve fidelity %s: %s", fidelity, reason)
-    try:
-        return open_runtime(model, threshold, threads)
-    except Unavailable as reason:
-        logger.info("float32 PyTorch serves fidelity %s: %s", fidelity, reason)
-        return TorchBackend(model, target, threads)
+    from spectf_cloud.inference.engines.device import open_device
+
+    return open_device(model, target, fidelity, threshold)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from spectf_cloud.inference.device_names import is_tensorrt, plain_name
 from spectf_cloud.inference.kept import BackendSource, Wanted, fresh_backend
@@ -23,6 +23,7 @@ from spectf_cloud.weights import BUILTIN, WeightsFile, find_weights
 if TYPE_CHECKING:
     from spectf_cloud.architecture import Architecture
     from spectf_cloud.inference.backend import Backend, Fidelity
+    from spectf_cloud.inference.engines.device import DeviceBackend
 
 logger = logging.getLogger(__name__)
 
@@ -92,16 +93,12 @@ def mask_scene(
         plain_name(device)
     found = find_weights(weights)
     tokens = Tokens.for_weights(scene, found, irradiance, drop_nm)
-    import torch  # and what comes with it, once nothing speaks against the job
-
-    from spectf_cloud.inference.backend import resolve_device
-    from spectf_cloud.inference.engines.device import DeviceBackend
-    from spectf_cloud.mapping.device_stream import device_lines, run_on_device
+    from spectf_cloud.inference.backend import cpu_threads, is_cpu  # and PyTorch, once nothing speaks against the job
 
     chosen = found.threshold if threshold is None else threshold
     # Several lines side by side on one thread each: no thread waits for the others at the end of a line.
-    workers = threads or torch.get_num_threads()
-    on_cpu = not is_tensorrt(device) and resolve_device(device).type == "cpu"
+    workers = threads or cpu_threads()
+    on_cpu = is_cpu(device)
     wanted = Wanted(
         weights=found,
         wavelength_nm=tokens.wavelength_nm,
@@ -117,16 +114,19 @@ def mask_scene(
         logger.warning("%s", note)
     shown = tokens.nearest(PREVIEW_NM)
     watch = watch or Stopwatch()
-    if isinstance(backend, DeviceBackend):
-        lines_per_block = device_lines(scene, backend.device, memory_limit_bytes)
+    on_device = cast("DeviceBackend", backend) if hasattr(backend, "probability") else None  # its module needs PyTorch
+    if on_device:
+        from spectf_cloud.mapping.device_stream import device_lines, run_on_device
+
+        lines_per_block = device_lines(scene, on_device.device, memory_limit_bytes)
     else:
         compute = OnProcessor(tokens, shown, backend, workers if on_cpu else 1, watch)
         lines_per_block = block_lines(scene, memory_limit_bytes, 2 * compute.workers * piece_lines(scene, compute))
     logger.info("weights %s (%s), irradiance %s", found.name, found.path, tokens.irradiance)
     logger.info("%d of %d bands, %s on %s", len(tokens.kept), scene.sensor.bands, backend.name, device)
     logger.info("%d lines at a time, Earth–Sun distance %.4f AU", lines_per_block, scene.earth_sun_au)
-    if isinstance(backend, DeviceBackend):
-        rows = run_on_device(scene, tokens, shown, backend, lines_per_block, watch, progress)
+    if on_device:
+        rows = run_on_device(scene, tokens, shown, on_device, lines_per_block, watch, progress)
     else:
         rows = run_stream(scene, compute, len(shown), lines_per_block, watch, progress)
     mask = CloudMask(

@@ -6,7 +6,6 @@ import logging
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import h5py
 import numpy as np
@@ -16,7 +15,7 @@ from spectf_cloud.errors import InputError
 from spectf_cloud.files.atomic import atomic_output
 from spectf_cloud.files.resources import resource
 from spectf_cloud.readers.hdf5_storage import read_attribute
-from spectf_cloud.weights import BUILTIN, OFFICIAL_IRRADIANCE, WeightsFile, local_path, sha256_of, trained_with
+from spectf_cloud.weights import BUILTIN, OFFICIAL_IRRADIANCE, Checkpoint, local_path, sha256_of
 
 logger = logging.getLogger(__name__)
 
@@ -77,16 +76,10 @@ def irradiance_of_data(file: h5py.File, source: Path) -> Irradiance | None:
     return named_irradiance(OFFICIAL) if source.stem.lower() in _PUBLISHED_SETS else None
 
 
-def irradiance_of_weights(weights: WeightsFile) -> Irradiance | None:
-    """The irradiance that weights were trained with, None where nothing says it."""
+def irradiance_of_weights(weights: Checkpoint) -> Irradiance | None:
+    """Return the irradiance that weights were trained with, None where nothing says it."""
     sha256 = weights.irradiance_sha256
     return None if sha256 is None else Irradiance(weights.irradiance_name, sha256)
-
-
-def irradiance_of_card(card: dict[str, Any], card_path: Path) -> Irradiance | None:
-    """The same of a card. Raises `WeightsError`."""
-    told = trained_with(card, card_path)
-    return Irradiance(told.get("name", "unnamed"), told["sha256"]) if "sha256" in told else None
 
 
 def card_entry(irradiance: Irradiance | None, stated: str | None, folder: Path) -> dict[str, str]:

@@ -18,7 +18,7 @@ from spectf_cloud.errors import OutputError, UsageError
 from spectf_cloud.files.atomic import make_folder
 from spectf_cloud.files.resources import resource
 from spectf_cloud.inference.backend import Backend, resolve_device
-from spectf_cloud.inference.comparison import Kind, ResNetBackend, read_architecture, save_card
+from spectf_cloud.inference.comparison import Kind, ResNetBackend, read_architecture
 from spectf_cloud.models.resnet import ResNet, ResNetConfig
 from spectf_cloud.readers.irradiance import card_entry
 from spectf_cloud.scoring.metrics import rank
@@ -31,6 +31,7 @@ from spectf_cloud.training.setup import schedule_free
 from spectf_cloud.training.trackers import open_trackers
 from spectf_cloud.training.trainer import OnEpoch, Progress, cross_entropy, score
 from spectf_cloud.training.trees import train_trees
+from spectf_cloud.weights import write_card
 
 
 @dataclass(frozen=True)
@@ -109,7 +110,8 @@ def train_comparison(
     told["irradiance"] = card_entry(irradiance, config.irradiance, config.outdir)
     told |= {"test": scores, "seed": config.seed, "scenes": asdict(split)}
     told["data"] = [{"file": f.source.name, "spectra": len(f.toa), "sha256": f.sha256} for f in spectra.files]
-    save_card(path, config.kind, threshold, spectra.wavelength_nm, told)
+    name = f"{config.kind}:{config.outdir.resolve().name}"
+    write_card(path, name=name, threshold=threshold, kind=config.kind, bands_nm=spectra.wavelength_nm, **told)
     return ComparisonReport(path, threshold, scores, time.monotonic() - start)
 
 

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
-import yaml
 from torch import Tensor
 
 from spectf_cloud.data.spectra import Spectra
@@ -19,7 +18,7 @@ from spectf_cloud.products.figures.chart import Chart, Line
 from spectf_cloud.products.figures.png import save_png
 from spectf_cloud.training.checkpoint import Best
 from spectf_cloud.training.config import CLIP_NORM, WARMUP_STEPS, TrainConfig
-from spectf_cloud.weights import sha256_of
+from spectf_cloud.weights import write_card
 
 if TYPE_CHECKING:
     from spectf_cloud.training.scenes import Scenes
@@ -41,24 +40,21 @@ def save_weights(
     irradiance: Mapping[str, str],
 ) -> None:
     """``weights.pt`` and its card ``weights.yml``: where it comes from, in what units it sees, how good it is."""
-    card_path = path.with_suffix(".yml")
-    card_path.unlink(missing_ok=True)  # a card never stands beside weights that it does not describe
+    path.with_suffix(".yml").unlink(missing_ok=True)  # a card never stands beside weights that it does not describe
     save_state(path, best.weights)
-    card = {
-        "name": f"trained:{config.outdir.resolve().name}",
-        "sha256": sha256_of(path),
-        "threshold": best.threshold,
-        "architecture": asdict(replace(config.architecture, dropout=0.0)),
-        "irradiance": dict(irradiance),
-        "epoch": best.epoch,
-        "test": dict(test),
-        "training": _told(config),
-        "data": [{"file": file.source.name, "spectra": len(file.toa), "sha256": file.sha256} for file in spectra.files],
-        "scenes": asdict(scenes),
-        "software": {"spectf-cloud": version("spectf-cloud"), "torch": str(torch.__version__)},
-    }
-    with atomic_output(card_path, overwrite=True) as temporary:
-        temporary.write_text(yaml.safe_dump(card, sort_keys=False, allow_unicode=True), encoding="utf-8")
+    write_card(
+        path,
+        name=f"trained:{config.outdir.resolve().name}",
+        threshold=best.threshold,
+        architecture=asdict(replace(config.architecture, dropout=0.0)),
+        irradiance=dict(irradiance),
+        epoch=best.epoch,
+        test=dict(test),
+        training=_told(config),
+        data=[{"file": file.source.name, "spectra": len(file.toa), "sha256": file.sha256} for file in spectra.files],
+        scenes=asdict(scenes),
+        software={"spectf-cloud": version("spectf-cloud"), "torch": str(torch.__version__)},
+    )
 
 
 def _told(config: TrainConfig) -> dict[str, Any]:

@@ -9,6 +9,7 @@ import h5py
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from spectf_cloud.__main__ import main
 from spectf_cloud.model import ModelConfig
@@ -44,6 +45,7 @@ def test_files_of_another_kind_are_named_in_one_line(tmp_path, capsys, command):
 def test_weights_are_described_whatever_their_shape(tmp_path, capsys):
     state = ModelConfig(num_layers=2, dim_ff=16).build(np.linspace(400, 2400, 5)).state_dict()
     torch.save(state, tmp_path / "mine.pt")
-    for name in ("builtin", str(ROOT / "weights.pt"), str(tmp_path / "mine.pt")):
+    save_file(state, tmp_path / "mine.safetensors")
+    for name in ("builtin", *map(str, (ROOT / "weights.pt", tmp_path / "mine.pt", tmp_path / "mine.safetensors"))):
         assert main(["weights", "info", name, "--json"]) == 0
         assert json.loads(capsys.readouterr().out.splitlines()[-1])["threshold"] == 0.51

@@ -21,13 +21,13 @@ from spectf_cloud.inference.engines.native.reduction import (
     HEAD_DIM,
     HEADS,
     TokenCurve,
-    layer_norm_eps,
     order_bands,
     reduce_logits,
     reduce_values,
 )
 from spectf_cloud.inference.engines.native.tables import MAX_LOG2, UnsupportedModelError, check_supported
 from spectf_cloud.model import SpecTfEncoder
+from spectf_cloud.models.numpy_spectf import LAYER_NORM_EPS
 
 FloatArray = NDArray[np.float64]
 
@@ -146,8 +146,8 @@ def build_cuda_tables(model: SpecTfEncoder, typical_toa: FloatArray) -> CudaTabl
         mixing=_float32(second.T),
         difference=_float32(difference),
         offset=float(offset),
-        first_eps=layer_norm_eps(model, 1),
-        second_eps=layer_norm_eps(model, 2),
+        first_eps=LAYER_NORM_EPS,
+        second_eps=LAYER_NORM_EPS,
     )
 
 

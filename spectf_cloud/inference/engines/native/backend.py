@@ -8,12 +8,13 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
+from spectf_cloud.architecture import WAVELENGTH_CENTRE_NM, WAVELENGTH_SCALE_NM
+from spectf_cloud.inference.backend import Backend, cpu_threads
 from spectf_cloud.inference.engines.native import reduction, tail_tables
 from spectf_cloud.inference.engines.native import tables as tables_module
 from spectf_cloud.inference.engines.native.build import BuildError
@@ -21,8 +22,11 @@ from spectf_cloud.inference.engines.native.kernel import Kernel, Plan, cache_dir
 from spectf_cloud.inference.engines.native.reduction import DOMAIN
 from spectf_cloud.inference.engines.native.table_cache import keep_arrays, read_arrays
 from spectf_cloud.inference.engines.native.tables import Tables, UnsupportedModelError, build_tables, check_supported
-from spectf_cloud.inference.engines.torch import TorchBackend
-from spectf_cloud.model import WAVELENGTH_CENTRE_NM, WAVELENGTH_SCALE_NM, SpecTfEncoder
+from spectf_cloud.inference.engines.numpy import exact_backend
+from spectf_cloud.models.numpy_spectf import NumpySpecTf
+
+if TYPE_CHECKING:
+    from spectf_cloud.model import SpecTfEncoder
 
 Float32Array = NDArray[np.float32]
 
@@ -98,14 +102,21 @@ class NativeBackend:
     """
 
     def __init__(
-        self, kernel: Kernel, exact: TorchBackend, fidelity: str, threshold: float, threads: int, plan: Plan
+        self,
+        kernel: Kernel,
+        exact: Backend,
+        exact_one: Backend,
+        fidelity: str,
+        threshold: float,
+        threads: int,
+        plan: Plan,
     ) -> None:
+        """``exact_one`` is for few pixels: a batch of ``exact`` costs its full size."""
         self.plan = plan
         self.name = f"native-{kernel.level}"
         self.fidelity = fidelity
-        self.kernel, self.exact, self.threads, self.threshold = kernel, exact, threads, threshold
-        # Few pixels come here, and a batch costs its full size.
-        self.exact_one = TorchBackend(exact.model, exact.device, threads, batch=1)
+        self.kernel, self.exact, self.exact_one = kernel, exact, exact_one
+        self.threads, self.threshold = threads, threshold
         self.tier = TIERS[fidelity]
 
     def __call__(self, toa: Float32Array) -> Float32Array:
@@ -148,7 +159,9 @@ class NativeBackend:
         return (1 / (1 + np.exp(-logits.astype(np.float64)))).astype(np.float32)
 
 
-def open_native(model: SpecTfEncoder, fidelity: str, threshold: float, threads: int | None = None) -> NativeBackend:
+def open_native(
+    model: SpecTfEncoder | NumpySpecTf, fidelity: str, threshold: float, threads: int | None = None
+) -> NativeBackend:
     """The fastest level that keeps the tier's promise for these weights and bands. Raises `Unavailable`."""
     levels = usable_levels()
     if not levels:
@@ -158,7 +171,8 @@ def open_native(model: SpecTfEncoder, fidelity: str, threshold: float, threads: 
         tables, probe = load_tables(model)
     except UnsupportedModelError as error:
         raise Unavailable(str(error)) from error
-    exact = TorchBackend(model, torch.device("cpu"), threads)
+    threads = threads or cpu_threads()
+    exact, exact_one = exact_backend(model, threads), exact_backend(model, threads, few=True)
     reasons = []
     *quick, last = TIERS[fidelity].plans
     for level in levels:
@@ -168,7 +182,7 @@ def open_native(model: SpecTfEncoder, fidelity: str, threshold: float, threads: 
             reasons.append(f"{level.name}: {error}")
             continue
         for plan, share in (*((plan, _MARGIN) for plan in quick), (last, 1.0)):
-            backend = NativeBackend(kernel, exact, fidelity, threshold, exact.threads, plan)
+            backend = NativeBackend(kernel, exact, exact_one, fidelity, threshold, threads, plan)
             reason = broken_promise(backend, probe, share)
             if reason is None:
                 for earlier in reasons:
@@ -192,7 +206,7 @@ def broken_promise(backend: Checked, probe: Probe, share: float = 1.0) -> str | 
     return None
 
 
-def load_tables(model: SpecTfEncoder) -> tuple[Tables, Probe]:
+def load_tables(model: SpecTfEncoder | NumpySpecTf) -> tuple[Tables, Probe]:
     """Tables and probe of a network and its bands, from the cache or built now (a few seconds).
 
     Raises `UnsupportedModelError`.
@@ -211,22 +225,23 @@ def load_tables(model: SpecTfEncoder) -> tuple[Tables, Probe]:
     return tables, probe
 
 
-def make_probe(model: SpecTfEncoder) -> Probe:
+def make_probe(model: SpecTfEncoder | NumpySpecTf) -> Probe:
     """The bundled EMIT spectra on the network's bands (nearest beyond EMIT's range), judged in float32."""
     with np.load(PROBE) as bundled:
         wavelength_nm, spectra, random = bundled["wavelength_nm"], bundled["toa_reflectance"], int(bundled["random"])
-    wanted_nm = model.wavelength.detach().cpu().double().numpy() * WAVELENGTH_SCALE_NM + WAVELENGTH_CENTRE_NM
+    centres = NumpySpecTf.of(model).wavelength.astype(np.float64)
+    wanted_nm = centres * WAVELENGTH_SCALE_NM + WAVELENGTH_CENTRE_NM
     toa = np.stack([np.interp(wanted_nm, wavelength_nm, row.astype(np.float64)) for row in spectra]).astype(np.float32)
-    return Probe(toa, TorchBackend(model, torch.device("cpu"))(toa), random)
+    return Probe(toa, exact_backend(model)(toa), random)
 
 
-def _fingerprint(model: SpecTfEncoder) -> str:
+def _fingerprint(model: SpecTfEncoder | NumpySpecTf) -> str:
     """Of everything the tables and the probe follow from."""
-    digest = hashlib.sha256(_code())
-    for name, value in sorted(model.state_dict().items()):
+    network, digest = NumpySpecTf.of(model), hashlib.sha256(_code())
+    for name, value in sorted(network.tensors.items()):
         digest.update(name.encode())
-        digest.update(value.detach().cpu().contiguous().numpy().tobytes())
-    digest.update(model.wavelength.detach().cpu().numpy().tobytes())
+        digest.update(value.tobytes())
+    digest.update(network.wavelength.tobytes())
     return digest.hexdigest()[:32]
 
 

@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import cast
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
-from spectf_cloud.model import SpecTfEncoder
+from spectf_cloud.models.numpy_spectf import LAYER_NORM_EPS, NumpySpecTf
+
+if TYPE_CHECKING:
+    from spectf_cloud.model import SpecTfEncoder
 
 FloatArray = NDArray[np.float64]
 Int32Array = NDArray[np.int32]
@@ -29,11 +31,6 @@ LANES = 16
 _LOG2E = float(np.log2(math.e))
 
 
-def layer_norm_eps(model: SpecTfEncoder, norm: int) -> float:
-    """What the first or second LayerNorm adds to the variance."""
-    return float(cast(torch.nn.LayerNorm, getattr(model.layers[0], f"norm{norm}")).eps)
-
-
 @dataclass(frozen=True)
 class TokenCurve:
     """Queries, keys and values of one layer as functions of (band, reflectance), in float64."""
@@ -45,15 +42,15 @@ class TokenCurve:
     eps: float
 
     @classmethod
-    def of(cls, model: SpecTfEncoder, weights: dict[str, FloatArray]) -> TokenCurve:
+    def of(cls, model: SpecTfEncoder | NumpySpecTf, weights: dict[str, FloatArray]) -> TokenCurve:
         embed = weights["spectral_embed.linear.weight"]
-        wavelength = model.wavelength.detach().cpu().double().numpy()
+        wavelength = NumpySpecTf.of(model).wavelength.astype(np.float64)
         from_band = np.outer(wavelength, embed[:, 1]) + weights["spectral_embed.linear.bias"]
         projection = weights["layers.0.attention.attention.in_proj_weight"]
         centring = np.eye(DIM) - 1 / DIM
         numerator = projection * weights["layers.0.norm1.weight"] @ centring
         constant = projection @ weights["layers.0.norm1.bias"] + weights["layers.0.attention.attention.in_proj_bias"]
-        return cls(numerator, constant, embed[:, 0], from_band, layer_norm_eps(model, 1))
+        return cls(numerator, constant, embed[:, 0], from_band, LAYER_NORM_EPS)
 
     def features(self, toa: FloatArray) -> FloatArray:
         """toa (n, bands) → tanh features (n, bands, 64)."""
@@ -190,9 +187,3 @@ def attend(q: FloatArray, k: FloatArray, v: FloatArray, bands: int) -> FloatArra
         weight /= weight.sum(axis=-1, keepdims=True)
         mixed[spectrum] = np.einsum("hij,jhd->ihd", weight, v[spectrum], optimize=True)
     return mixed
-
-
-def gelu(x: FloatArray) -> FloatArray:
-    """x Φ(x), by PyTorch: NumPy has no erf."""
-    made: FloatArray = torch.nn.functional.gelu(torch.from_numpy(x)).numpy()
-    return made

@@ -8,12 +8,13 @@ the few directions that matter. All of it is computed in float64 and rounded onc
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.polynomial import chebyshev
 from numpy.typing import NDArray
 
+from spectf_cloud.architecture import Architecture
 from spectf_cloud.inference.engines.native.reduction import (
     DIM,
     DOMAIN,
@@ -24,13 +25,15 @@ from spectf_cloud.inference.engines.native.reduction import (
     TokenCurve,
     attend,
     find_reach,
-    layer_norm_eps,
     order_bands,
     reduce_logits,
     reduce_values,
 )
 from spectf_cloud.inference.engines.native.tail_tables import COARSE_VALUE_RANK, features_before_pooling, tail_tables
-from spectf_cloud.model import ModelConfig, SpecTfEncoder
+from spectf_cloud.models.numpy_spectf import LAYER_NORM_EPS, NumpySpecTf
+
+if TYPE_CHECKING:
+    from spectf_cloud.model import SpecTfEncoder
 
 FloatArray = NDArray[np.float64]
 Float32Array = NDArray[np.float32]
@@ -120,9 +123,9 @@ class Tables:
         return cls(**values)
 
 
-def check_supported(model: SpecTfEncoder) -> None:
+def check_supported(model: SpecTfEncoder | NumpySpecTf) -> None:
     """Raises `UnsupportedModelError` unless the network has the published shape (dropout aside)."""
-    config, published = model.config, ModelConfig()
+    config, published = model.config, Architecture()
     for name in ("dim_output", "num_heads", "dim_proj", "dim_ff", "agg", "use_residual", "num_layers"):
         if getattr(config, name) != getattr(published, name):
             wanted = getattr(published, name)
@@ -131,7 +134,7 @@ def check_supported(model: SpecTfEncoder) -> None:
         raise UnsupportedModelError(f"{len(model.wavelength)} bands, the kernel takes 2 to 512")
 
 
-def build_tables(model: SpecTfEncoder, typical_toa: FloatArray) -> Tables:
+def build_tables(model: SpecTfEncoder | NumpySpecTf, typical_toa: FloatArray) -> Tables:
     """Tables for a network and its bands.
 
     Parameters
@@ -147,7 +150,7 @@ def build_tables(model: SpecTfEncoder, typical_toa: FloatArray) -> Tables:
         Another shape, or logits beyond the exponent range of the kernel.
     """
     check_supported(model)
-    weights = {name: value.detach().cpu().double().numpy() for name, value in model.state_dict().items()}
+    weights = {name: value.astype(np.float64) for name, value in NumpySpecTf.of(model).tensors.items()}
     curve = TokenCurve.of(model, weights)
     n_bands = len(curve.from_band)
     q, k, v = curve.heads(curve.features(typical_toa))
@@ -169,7 +172,7 @@ def build_tables(model: SpecTfEncoder, typical_toa: FloatArray) -> Tables:
     tail = tail_tables(weights, curve, from_value, value_mean, mixed)
     coefficients, variance = _fit(curve, rows, DEGREE)
     coarse, _ = _fit(curve, rows[:, _coarse_columns()], COARSE_DEGREE)
-    features = features_before_pooling(mixed, tail, layer_norm_eps(model, 2)).reshape(-1, n_bands, DIM)
+    features = features_before_pooling(mixed, tail, LAYER_NORM_EPS).reshape(-1, n_bands, DIM)
     order, stages = order_bands(features, np.asarray(tail["difference"], np.float64))
     coefficients[:, :LOGIT_RANK] = coefficients[:, :LOGIT_RANK, :, order]
     coarse[:, :COARSE_LOGIT_RANK] = coarse[:, :COARSE_LOGIT_RANK, :, order]
@@ -188,7 +191,7 @@ def build_tables(model: SpecTfEncoder, typical_toa: FloatArray) -> Tables:
         largest_log2=reach.log2,
         largest_product=reach.product,
         **tail,  # type: ignore[arg-type]
-        layer_norm_eps=layer_norm_eps(model, 2),
+        layer_norm_eps=LAYER_NORM_EPS,
     )
     if not tables.largest_log2 < MAX_LOG2:
         reached = f"2^{tables.largest_log2:.0f}"

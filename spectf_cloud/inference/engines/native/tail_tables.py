@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from spectf_cloud.inference.engines.native.reduction import DIM, HEADS, VALUE_RANK, TokenCurve, gelu
+from spectf_cloud.inference.engines.native.reduction import DIM, HEADS, VALUE_RANK, TokenCurve
+from spectf_cloud.models.numpy_spectf import gelu
 
 FloatArray = NDArray[np.float64]
 Float32Array = NDArray[np.float32]
