@@ -12,12 +12,13 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 
 from spectf_cloud.errors import UsageError
-from spectf_cloud.inference.backend import Backend, Fidelity, resolve_device
+from spectf_cloud.inference.backend import Backend, SceneBackend, resolve_device
 from spectf_cloud.inference.device_names import is_tensorrt
 from spectf_cloud.inference.engines.device import open_device
 from spectf_cloud.inference.engines.native.backend import Unavailable, open_native
 from spectf_cloud.inference.engines.onnx.runtimes import open_runtime
 from spectf_cloud.inference.engines.torch import TorchBackend
+from spectf_cloud.inference.options import Fidelity
 from spectf_cloud.model import SpecTfEncoder, normalise_wavelength
 from spectf_cloud.models.load import load_model
 from spectf_cloud.weights import BUILTIN, PUBLISHED_THRESHOLD, find_weights
@@ -73,6 +74,7 @@ def predict(
         raise UsageError("wavelength_nm must be finite band centres, nm, at least one")
     if pixels.ndim != 2 or centres_nm.shape != pixels.shape[1:]:
         raise UsageError(f"toa {pixels.shape} must be (n, bands) with one wavelength per band, not {centres_nm.shape}")
+    backend: Backend
     if isinstance(weights, SpecTfEncoder):
         # the caller's own stays in its mode and on its device
         model, threshold = copy.deepcopy(weights).eval(), PUBLISHED_THRESHOLD
@@ -99,7 +101,7 @@ def pick_backend(
     threshold: float = PUBLISHED_THRESHOLD,
     threads: int | None = None,
     engine: Path | None = None,
-) -> Backend:
+) -> SceneBackend:
     """The backend for this network, device and tier, by what it can do for these weights and bands.
 
     On a CPU the compiled kernel serves ``faithful`` and ``fast`` where it proves itself, else OpenVINO or ONNX Runtime

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
+from numpy.typing import NDArray
 
 from spectf_cloud.inference.device_names import is_tensorrt, plain_name
-from spectf_cloud.inference.kept import BackendSource, Wanted, fresh_backend
+from spectf_cloud.inference.kept import BackendRequest, BackendSource, fresh_backend
+from spectf_cloud.inference.options import Fidelity, MaskOptions
 from spectf_cloud.mapping.memory import block_lines
 from spectf_cloud.mapping.stopwatch import Stopwatch
-from spectf_cloud.mapping.stream import OnProcessor, Progress, piece_lines, run_stream
+from spectf_cloud.mapping.stream import OnProcessor, Progress, Rows, piece_lines, run_stream
+from spectf_cloud.models.arch_spec import ArchSpec
 from spectf_cloud.products.cloud_mask import CloudMask
 from spectf_cloud.products.flags import SIMULATED, SIMULATED_TAG, Preview, check_threshold
 from spectf_cloud.products.preview import PREVIEW_NM
@@ -25,7 +29,8 @@ from spectf_cloud.weights import BUILTIN, WeightsFile, find_weights, irradiance_
 
 if TYPE_CHECKING:
     from spectf_cloud.architecture import Architecture
-    from spectf_cloud.inference.backend import Backend, Fidelity
+    from spectf_cloud.inference.backend import Backend, SceneBackend
+    from spectf_cloud.inference.engines.device import DeviceBackend
 
 logger = logging.getLogger(__name__)
 
@@ -89,62 +94,96 @@ def mask_scene(
     InputError, WeightsError, UsageError, MissingExtraError, EngineError
         See the messages; nothing is written here.
     """
-    if threshold is not None:
-        check_threshold(threshold)
-    if not is_tensorrt(device):
-        plain_name(device)
-    found = find_weights(weights)
-    irradiance_path = irradiance_for(found, irradiance)
-    sunlight = read_irradiance(irradiance_path)
-    tokens = Tokens.of_scene(scene, sunlight, drop_nm, trained=found.published)
+    options = MaskOptions(
+        weights=weights,
+        irradiance=irradiance,
+        threshold=threshold,
+        device=device,
+        engine=engine,
+        fidelity=fidelity,
+        memory_limit=memory_limit_bytes,
+        threads=threads,
+    )
+    return mask_by(scene, options, ArchSpec(architecture, drop_nm), progress=progress, watch=watch, backends=backends)
+
+
+def mask_by(
+    scene: Scene,
+    options: MaskOptions,
+    spec: ArchSpec,
+    *,
+    progress: Progress | None = None,
+    watch: Stopwatch | None = None,
+    backends: BackendSource = fresh_backend,
+) -> CloudMask:
+    """Mask a scene as the options say, with their ``arch_spec`` as read; for the rest see `mask_scene`."""
+    if options.threshold is not None:
+        check_threshold(options.threshold)
+    if not is_tensorrt(options.device):
+        plain_name(options.device)
+    weights = find_weights(options.weights)
+    irradiance = irradiance_for(weights, options.irradiance)
+    tokens = Tokens.of_scene(scene, read_irradiance(irradiance), spec.drop_nm, trained=weights.published)
+    threshold = weights.threshold if options.threshold is None else options.threshold
+    settled, workers = _settled(replace(options, threshold=threshold))
     wavelength_nm = scene.sensor.wavelength_nm[tokens.kept]
+    backend = backends(BackendRequest(weights, spec.architecture, wavelength_nm, settled))
+    for note in tokens.notes:
+        logger.warning("%s", note)
+    logger.info("weights %s (%s), irradiance %s", weights.name, weights.path, irradiance)
+    logger.info("%d of %d bands, %s on %s", len(tokens.kept), scene.sensor.bands, backend.name, options.device)
+    shown = np.array([np.abs(wavelength_nm - wanted).argmin() for wanted in PREVIEW_NM])
+    rows = _rows(scene, tokens, shown, backend, workers, options.memory_limit_bytes, watch or Stopwatch(), progress)
+    if (rows.probability == NODATA).all():
+        logger.warning("%s: no pixel has data; the mask is all no-data", scene.name)
+    return CloudMask(
+        scene=scene,
+        probability=rows.probability,
+        threshold=threshold,
+        tags=_provenance(scene, tokens, weights, irradiance, threshold, backend),
+        preview=Preview(wavelength_nm[shown], rows.preview),
+    )
+
+
+def _settled(options: MaskOptions) -> tuple[MaskOptions, int]:
+    """The options with the threads that a backend gets, and how many threads call it at once.
+
+    On a CPU several lines side by side get one thread each: no thread waits for the others at the end of a line.
+    """
     import torch  # and what comes with it, once nothing speaks against the job
 
     from spectf_cloud.inference.backend import resolve_device
-    from spectf_cloud.inference.engines.device import DeviceBackend
-    from spectf_cloud.mapping.device_stream import device_lines, run_on_device
 
-    chosen = found.threshold if threshold is None else threshold
-    # Several lines side by side on one thread each: no thread waits for the others at the end of a line.
-    workers = threads or torch.get_num_threads()
-    on_cpu = not is_tensorrt(device) and resolve_device(device).type == "cpu"
-    wanted = Wanted(
-        weights=found,
-        wavelength_nm=wavelength_nm,
-        architecture=architecture,
-        device=device,
-        fidelity=fidelity,
-        threshold=chosen,
-        threads=1 if on_cpu else workers,
-        engine=engine,
-    )
-    backend = backends(wanted)
-    for note in tokens.notes:
-        logger.warning("%s", note)
-    shown = np.array([np.abs(wavelength_nm - wanted).argmin() for wanted in PREVIEW_NM])
-    watch = watch or Stopwatch()
-    if isinstance(backend, DeviceBackend):
-        lines_per_block = device_lines(scene, backend.device, memory_limit_bytes)
-    else:
-        compute = OnProcessor(tokens, shown, backend, workers if on_cpu else 1, watch)
-        lines_per_block = block_lines(scene, memory_limit_bytes, 2 * compute.workers * piece_lines(scene, compute))
-    logger.info("weights %s (%s), irradiance %s", found.name, found.path, irradiance_path)
-    logger.info("%d of %d bands, %s on %s", len(tokens.kept), scene.sensor.bands, backend.name, device)
-    logger.info("%d lines at a time, Earth–Sun distance %.4f AU", lines_per_block, scene.earth_sun_au)
-    if isinstance(backend, DeviceBackend):
-        rows = run_on_device(scene, tokens, shown, backend, lines_per_block, watch, progress)
-    else:
-        rows = run_stream(scene, compute, len(shown), lines_per_block, watch, progress)
-    mask = CloudMask(
-        scene=scene,
-        probability=rows.probability,
-        threshold=chosen,
-        tags=_provenance(scene, tokens, found, irradiance_path, chosen, backend),
-        preview=Preview(wavelength_nm[shown], rows.preview),
-    )
-    if (rows.probability == NODATA).all():
-        logger.warning("%s: no pixel has data; the mask is all no-data", scene.name)
-    return mask
+    threads = options.threads or torch.get_num_threads()
+    on_cpu = not is_tensorrt(options.device) and resolve_device(options.device).type == "cpu"
+    return (replace(options, threads=1), threads) if on_cpu else (replace(options, threads=threads), 1)
+
+
+def _rows(
+    scene: Scene,
+    tokens: Tokens,
+    shown: NDArray[np.intp],
+    backend: SceneBackend,
+    workers: int,
+    limit_bytes: int | None,
+    watch: Stopwatch,
+    progress: Progress | None,
+) -> Rows:
+    """One pass over the scene, fed to the backend as it says."""
+    if backend.feed == "tensors":
+        from spectf_cloud.mapping.device_stream import device_lines, run_on_device
+
+        on_device = cast("DeviceBackend", backend)
+        lines = _said(device_lines(scene, on_device.device, limit_bytes), scene)
+        return run_on_device(scene, tokens, shown, on_device, lines, watch, progress)
+    compute = OnProcessor(tokens, shown, backend, workers, watch)
+    lines = _said(block_lines(scene, limit_bytes, 2 * compute.workers * piece_lines(scene, compute)), scene)
+    return run_stream(scene, compute, len(shown), lines, watch, progress)
+
+
+def _said(lines: int, scene: Scene) -> int:
+    logger.info("%d lines at a time, Earth–Sun distance %.4f AU", lines, scene.earth_sun_au)
+    return lines
 
 
 def _provenance(

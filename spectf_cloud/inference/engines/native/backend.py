@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from spectf_cloud.inference.backend import Feed
 from spectf_cloud.inference.engines.native import reduction, tail_tables
 from spectf_cloud.inference.engines.native import tables as tables_module
 from spectf_cloud.inference.engines.native.build import BuildError
@@ -96,6 +97,8 @@ class NativeBackend:
 
     Every pixel's result is its own: neither threads, nor blocks, nor neighbours change a bit of it.
     """
+
+    feed: Feed = "arrays"
 
     def __init__(
         self, kernel: Kernel, exact: TorchBackend, fidelity: str, threshold: float, threads: int, plan: Plan
