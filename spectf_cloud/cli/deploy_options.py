@@ -23,7 +23,7 @@ ReadTimeout = Annotated[
     typer.Option(
         min=0.0,
         metavar="SECONDS",
-        help="End a read that makes no progress for so long; 0: never.",
+        help="End a read that makes no progress for this long; 0: never.",
         envvar="SPECTF_READ_TIMEOUT",
     ),
 ]

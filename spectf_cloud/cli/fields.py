@@ -13,13 +13,17 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import MISSING, dataclass, fields, is_dataclass, replace
 from enum import Enum, StrEnum
 from inspect import Parameter, Signature, signature
-from typing import Annotated, Any, Literal, NamedTuple, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
 import typer
 
 from spectf_cloud.cli.reporting import REPORTING
 
 Command = Callable[..., None]
+# Stands for no default, and for nothing typed.
+_NONE = Parameter.empty
+# Made of values that only a field knows, which mypy does not follow.
+_STR_ENUM: Any = StrEnum
 
 
 @dataclass(frozen=True)
@@ -49,7 +53,7 @@ class Shown:
     min: float | None = None
     max: float | None = None
     type: Any = None
-    default: Any = Parameter.empty
+    default: Any = _NONE
     make: Callable[[Any], Any] = lambda typed: typed
     argument: bool = False
     env: bool = True
@@ -62,31 +66,25 @@ Table = Mapping[str, "Shown | Any"]
 def takes(table: Table | None = None, env: str = "", **fixed: Any) -> Callable[[Command], Command]:
     """Give a command the options of the dataclasses it takes.
 
-    Parameters
-    ----------
-    table
-        What is shown of the fields, in order.
-    env
-        What names of environment variables begin with; by default there are none.
-    fixed
-        Fields that the command itself decides.
+    ``table`` says what is shown of their fields, in order; ``env`` is what names of environment variables begin with,
+    by default there are none; ``fixed`` are fields that the command itself decides.
     """
     rows = {**(table or {}), **REPORTING}
 
     def decorate(function: Command) -> Command:
-        kinds = get_type_hints(function, include_extras=True)
+        kinds = {name: get_type_hints(function, include_extras=True)[name] for name in signature(function).parameters}
         shown: list[Parameter] = []
         for own in signature(function).parameters.values():
             kind = kinds[own.name]
-            shown += _parameters(kind, rows, env) if is_dataclass(kind) else [_parameter(own.name, kind, own.default)]
+            shown += _shown(kind, rows, env) if is_dataclass(kind) else [_parameter(own.name, kind, own.default)]
 
         @functools.wraps(function)
         def command(**typed: Any) -> None:
-            built = {}
-            for name in reversed(signature(function).parameters):  # the reporter, which is last, hears of all errors
-                kind = kinds[name]
-                built[name] = _build(kind, _values(kind, typed, rows, fixed)) if is_dataclass(kind) else typed[name]
-            function(**built)
+            # The reporter, which is last, is made first: it says what is wrong with the others.
+            function(**{
+                name: _built(kind, typed, rows, fixed) if is_dataclass(kind) else typed[name]
+                for name, kind in reversed(kinds.items())
+            })  # fmt: skip
 
         command.__signature__ = Signature(shown)  # type: ignore[attr-defined]
         command.__annotations__ = {parameter.name: parameter.annotation for parameter in shown}
@@ -95,52 +93,44 @@ def takes(table: Table | None = None, env: str = "", **fixed: Any) -> Callable[[
     return decorate
 
 
-class _Field(NamedTuple):
-    """A field where it was found: the dataclass that has it, its type as annotated, and its default."""
-
-    owner: type
-    kind: Any
-    default: Any
-
-
-def _own_fields(cls: Any, instance: Any = None) -> Iterator[tuple[str, Any, Any]]:
+def _own(cls: Any, instance: Any = None) -> Iterator[tuple[str, Any, Any]]:
     """Name, type and default of each field; the default is that of ``instance`` where there is one."""
     kinds = get_type_hints(cls)
     for field in fields(cls):
-        default = Parameter.empty if field.default is MISSING else field.default
         if instance is not None:
             default = getattr(instance, field.name)
         elif field.default_factory is not MISSING:
             default = field.default_factory()
+        else:
+            default = _NONE if field.default is MISSING else field.default
         yield field.name, kinds[field.name], default
 
 
-def _fields(cls: Any, instance: Any = None) -> dict[str, _Field]:
-    """Every field by name, also those of dataclasses in it, with the defaults that the outer one gives."""
-    found: dict[str, _Field] = {}
-    inner: dict[str, _Field] = {}
-    for name, kind, default in _own_fields(cls, instance):
-        if is_dataclass(kind):
-            inner |= _fields(kind, default)
-        else:
-            found[name] = _Field(cls, kind, default)
-    return inner | found
+def _opened(cls: Any, instance: Any = None) -> dict[str, tuple[Any, Any]]:
+    """Type and default of every field by name, those of dataclasses in it included."""
+    found: dict[str, tuple[Any, Any]] = {}
+    for name, kind, default in _own(cls, instance):
+        # Of one name the outer counts, which may come later.
+        found = {**_opened(kind, default), **found} if is_dataclass(kind) else {**found, name: (kind, default)}
+    return found
 
 
-def _parameters(cls: Any, table: Table, env: str) -> list[Parameter]:
-    found = _fields(cls)
-    return [_shown(name, found[name], row, env) for name, row in table.items() if name in found]
+def _shown(cls: Any, table: Table, env: str) -> list[Parameter]:
+    found = _opened(cls)
+    return [_row(name, *found[name], row, env) for name, row in table.items() if name in found]
 
 
-def _shown(name: str, field: _Field, row: Shown | Any, env: str) -> Parameter:
+def _row(name: str, kind: Any, default: Any, row: Shown | Any, env: str) -> Parameter:
+    """A field as Typer reads it: choices for a Literal, a list for a tuple."""
     if not isinstance(row, Shown):
-        return _parameter(name, row, field.default)
-    name, kind = row.name or name, row.type or _typed(field.kind)
-    default = field.default if row.default is Parameter.empty else row.default
-    if default == ():
-        default = None
-    elif isinstance(kind, type) and issubclass(kind, Enum) and default is not Parameter.empty:
-        default = kind(default)
+        return _parameter(name, row, default)
+    name, typed, default = row.name or name, row.type or kind, default if row.default is _NONE else row.default
+    if get_origin(typed) is Literal:
+        typed = _STR_ENUM("Choice", {value: value for value in get_args(typed)})
+    elif get_origin(typed) is tuple:
+        typed = list[get_args(typed)[0]]  # type: ignore[misc]
+    if isinstance(typed, type) and issubclass(typed, Enum) and default is not _NONE:
+        default = typed(default)
     settings: dict[str, Any] = {
         "help": row.help,
         "rich_help_panel": row.panel,
@@ -151,52 +141,42 @@ def _shown(name: str, field: _Field, row: Shown | Any, env: str) -> Parameter:
         "readable": False,  # the core says better what is wrong with a file
     }
     if row.argument:
-        return _parameter(name, Annotated[kind, typer.Argument(**settings)], default)
-    flags = (f"--{name.replace('_', '-')}",) if kind is bool else ()  # else there would be --no-… too
-    return _parameter(name, Annotated[kind, typer.Option(*flags, **settings)], default)
+        return _parameter(name, Annotated[typed, typer.Argument(**settings)], default)
+    flags = (f"--{name.replace('_', '-')}",) if typed is bool else ()  # else there would be --no-… too
+    return _parameter(name, Annotated[typed, typer.Option(*flags, **settings)], default)
 
 
 def _parameter(name: str, kind: Any, default: Any) -> Parameter:
-    return Parameter(name, Parameter.KEYWORD_ONLY, default=default, annotation=kind)
+    return Parameter(name, Parameter.KEYWORD_ONLY, default=None if default == () else default, annotation=kind)
 
 
-def _typed(kind: Any) -> Any:
-    """The type that Typer reads a field by: choices for a Literal, a list for a tuple."""
-    if get_origin(kind) is Literal:
-        return StrEnum("Choice", {value: value for value in get_args(kind)})
-    return list[get_args(kind)[0]] if get_origin(kind) is tuple else kind  # type: ignore[misc]
-
-
-def _values(cls: Any, typed: Mapping[str, Any], table: Table, fixed: Mapping[str, Any]) -> dict[tuple[type, str], Any]:
-    """What fields get, by the dataclass that has them; a field for which nothing was typed keeps its default."""
+def _built(
+    cls: Any,
+    typed: Mapping[str, Any],
+    table: Table,
+    fixed: Mapping[str, Any],
+    instance: Any = None,
+    outer: frozenset[str] = frozenset(),
+) -> Any:
+    """Make a dataclass, and those in it, of what was typed; where nothing was, a field keeps its default."""
     values = {}
-    for name, field in _fields(cls).items():
+    named = outer | {field.name for field in fields(cls)}
+    for name, kind, default in _own(cls, instance):
         row = table.get(name)
-        if name in fixed:
-            values[field.owner, name] = fixed[name]
-        elif isinstance(row, Shown):
-            value = typed[row.name or name]
-            if value not in (None, [], ()):
-                values[field.owner, name] = _value(value, row.make)
-            elif row.default is not Parameter.empty:
-                values[field.owner, name] = row.default
-        elif row:
-            values[field.owner, name] = typed[name]
-    return values
-
-
-def _value(typed: Any, make: Callable[[Any], Any]) -> Any:
-    if isinstance(typed, (list, tuple)):
-        return tuple(_value(each, make) for each in typed)
-    return make(typed.value if isinstance(typed, Enum) else typed)
-
-
-def _build(cls: Any, values: Mapping[tuple[type, str], Any], instance: Any = None) -> Any:
-    """Make a dataclass of these values, and the dataclasses in it."""
-    own = {}
-    for name, kind, default in _own_fields(cls, instance):
         if is_dataclass(kind):
-            own[name] = _build(kind, values, default)
-        elif (cls, name) in values:
-            own[name] = values[cls, name]
-    return cls(**own) if instance is None else replace(instance, **own)
+            values[name] = _built(kind, typed, table, fixed, default, named)
+        elif name in fixed:
+            values[name] = fixed[name]
+        elif row and name not in outer:
+            value = _value(typed[row.name or name], row) if isinstance(row, Shown) else typed[name]
+            if value is not _NONE:
+                values[name] = value
+    return cls(**values) if instance is None else replace(instance, **values)
+
+
+def _value(typed: Any, row: Shown) -> Any:
+    if isinstance(typed, (list, tuple)) and typed:
+        return tuple(_value(each, row) for each in typed)
+    if typed is None or typed in ([], ()):
+        return row.default
+    return row.make(typed.value if isinstance(typed, Enum) else typed)
