@@ -19,6 +19,7 @@ from evaluation.reliability.scenes import whole_job
 from spectf_cloud.__main__ import main
 from spectf_cloud.files.atomic import atomic_output
 from spectf_cloud.mapping.deploy import DeployJob, deploy
+from spectf_cloud.mapping.outputs import Products
 
 _NOBODY = 65534
 _LONGEST_S = 300
@@ -92,7 +93,8 @@ def _finished(radiance: Path, weights: Path, out: Path, threshold: float) -> Dep
 
 def _into(job: DeployJob, out: Path) -> DeployJob:
     moved = {kind: out / path.name for kind, path in job.outputs.items()}
-    return replace(job, out=moved["mask"], ortho=moved["ortho"], netcdf=moved["netcdf"], quicklook=moved["quicklook"])
+    products = Products(True, moved["ortho"], moved["netcdf"], moved["quicklook"])
+    return replace(job, out=moved["mask"], products=products)
 
 
 def _state(path: Path, old: Path, new: Path) -> str:
@@ -129,7 +131,15 @@ def quiet_main(job: DeployJob) -> int:
 def command(job: DeployJob) -> list[str]:
     """Arguments that mean the job."""
     named = [f"--{kind}={path}" for kind, path in job.outputs.items() if kind not in ("mask", "probability")]
-    return ["deploy-pt", str(job.out), str(job.radiance), "--proba", "--overwrite", f"--weights={job.weights}", *named]
+    return [
+        "deploy-pt",
+        str(job.out),
+        str(job.radiance),
+        "--proba",
+        "--overwrite",
+        f"--weights={job.options.weights}",
+        *named,
+    ]
 
 
 @contextmanager

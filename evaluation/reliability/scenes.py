@@ -6,7 +6,9 @@ from pathlib import Path
 
 import torch
 
+from spectf_cloud.inference.options import MaskOptions
 from spectf_cloud.mapping.deploy import DeployJob
+from spectf_cloud.mapping.outputs import Products
 from spectf_cloud.model import ModelConfig
 from spectf_cloud.simulation.granule import SimulationConfig, simulate_granule
 
@@ -33,12 +35,7 @@ def whole_job(radiance: Path, out: Path, weights: Path, **options: object) -> De
     return DeployJob(
         out=out / "mask.tif",
         radiance=radiance,
-        weights=str(weights),
-        probability=True,
-        ortho=out / "ortho.tif",
-        netcdf=out / "mask.nc",
-        quicklook=out / "look.png",
+        options=MaskOptions(weights, fidelity="exact", **options),  # type: ignore[arg-type]
+        products=Products(True, out / "ortho.tif", out / "mask.nc", out / "look.png"),
         overwrite=True,
-        fidelity="exact",
-        **options,  # type: ignore[arg-type]
     )

@@ -28,7 +28,8 @@ import psutil
 import spectf_cloud.archive.worker as worker
 from spectf_cloud.archive.dask_engine import Cluster, Dask
 from spectf_cloud.archive.engine import Engine, Serial
-from spectf_cloud.archive.fingerprint import Settings, recipe_of
+from spectf_cloud.archive.fingerprint import recipe_of
+from spectf_cloud.archive.job import Settings
 from spectf_cloud.archive.ledger import open_ledger
 from spectf_cloud.archive.publish import publish
 from spectf_cloud.archive.receipts import granule_folder
@@ -36,6 +37,7 @@ from spectf_cloud.archive.worker import Task
 from spectf_cloud.catalogue.granules import Granule
 from spectf_cloud.catalogue.inputs import find_granules
 from spectf_cloud.catalogue.search import Search
+from spectf_cloud.inference.options import MaskOptions
 from spectf_cloud.readers.emit import EmitCube
 from spectf_cloud.simulation.config import SimulationConfig
 from spectf_cloud.simulation.granule import simulate_granule
@@ -182,7 +184,7 @@ def main() -> None:
     parser.add_argument("--weights", default="builtin")
     parser.add_argument("--irradiance", type=Path)
     arguments = parser.parse_args()
-    settings = Settings(arguments.weights, arguments.irradiance, ortho=True)
+    settings = Settings(MaskOptions(arguments.weights, arguments.irradiance), ortho=True)
     granules = find_granules([str(arguments.granules)], Search()).granules
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -190,7 +192,7 @@ def main() -> None:
             "measured": f"{datetime.now(UTC):%Y-%m-%d}",
             "cores": os.cpu_count(),
             "load": round(os.getloadavg()[0], 1),
-            "weights": recipe_of(settings).weights,
+            "weights": recipe_of(settings).choices["weights"],
             "lines": arguments.lines,
             "samples": FULL[1],
         }

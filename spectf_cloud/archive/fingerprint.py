@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import cache, cached_property
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
+from spectf_cloud.archive.job import Settings
 from spectf_cloud.products.flags import check_threshold
-from spectf_cloud.weights import BUILTIN, find_weights, irradiance_for, sha256_of
-
-if TYPE_CHECKING:
-    from spectf_cloud.inference.backend import Fidelity
+from spectf_cloud.weights import find_weights, irradiance_for, sha256_of
 
 # The rooms whose code decides a pixel's value or a product's content, and the modules beside them at the top.
 _ROOMS = ("files", "inference", "mapping", "models", "products", "readers")
@@ -22,42 +21,15 @@ _ALSO = ("archive/thumbnail.py",)
 _CODE_SUFFIXES = (".py", ".cpp", ".h", ".npz")
 
 
-@dataclass(frozen=True)
-class Settings:
-    """How each scene of a run is masked and what is written of it; as for ``deploy-pt``. Paths are absolute."""
-
-    weights: str = BUILTIN
-    irradiance: Path | None = None
-    arch_spec: Path | None = None
-    threshold: float | None = None
-    device: str = "cpu"
-    fidelity: Fidelity = "faithful"
-    keep_bands: bool = False
-    probability: bool = False
-    ortho: bool = False
-    netcdf: bool = False
-    quicklook: bool = False
-    memory_limit: str | None = None
-    trust_input: bool = False
-
-    @property
-    def products(self) -> tuple[str, ...]:
-        """Kinds of files to write, besides the mask."""
-        kinds = ("probability", "ortho", "netcdf", "quicklook")
-        return tuple(kind for kind in kinds if getattr(self, kind))
+# Options that change no number in an output: where it was made, and whether it was made at all.
+_WITHOUT_EFFECT = {"device", "engine", "memory_limit", "threads", "trust_input"}
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """Checksums and numbers that decide the outputs; where and on what device it ran does not count."""
+    """What decides the outputs: options, with checksums in place of files, kinds of files, and the code."""
 
-    weights: str
-    weights_sha256: str
-    irradiance_sha256: str
-    arch_spec_sha256: str | None
-    threshold: float
-    fidelity: str
-    keep_bands: bool
+    choices: Mapping[str, Any]
     products: tuple[str, ...]
     version: str
     code: str
@@ -69,7 +41,8 @@ class Recipe:
 
     def to_json(self) -> str:
         """All fields, in one line."""
-        return json.dumps(asdict(self), sort_keys=True)
+        rest = {"products": self.products, "version": self.version, "code": self.code}
+        return json.dumps({**self.choices, **rest}, sort_keys=True)
 
 
 @cache
@@ -78,21 +51,20 @@ def recipe_of(settings: Settings) -> Recipe:
 
     Raises `WeightsError`, `InputError`, `UsageError`.
     """
-    if settings.threshold is not None:
-        check_threshold(settings.threshold)
-    weights = find_weights(settings.weights)
-    return Recipe(
-        weights=weights.name,
-        weights_sha256=weights.sha256,
-        irradiance_sha256=sha256_of(irradiance_for(weights, settings.irradiance)),
-        arch_spec_sha256=sha256_of(settings.arch_spec) if settings.arch_spec else None,
-        threshold=weights.threshold if settings.threshold is None else settings.threshold,
-        fidelity=settings.fidelity,
-        keep_bands=settings.keep_bands,
-        products=settings.products,
-        version=version("spectf-cloud"),
-        code=code_checksum(),
-    )
+    options = settings.options
+    if options.threshold is not None:
+        check_threshold(options.threshold)
+    weights = find_weights(options.weights)
+    choices = {name: value for name, value in asdict(options).items() if name not in _WITHOUT_EFFECT}
+    del choices["irradiance"], choices["arch_spec"]
+    choices |= {
+        "weights": weights.name,
+        "weights_sha256": weights.sha256,
+        "irradiance_sha256": sha256_of(irradiance_for(weights, options.irradiance)),
+        "arch_spec_sha256": sha256_of(options.arch_spec) if options.arch_spec else None,
+        "threshold": weights.threshold if options.threshold is None else options.threshold,
+    }
+    return Recipe(choices, settings.products, version("spectf-cloud"), code_checksum())
 
 
 def code_files() -> list[Path]:

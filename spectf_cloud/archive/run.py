@@ -6,13 +6,13 @@ import tempfile
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 from spectf_cloud.archive.engine import Engine, Serial
-from spectf_cloud.archive.fingerprint import Settings, recipe_of
+from spectf_cloud.archive.fingerprint import recipe_of
 from spectf_cloud.archive.integrity import all_there
+from spectf_cloud.archive.job import ArchiveJob
 from spectf_cloud.archive.ledger import Ledger, Row, open_ledger
 from spectf_cloud.archive.publish import Catalogue, publish
 from spectf_cloud.archive.receipts import Outcome, granule_folder
@@ -20,54 +20,7 @@ from spectf_cloud.archive.stac_items import COLLECTION
 from spectf_cloud.archive.worker import Task, finished_before
 from spectf_cloud.catalogue.granules import Granule
 from spectf_cloud.catalogue.inputs import find_granules
-from spectf_cloud.catalogue.search import Search
 from spectf_cloud.files import extras
-
-EngineName = Literal["dask", "serial"]
-
-
-@dataclass(frozen=True)
-class ArchiveJob:
-    """Everything ``deploy-many`` can be told.
-
-    Attributes
-    ----------
-    sources, search
-        See `find_granules`.
-    out
-        Folder of outputs, ledger and catalogue; on a cluster it must be the same for all workers.
-    settings
-        How each scene is masked.
-    scheduler, workers, resources
-        See `spectf_cloud.archive.dask_engine.Cluster`.
-    retries
-        How often a scene that failed by chance (network, disk, memory) is tried again within the run.
-    verify
-        Reopen the outputs of granules that are done, and do again what does not open.
-    keep_stale
-        Let outputs of other weights, thresholds, products or code count as done.
-    retry_poison
-        Try scenes again that were set aside.
-    time_limit_s
-        How long a scene may take on a worker of the ``dask`` engine before its process is ended.
-    scratch
-        Folder on each worker's own disk for granules that are fetched; by default the system's.
-    """
-
-    sources: tuple[str, ...]
-    out: Path
-    settings: Settings = field(default_factory=Settings)
-    search: Search = field(default_factory=Search)
-    engine: EngineName = "dask"
-    scheduler: str | None = None
-    workers: int | None = None
-    resources: tuple[tuple[str, float], ...] = ()
-    retries: int = 2
-    verify: bool = False
-    keep_stale: bool = False
-    retry_poison: bool = False
-    time_limit_s: float = 7200.0
-    scratch: Path | None = None
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO
 
-from spectf_cloud.archive.fingerprint import Settings, recipe_of
+from spectf_cloud.archive.fingerprint import recipe_of
 from spectf_cloud.archive.integrity import all_there, broken_output
+from spectf_cloud.archive.job import Settings
 from spectf_cloud.archive.receipts import RECEIPT, FileRecord, Outcome, read_receipt, record_file, write_receipt
 from spectf_cloud.archive.thumbnail import write_thumbnail
 from spectf_cloud.archive.time_limit import time_limit
@@ -25,6 +26,7 @@ from spectf_cloud.files.file_lock import claim
 from spectf_cloud.inference.kept import KeptBackend
 from spectf_cloud.mapping.deploy import DeployJob, deploy
 from spectf_cloud.mapping.memory import keep_freed_memory
+from spectf_cloud.mapping.outputs import Products
 from spectf_cloud.mapping.stopwatch import Stopwatch
 from spectf_cloud.products.footprint import footprint
 from spectf_cloud.products.geotiff import crs_of
@@ -169,20 +171,14 @@ def _job(task: Task, scene: Scene, glt: Glt | None) -> DeployJob:
         out=_output(task, "mask.tif"),
         radiance=scene.image.path,
         observation=scene.observation.path if scene.observation else None,
-        weights=settings.weights,
-        irradiance=settings.irradiance,
-        arch_spec=settings.arch_spec,
-        threshold=settings.threshold,
-        device=settings.device,
-        fidelity=settings.fidelity,
-        keep_bands=settings.keep_bands,
-        probability=settings.probability,
-        ortho=_output(task, "ortho.tif") if settings.ortho and placed else None,
-        netcdf=_output(task, "mask.nc") if settings.netcdf else None,
-        quicklook=_output(task, "quicklook.png") if settings.quicklook else None,
+        options=settings.options,
+        products=Products(
+            probability=settings.probability,
+            ortho=_output(task, "ortho.tif") if settings.ortho and placed else None,
+            netcdf=_output(task, "mask.nc") if settings.netcdf else None,
+            quicklook=_output(task, "quicklook.png") if settings.quicklook else None,
+        ),
         overwrite=True,
-        memory_limit=settings.memory_limit,
-        trust_input=settings.trust_input,
     )
 
 

@@ -8,7 +8,8 @@ from typing import Annotated
 
 import typer
 
-from spectf_cloud.cli.reporting import Json, Overwrite, Quiet, Reporter, Verbose
+from spectf_cloud.cli.fields import takes
+from spectf_cloud.cli.reporting import Overwrite, Reporter
 
 app = typer.Typer(help="What came of many scenes.")
 
@@ -21,10 +22,9 @@ def _group() -> None:
 
 
 @app.command("status")
-def status(folder: Folder, json: Json = False, verbose: Verbose = 0, quiet: Quiet = False) -> None:
+@takes()
+def status(folder: Folder, reporter: Reporter) -> None:
     """How many granules are done, failed, waiting; how much cloud; what the scenes cost."""
-    reporter = Reporter(json, quiet, verbose)
-
     from spectf_cloud.archive.ledger import read_ledger
     from spectf_cloud.archive.summary import summarise
 
@@ -43,10 +43,9 @@ def status(folder: Folder, json: Json = False, verbose: Verbose = 0, quiet: Quie
 
 
 @app.command("failures")
-def failures(folder: Folder, json: Json = False, verbose: Verbose = 0, quiet: Quiet = False) -> None:
+@takes()
+def failures(folder: Folder, reporter: Reporter) -> None:
     """The granules that could not be masked, and why."""
-    reporter = Reporter(json, quiet, verbose)
-
     from spectf_cloud.archive.ledger import read_ledger
 
     with read_ledger(folder) as ledger:
@@ -60,24 +59,22 @@ def failures(folder: Folder, json: Json = False, verbose: Verbose = 0, quiet: Qu
 
 
 @app.command("export")
+@takes()
 def export(
     folder: Folder,
+    *,
     file: Annotated[
         Path | None,
         typer.Argument(readable=False, help="Table: .csv, .json or .parquet; none renews the catalogue."),
     ] = None,
     overwrite: Overwrite = False,
-    json: Json = False,
-    verbose: Verbose = 0,
-    quiet: Quiet = False,
+    reporter: Reporter,
 ) -> None:
     """Write the ledger as a table, or renew the STAC catalogue, the GeoParquet index and the page to browse.
 
     A table holds all granules, failed ones with their error. Its paths of outputs are absolute, or count from DIR where
     the table lies in it.
     """
-    reporter = Reporter(json, quiet, verbose)
-
     from spectf_cloud.archive.export import export_table
     from spectf_cloud.archive.ledger import read_ledger
     from spectf_cloud.archive.publish import publish

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
-from spectf_cloud.cli.data_options import TrustInput
-from spectf_cloud.cli.reporting import Json, Overwrite, Quiet, Reporter, Verbose
+from spectf_cloud.cli.fields import Shown, Table, takes
+from spectf_cloud.cli.reporting import Overwrite, Reporter
+from spectf_cloud.cli.spectra_options import DATASET, TrustInput
 from spectf_cloud.errors import UsageError
 
 if TYPE_CHECKING:
@@ -19,163 +20,117 @@ if TYPE_CHECKING:
 
 app = typer.Typer(no_args_is_help=True, help="Score models and the rule-based mask on labelled spectra.")
 
-_SPECTF, _L2A, _RESNET, _XGBOOST, _COMPARE = (
-    f"SPECTF_EVAL_{name}_" for name in ("SPECTF", "L2A", "RESNET", "XGBOOST", "COMPARE")
-)
-_TEST_CSV = "Scenes to score, one FID a line; default: all."
-Outdir = Annotated[Path | None, typer.Option(help="Folder for report.json, report.md and report.html.")]
-Draws = Annotated[int, typer.Option(min=2, help="Bootstrap samples of scenes for the intervals.")]
-Gpu = Annotated[int, typer.Option(help="GPU number; -1 is the CPU.")]
-Block = Annotated[int, typer.Option(min=1, help="Spectra read at a time.")]
-Thresh = Annotated[
-    float | None, typer.Option(min=0.0, max=1.0, help="Cloud above this probability; default: the model's own.")
-]
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What to score, on which spectra; each command offers the fields it needs."""
+
+    dataset: tuple[Path, ...]
+    test_csv: Path | None = None
+    weights: str = "builtin"
+    spectf: tuple[str, ...] = ()
+    resnet: tuple[Path, ...] = ()
+    xgboost: tuple[Path, ...] = ()
+    l2a: bool = False
+    batch: int = 16384
+    gpu: int = -1
+    arch_ff: int | None = None
+    arch_heads: int | None = None
+    arch_proj_dim: int | None = None
+    thresh: float | None = None
+    outdir: Path | None = None
+    draws: int = 500
+    trust_input: bool = False
+    overwrite: bool = False
+
+
+_AS_CARD = Shown("Else as the weights' card says.", min=1)
+_ROWS: Table = {
+    "dataset": DATASET,
+    "weights": Shown("Path, 'builtin' or 'official:v0.1.0'."),
+    "test_csv": Shown("Scenes to score, one FID a line; default: all."),
+    "spectf": Shown("SpecTf weights; may be given several times.", env=False),
+    "resnet": Shown("Trained ResNet.", env=False),
+    "xgboost": Shown("Boosted trees.", env=False),
+    "l2a": Shown("The rule-based flags.", env=False),
+    "batch": Shown("Spectra read at a time.", min=1, env=False),
+    "gpu": Shown("GPU number; -1 is the CPU.", env=False),
+    "arch_ff": _AS_CARD,
+    "arch_heads": _AS_CARD,
+    "arch_proj_dim": _AS_CARD,
+    "thresh": Shown("Cloud above this probability; default: the model's own.", min=0.0, max=1.0, env=False),
+    "outdir": Shown("Folder for report.json, report.md and report.html.", env=False),
+    "draws": Shown("Bootstrap samples of scenes for the intervals.", min=2, env=False),
+    "trust_input": TrustInput,
+    "overwrite": Overwrite,
+}
+
+
+def _offered(names: str, **changed: Shown) -> Table:
+    """The rows of these fields, and those that every command here has."""
+    rows = {**_ROWS, **changed}
+    return {name: rows[name] for name in f"dataset {names} outdir draws trust_input overwrite".split()}
+
+
+_SPECTF = {name: replace(_ROWS[name], env=True) for name in ("batch", "gpu", "thresh")}
+_SPECTF["batch"] = replace(_SPECTF["batch"], default=1024)
 
 
 @app.command()
-def spectf(
-    dataset: Annotated[list[Path], typer.Argument(help="HDF5 files of labelled spectra.", envvar=f"{_SPECTF}DATASET")],
-    weights: Annotated[
-        str, typer.Option(help="Path, 'builtin' or 'official:v0.1.0'.", envvar=f"{_SPECTF}WEIGHTS")
-    ] = "builtin",
-    test_csv: Annotated[Path | None, typer.Option(help=_TEST_CSV, envvar=f"{_SPECTF}TEST_CSV")] = None,
-    batch: Annotated[int, typer.Option(min=1, help="Spectra read at a time.", envvar=f"{_SPECTF}BATCH")] = 1024,
-    gpu: Annotated[int, typer.Option(help="GPU number; -1 is the CPU.", envvar=f"{_SPECTF}GPU")] = -1,
-    arch_ff: Annotated[
-        int | None, typer.Option(min=1, help="Else as the weights' card says.", envvar=f"{_SPECTF}ARCH_FF")
-    ] = None,
-    arch_heads: Annotated[
-        int | None, typer.Option(min=1, help="Else as the weights' card says.", envvar=f"{_SPECTF}ARCH_HEADS")
-    ] = None,
-    arch_proj_dim: Annotated[
-        int | None, typer.Option(min=1, help="Else as the weights' card says.", envvar=f"{_SPECTF}ARCH_PROJ_DIM")
-    ] = None,
-    thresh: Annotated[
-        float | None,
-        typer.Option(
-            min=0.0, max=1.0, help="Cloud above this probability; default: the weights' own.", envvar=f"{_SPECTF}THRESH"
-        ),
-    ] = None,
-    outdir: Outdir = None,
-    draws: Draws = 500,
-    trust_input: TrustInput = False,
-    overwrite: Overwrite = False,
-    json: Json = False,
-    verbose: Verbose = 0,
-    quiet: Quiet = False,
-) -> None:
+@takes(_offered("weights test_csv batch gpu arch_ff arch_heads arch_proj_dim thresh", **_SPECTF), "SPECTF_EVAL_SPECTF_")
+def spectf(job: Evaluation, reporter: Reporter) -> None:
     """Score SpecTf weights."""
-    reporter = Reporter(json, quiet, verbose)
-    asked = {"dim_ff": arch_ff, "num_heads": arch_heads, "dim_proj": arch_proj_dim}
-    given = {name: value for name, value in asked.items() if value is not None}
-
-    def scorers(spectra: Spectra) -> list[Scorer]:
-        return [_spectf(spectra, weights, gpu, thresh, given)]
-
-    _evaluate(reporter, dataset, test_csv, scorers, outdir, batch, draws, overwrite, trust_input)
+    _evaluate(job, reporter, lambda spectra: [_spectf(spectra, job.weights, job)])
 
 
 @app.command()
-def l2a(
-    dataset: Annotated[list[Path], typer.Argument(help="HDF5 files of labelled spectra.", envvar=f"{_L2A}DATASET")],
-    test_csv: Annotated[Path | None, typer.Option(help=_TEST_CSV, envvar=f"{_L2A}TEST_CSV")] = None,
-    batch: Block = 16384,
-    outdir: Outdir = None,
-    draws: Draws = 500,
-    trust_input: TrustInput = False,
-    overwrite: Overwrite = False,
-    json: Json = False,
-    verbose: Verbose = 0,
-    quiet: Quiet = False,
-) -> None:
+@takes(_offered("test_csv batch"), "SPECTF_EVAL_L2A_")
+def l2a(job: Evaluation, reporter: Reporter) -> None:
     """Score the rule-based cloud and cirrus flags of the L2A mask."""
-    reporter = Reporter(json, quiet, verbose)
-    _evaluate(
-        reporter, dataset, test_csv, lambda spectra: [_l2a(spectra)], outdir, batch, draws, overwrite, trust_input
-    )
+    _evaluate(job, reporter, lambda spectra: [_l2a(spectra)])
 
 
 @app.command()
-def resnet(
-    dataset: Annotated[list[Path], typer.Argument(help="HDF5 files of labelled spectra.", envvar=f"{_RESNET}DATASET")],
-    weights: Annotated[Path, typer.Option(help="resnet.pt with its card.", envvar=f"{_RESNET}WEIGHTS")],
-    test_csv: Annotated[Path | None, typer.Option(help=_TEST_CSV, envvar=f"{_RESNET}TEST_CSV")] = None,
-    batch: Block = 16384,
-    gpu: Gpu = -1,
-    thresh: Thresh = None,
-    outdir: Outdir = None,
-    draws: Draws = 500,
-    trust_input: TrustInput = False,
-    overwrite: Overwrite = False,
-    json: Json = False,
-    verbose: Verbose = 0,
-    quiet: Quiet = False,
-) -> None:
+@takes(
+    _offered(
+        "weights test_csv batch gpu thresh", weights=Shown("resnet.pt with its card.", type=Path, default=..., make=str)
+    ),
+    "SPECTF_EVAL_RESNET_",
+)
+def resnet(job: Evaluation, reporter: Reporter) -> None:
     """Score a trained ResNet."""
-    reporter = Reporter(json, quiet, verbose)
-
-    def scorers(spectra: Spectra) -> list[Scorer]:
-        return [_comparison(spectra, weights, gpu, thresh)]
-
-    _evaluate(reporter, dataset, test_csv, scorers, outdir, batch, draws, overwrite, trust_input)
+    _evaluate(job, reporter, lambda spectra: [_comparison(spectra, job.weights, job)])
 
 
 @app.command()
-def xgboost(
-    dataset: Annotated[list[Path], typer.Argument(help="HDF5 files of labelled spectra.", envvar=f"{_XGBOOST}DATASET")],
-    weights: Annotated[Path, typer.Option(help="xgboost.json, ours or published.", envvar=f"{_XGBOOST}WEIGHTS")],
-    test_csv: Annotated[Path | None, typer.Option(help=_TEST_CSV, envvar=f"{_XGBOOST}TEST_CSV")] = None,
-    batch: Block = 16384,
-    thresh: Thresh = None,
-    outdir: Outdir = None,
-    draws: Draws = 500,
-    trust_input: TrustInput = False,
-    overwrite: Overwrite = False,
-    json: Json = False,
-    verbose: Verbose = 0,
-    quiet: Quiet = False,
-) -> None:
+@takes(
+    _offered(
+        "weights test_csv batch thresh",
+        weights=Shown("xgboost.json, ours or published.", type=Path, default=..., make=str),
+    ),
+    "SPECTF_EVAL_XGBOOST_",
+)
+def xgboost(job: Evaluation, reporter: Reporter) -> None:
     """Score boosted trees."""
-    reporter = Reporter(json, quiet, verbose)
-
-    def scorers(spectra: Spectra) -> list[Scorer]:
-        return [_comparison(spectra, weights, -1, thresh)]
-
-    _evaluate(reporter, dataset, test_csv, scorers, outdir, batch, draws, overwrite, trust_input)
+    _evaluate(job, reporter, lambda spectra: [_comparison(spectra, job.weights, job)])
 
 
 @app.command()
-def compare(
-    dataset: Annotated[list[Path], typer.Argument(help="HDF5 files of labelled spectra.", envvar=f"{_COMPARE}DATASET")],
-    test_csv: Annotated[Path | None, typer.Option(help=_TEST_CSV, envvar=f"{_COMPARE}TEST_CSV")] = None,
-    spectf: Annotated[list[str] | None, typer.Option(help="SpecTf weights; may be given several times.")] = None,
-    resnet: Annotated[list[Path] | None, typer.Option(help="Trained ResNet.")] = None,
-    xgboost: Annotated[list[Path] | None, typer.Option(help="Boosted trees.")] = None,
-    l2a: Annotated[bool, typer.Option("--l2a", help="The rule-based flags.")] = False,
-    batch: Block = 16384,
-    gpu: Gpu = -1,
-    outdir: Outdir = None,
-    draws: Draws = 500,
-    trust_input: TrustInput = False,
-    overwrite: Overwrite = False,
-    json: Json = False,
-    verbose: Verbose = 0,
-    quiet: Quiet = False,
-) -> None:
+@takes(_offered("test_csv spectf resnet xgboost l2a batch gpu"), "SPECTF_EVAL_COMPARE_")
+def compare(job: Evaluation, reporter: Reporter) -> None:
     """Score several models on the same spectra, in one report."""
-    reporter = Reporter(json, quiet, verbose)
-    if not (spectf or resnet or xgboost or l2a):
+    if not (job.spectf or job.resnet or job.xgboost or job.l2a):
         raise UsageError("name at least one of --spectf WEIGHTS, --resnet FILE, --xgboost FILE, --l2a")
 
     def scorers(spectra: Spectra) -> list[Scorer]:
-        found = [_spectf(spectra, weights, gpu, None, {}) for weights in spectf or []]
-        found += [_comparison(spectra, path, gpu, None) for path in [*(resnet or []), *(xgboost or [])]]
-        return _distinct(found + ([_l2a(spectra)] if l2a else []))
+        found = [_spectf(spectra, weights, job) for weights in job.spectf]
+        found += [_comparison(spectra, path, job) for path in (*job.resnet, *job.xgboost)]
+        return _distinct(found + ([_l2a(spectra)] if job.l2a else []))
 
-    _evaluate(reporter, dataset, test_csv, scorers, outdir, batch, draws, overwrite, trust_input)
+    _evaluate(job, reporter, scorers)
 
 
-def _spectf(spectra: Spectra, weights: str, gpu: int, thresh: float | None, given: dict[str, Any]) -> Scorer:
+def _spectf(spectra: Spectra, weights: str, job: Evaluation) -> Scorer:
     from spectf_cloud.architecture import Architecture
     from spectf_cloud.data.spectra_irradiance import check_same_irradiance
     from spectf_cloud.inference.predict import pick_backend
@@ -186,22 +141,25 @@ def _spectf(spectra: Spectra, weights: str, gpu: int, thresh: float | None, give
 
     found = find_weights(weights)
     check_same_irradiance(found.name, irradiance_of_weights(found), spectra.files)
+    shape: dict[str, Any] = {"dim_ff": job.arch_ff, "num_heads": job.arch_heads, "dim_proj": job.arch_proj_dim}
+    given = {name: value for name, value in shape.items() if value is not None}
     architecture = replace(found.architecture or Architecture(), **given) if given else None
     model = load_model(found, spectra.wavelength_nm, architecture)
-    threshold = found.threshold if thresh is None else thresh
-    backend = pick_backend(model, device=gpu, threshold=threshold)
+    threshold = found.threshold if job.thresh is None else job.thresh
+    backend = pick_backend(model, device=job.gpu, threshold=threshold)
     return Scorer(f"SpecTf {found.name}", backend, threshold, found.path, found.sha256)
 
 
-def _comparison(spectra: Spectra, path: Path, gpu: int, thresh: float | None) -> Scorer:
+def _comparison(spectra: Spectra, path: str | Path, job: Evaluation) -> Scorer:
     from spectf_cloud.data.spectra_irradiance import check_same_irradiance
     from spectf_cloud.inference.comparison import load_comparison
     from spectf_cloud.scoring.scores import Scorer
 
-    model = load_comparison(path, spectra.wavelength_nm, gpu)
+    model = load_comparison(path, spectra.wavelength_nm, job.gpu)
     check_same_irradiance(str(path), model.irradiance, spectra.files)
     name = {"resnet": "ResNet", "xgboost": "XGBoost"}[model.kind]
-    return Scorer(name, model.backend, model.threshold if thresh is None else thresh, model.path, model.sha256)
+    threshold = model.threshold if job.thresh is None else job.thresh
+    return Scorer(name, model.backend, threshold, model.path, model.sha256)
 
 
 def _l2a(spectra: Spectra) -> Scorer:
@@ -222,17 +180,7 @@ def _distinct(scorers: list[Scorer]) -> list[Scorer]:
     return named
 
 
-def _evaluate(
-    reporter: Reporter,
-    dataset: list[Path],
-    test_csv: Path | None,
-    scorers: Callable[[Spectra], list[Scorer]],
-    outdir: Path | None,
-    block: int,
-    draws: int,
-    overwrite: bool,
-    trust: bool,
-) -> None:
+def _evaluate(job: Evaluation, reporter: Reporter, scorers: Callable[[Spectra], list[Scorer]]) -> None:
     import numpy as np
 
     from spectf_cloud.data.spectra import open_spectra
@@ -241,14 +189,14 @@ def _evaluate(
     from spectf_cloud.scoring.report import check_outdir, write_report
     from spectf_cloud.scoring.scores import evaluate
 
-    if outdir is not None:
-        check_outdir(outdir, overwrite=overwrite)
-    spectra = open_spectra(dataset, trust=trust)
-    rows = np.arange(len(spectra)) if test_csv is None else spectra.rows_of(read_fids(test_csv, spectra.fids))
-    settle(doubts_of_labels(f"{test_csv or dataset[0]}: the scenes", spectra.labels[rows]), trust=True)
+    if job.outdir is not None:
+        check_outdir(job.outdir, overwrite=job.overwrite)
+    spectra = open_spectra(job.dataset, trust=job.trust_input)
+    rows = np.arange(len(spectra)) if job.test_csv is None else spectra.rows_of(read_fids(job.test_csv, spectra.fids))
+    settle(doubts_of_labels(f"{job.test_csv or job.dataset[0]}: the scenes", spectra.labels[rows]), trust=True)
     with reporter.progress("scoring", "spectra") as progress:
-        report = evaluate(spectra, rows, scorers(spectra), block=block, draws=draws, progress=progress)
-    paths = write_report(report, outdir, overwrite=overwrite) if outdir is not None else {}
+        report = evaluate(spectra, rows, scorers(spectra), block=job.batch, draws=job.draws, progress=progress)
+    paths = write_report(report, job.outdir, overwrite=job.overwrite) if job.outdir is not None else {}
     scores = [{"name": m.name, "threshold": m.threshold, **m.scores} for m in report.models]
     if not reporter.json and not reporter.quiet:
         _show(report)

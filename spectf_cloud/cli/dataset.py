@@ -8,10 +8,12 @@ from typing import Annotated
 
 import typer
 
-from spectf_cloud.cli.data_options import TrustInput
-from spectf_cloud.cli.reporting import Json, Overwrite, Quiet, Reporter, Verbose
-from spectf_cloud.cli.simulate import PresetChoice
+from spectf_cloud.cli.fields import Shown, takes
+from spectf_cloud.cli.reporting import Overwrite, Reporter
+from spectf_cloud.cli.simulate import SIMULATING, PresetChoice
+from spectf_cloud.cli.spectra_options import TrustInput
 from spectf_cloud.errors import UsageError
+from spectf_cloud.simulation.config import DatasetConfig
 
 app = typer.Typer(help="Files of labelled spectra.")
 
@@ -21,46 +23,33 @@ def _group() -> None:
     """Files of labelled spectra."""
 
 
+_SIMULATING = {
+    "scenes": Shown("Scenes to simulate.", min=1),
+    "spectra_per_scene": Shown("Spectra to draw from each scene.", min=1),
+    "presets": Shown("Kind of scene; give several to take them in turn.", name="preset", type=list[PresetChoice]),
+    "seed": Shown("Seed of the first scene; each further one has the next.", min=0),
+    "lines": Shown("Lines of a scene.", min=8),
+    "samples": Shown("Samples of a scene.", min=8),
+    "surfaces": SIMULATING["surfaces"],
+    "irradiance": SIMULATING["irradiance"],
+}
+
+
 @app.command("simulate")
+@takes(_SIMULATING)
 def simulate(
     out: Annotated[Path, typer.Argument(readable=False, help="HDF5 file to write.")],
-    scenes: Annotated[int, typer.Option(min=1, help="Scenes to simulate.")] = 20,
-    spectra_per_scene: Annotated[int, typer.Option(min=1, help="Spectra to draw from each scene.")] = 1000,
-    preset: Annotated[
-        list[PresetChoice] | None, typer.Option(help="Kind of scene; give several to take them in turn.")
-    ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of the first scene; each further one has the next.")] = 0,
-    lines: Annotated[int, typer.Option(min=8, help="Lines of a scene.")] = 160,
-    samples: Annotated[int, typer.Option(min=8, help="Samples of a scene.")] = 160,
-    surfaces: Annotated[
-        Path | None, typer.Option(readable=False, metavar="FILE", help="Library of surface reflectance: ENVI or CSV.")
-    ] = None,
-    irradiance: Annotated[
-        Path | None, typer.Option(readable=False, help="Solar irradiance .npy; default: the built-in one.")
-    ] = None,
+    config: DatasetConfig,
+    *,
     overwrite: Overwrite = False,
-    json: Json = False,
-    verbose: Verbose = 0,
-    quiet: Quiet = False,
+    reporter: Reporter,
 ) -> None:
     """Simulate labelled TOA spectra in the schema of the published training data.
 
     Labels: 0 clear, 1 cloud, 2 cloud shadow; the scene of each spectrum is its fid.
     """
-    reporter = Reporter(json, quiet, verbose)
+    from spectf_cloud.simulation.labelled_spectra import simulate_dataset
 
-    from spectf_cloud.simulation.labelled_spectra import DatasetConfig, simulate_dataset
-
-    config = DatasetConfig(
-        scenes=scenes,
-        spectra_per_scene=spectra_per_scene,
-        presets=tuple(choice.value for choice in preset or [PresetChoice.mixed]),
-        seed=seed,
-        lines=lines,
-        samples=samples,
-        surfaces=surfaces,
-        irradiance=irradiance,
-    )
     with reporter.progress("simulating", "scenes") as progress:
         report = simulate_dataset(out, config, overwrite=overwrite, progress=progress)
     counts = f"{report.clear:,} clear, {report.cloud:,} cloud, {report.shadow:,} cloud shadow"
@@ -68,18 +57,16 @@ def simulate(
 
 
 @app.command("info")
+@takes()
 def info(
     dataset: Annotated[list[Path], typer.Argument(help="HDF5 files of labelled spectra.")],
+    *,
     plot: Annotated[Path | None, typer.Option(help="PNG of typical spectra to write.")] = None,
     trust_input: TrustInput = False,
     overwrite: Overwrite = False,
-    json: Json = False,
-    verbose: Verbose = 0,
-    quiet: Quiet = False,
+    reporter: Reporter,
 ) -> None:
     """Check files of labelled spectra; count labels, in all and by scene."""
-    reporter = Reporter(json, quiet, verbose)
-
     from spectf_cloud.data.spectra import open_spectra
     from spectf_cloud.data.spectra_check import doubts_of_labels, settle
     from spectf_cloud.data.spectra_info import describe, plot_spectra
@@ -104,21 +91,19 @@ def info(
 
 
 @app.command("split")
+@takes()
 def split(
     dataset: Annotated[list[Path], typer.Argument(help="HDF5 files of labelled spectra.")],
+    *,
     train_csv: Annotated[Path, typer.Option(help="List of training scenes to write.")],
     test_csv: Annotated[Path, typer.Option(help="List of test scenes to write.")],
     test_fraction: Annotated[float, typer.Option(min=0.0, max=0.99, help="Share of the scenes to test on.")] = 0.15,
     seed: Annotated[int, typer.Option(min=0, help="Same seed, same split.")] = 42,
     trust_input: TrustInput = False,
     overwrite: Overwrite = False,
-    json: Json = False,
-    verbose: Verbose = 0,
-    quiet: Quiet = False,
+    reporter: Reporter,
 ) -> None:
     """Part the scenes at random into training and test, as lists for train and cloud-eval."""
-    reporter = Reporter(json, quiet, verbose)
-
     from spectf_cloud.data.spectra import open_spectra
     from spectf_cloud.data.split import draw_scenes
     from spectf_cloud.files.atomic import atomic_output, check_output
@@ -134,18 +119,16 @@ def split(
 
 
 @app.command("fetch")
+@takes()
 def fetch(
     doi: Annotated[str, typer.Argument(help="DOI of a Zenodo record, such as 10.5281/zenodo.14607937.")],
+    *,
     outdir: Annotated[Path, typer.Option(help="Folder to download to.")] = Path("datasets"),
     name: Annotated[list[str] | None, typer.Option(help="Only this file; may be given several times.")] = None,
     listing: Annotated[bool, typer.Option("--list", help="Only list the files.")] = False,
-    json: Json = False,
-    verbose: Verbose = 0,
-    quiet: Quiet = False,
+    reporter: Reporter,
 ) -> None:
     """Download labelled spectra by DOI; an interrupted download goes on where it stopped."""
-    reporter = Reporter(json, quiet, verbose)
-
     from spectf_cloud.files.download import fetch_file, list_record
 
     files = list_record(doi)

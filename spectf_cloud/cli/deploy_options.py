@@ -1,166 +1,97 @@
-"""What ``deploy-pt`` and ``deploy-trt`` share: their options, and the way from them to a job and its report."""
+"""What commands that mask scenes share: how their options are shown, and the way from one scene to its report."""
 
 from __future__ import annotations
 
-from dataclasses import asdict
-from enum import StrEnum
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from spectf_cloud.cli.config_file import stronger
+from spectf_cloud.cli.fields import Shown
 from spectf_cloud.cli.reporting import Reporter
 from spectf_cloud.errors import UsageError
 from spectf_cloud.files.reading import limit_reads
 from spectf_cloud.mapping.stopwatch import STARTED
 
-if TYPE_CHECKING:
-    from spectf_cloud.mapping.deploy import DeployJob
-
 ENV = "SPECTF_DEPLOY_"
 INPUTS, PRODUCTS, MODEL = "Inputs", "Products", "Model"
-
-
-class FidelityChoice(StrEnum):
-    """Tiers as the command line offers them."""
-
-    exact = "exact"
-    faithful = "faithful"
-    fast = "fast"
-
-
-OutFp = Annotated[Path | None, typer.Argument(readable=False, help="Mask GeoTIFF to write.", envvar=f"{ENV}OUTFP")]
-ObsFp = Annotated[Path | None, typer.Argument(readable=False, help="Observation geometry (OBS).", envvar=f"{ENV}OBSFP")]
-RdnFp = Annotated[Path | None, typer.Argument(readable=False, help="Radiance (RDN or RAD).", envvar=f"{ENV}RDNFP")]
-
-Out = Annotated[Path | None, typer.Option(readable=False, help="OUTFP by name.", rich_help_panel=INPUTS)]
-Obs = Annotated[
-    Path | None,
-    typer.Option(readable=False, help="OBSFP by name; else found beside the radiance.", rich_help_panel=INPUTS),
-]
-Rdn = Annotated[Path | None, typer.Option(readable=False, help="RDNFP by name.", rich_help_panel=INPUTS)]
-
-Proba = Annotated[
-    bool, typer.Option("--proba", help="Also write OUT_prob.tif.", envvar=f"{ENV}PROBA", rich_help_panel=PRODUCTS)
-]
-Ortho = Annotated[
-    Path | None,
-    typer.Option(readable=False, help="Orthorectified mask, a COG.", envvar=f"{ENV}ORTHO", rich_help_panel=PRODUCTS),
-]
-Netcdf = Annotated[
-    Path | None,
-    typer.Option(readable=False, help="EMIT L2A-mask-style file.", envvar=f"{ENV}NETCDF", rich_help_panel=PRODUCTS),
-]
-Quicklook = Annotated[
-    Path | None,
-    typer.Option(readable=False, help="PNG to look at.", envvar=f"{ENV}QUICKLOOK", rich_help_panel=PRODUCTS),
-]
-
-Threshold = Annotated[
-    float | None,
-    typer.Option(
-        min=0.0,
-        max=1.0,
-        help="Cloud above this probability; default: the weights' own.",
-        envvar=f"{ENV}THRESHOLD",
-        rich_help_panel=MODEL,
-    ),
-]
-Weights = Annotated[
-    str,
-    typer.Option(
-        help="Path, 'builtin', 'official:v0.1.0' or 'official:v0.0.1'.", envvar=f"{ENV}WEIGHTS", rich_help_panel=MODEL
-    ),
-]
-Irradiance = Annotated[
-    Path | None,
-    typer.Option(
-        readable=False,
-        help="Solar irradiance .npy; default: the weights' own.",
-        envvar=f"{ENV}IRRADIANCE",
-        rich_help_panel=MODEL,
-    ),
-]
-ArchSpec = Annotated[
-    Path | None,
-    typer.Option(
-        readable=False,
-        help="YAML of architecture and dropped bands.",
-        envvar=f"{ENV}ARCH_SPEC",
-        rich_help_panel=MODEL,
-    ),
-]
-KeepBands = Annotated[
-    bool, typer.Option("--keep-bands", help="Drop no bands.", envvar=f"{ENV}KEEP_BANDS", rich_help_panel=MODEL)
-]
-Fidelity = Annotated[
-    FidelityChoice,
-    typer.Option(help="Loosest agreement with float32 allowed.", envvar=f"{ENV}FIDELITY", rich_help_panel=MODEL),
-]
-MemoryLimit = Annotated[
-    str | None, typer.Option(help="Bound for resident memory, e.g. 1.5GB.", envvar=f"{ENV}MEMORY_LIMIT")
-]
 
 ReadTimeout = Annotated[
     float,
     typer.Option(
         min=0.0,
         metavar="SECONDS",
-        help="End a read that makes no progress for so long; 0: never.",
+        help="End a read that makes no progress for this long; 0: never.",
         envvar="SPECTF_READ_TIMEOUT",
     ),
 ]
 
-TrustInput = Annotated[
-    bool,
-    typer.Option(
-        "--trust-input",
-        help="Mask even what cannot be right, such as another scene's geometry.",
-        envvar=f"{ENV}TRUST_INPUT",
-        rich_help_panel=INPUTS,
-    ),
-]
+
+@dataclass(frozen=True)
+class SceneFiles:
+    """The files of one scene, in order or by name."""
+
+    outfp: Path | None = None
+    obsfp: Path | None = None
+    rdnfp: Path | None = None
+    out: Path | None = None
+    obs: Path | None = None
+    rdn: Path | None = None
 
 
-def mask(context: typer.Context, reporter: Reporter, **more: Any) -> None:
-    """Run the command that ``context`` belongs to; ``more`` are fields of its job that are not plain options."""
+#: Of `MaskOptions`.
+MASKING = {
+    "trust_input": Shown("Mask even what cannot be right, such as another scene's geometry.", INPUTS),
+    "threshold": Shown("Cloud above this probability; default: the weights' own.", MODEL, min=0.0, max=1.0),
+    "weights": Shown("Path, 'builtin', 'official:v0.1.0' or 'official:v0.0.1'.", MODEL, type=str),
+    "irradiance": Shown("Solar irradiance .npy; default: the weights' own.", MODEL, type=Path),
+    "arch_spec": Shown("YAML of architecture and dropped bands.", MODEL),
+    "keep_bands": Shown("Drop no bands.", MODEL),
+    "device": Shown("-1 or cpu, a GPU number, mps, auto.", MODEL, type=str, default="-1"),
+    "fidelity": Shown("Loosest agreement with float32 allowed.", MODEL),
+    "memory_limit": Shown("Bound for resident memory, e.g. 1.5GB.", type=str),
+}
+#: Of `SceneFiles`, `Products` and `MaskOptions`.
+DEPLOYING = {
+    "outfp": Shown("Mask GeoTIFF to write.", argument=True),
+    "obsfp": Shown("Observation geometry (OBS).", argument=True),
+    "rdnfp": Shown("Radiance (RDN or RAD).", argument=True),
+    "out": Shown("OUTFP by name.", INPUTS, env=False),
+    "obs": Shown("OBSFP by name; else found beside the radiance.", INPUTS, env=False),
+    "rdn": Shown("RDNFP by name.", INPUTS, env=False),
+    "probability": Shown("Also write OUT_prob.tif.", PRODUCTS, name="proba"),
+    "ortho": Shown("Orthorectified mask, a COG.", PRODUCTS),
+    "netcdf": Shown("EMIT L2A-mask-style file.", PRODUCTS),
+    "quicklook": Shown("PNG to look at.", PRODUCTS),
+    **MASKING,
+}
+
+
+def mask(context: typer.Context, files: SceneFiles, reporter: Reporter, **job: Any) -> None:
+    """Mask the scene of the command that ``context`` belongs to; ``job`` are the other fields of a `DeployJob`."""
     limit_reads(context.params["read_timeout"])
-    from spectf_cloud.mapping.deploy import deploy
+    from spectf_cloud.mapping.deploy import DeployJob, deploy
 
-    job = _job(context, **more)
+    out, radiance, observation = _scene(context, files)
     with reporter.progress("masking", "pixels") as progress:
-        report = deploy(job, progress, began=STARTED)
+        report = deploy(DeployJob(out, radiance, observation, **job), progress, began=STARTED)
     cloud = "no data" if report.cloud_fraction is None else f"{report.cloud_fraction:.1%} cloud"
     lines = [f"{report.scene}: {cloud} above {report.threshold:g} in {report.valid_pixels:,} pixels"]
     lines += [f"  {kind:<12}{path}" for kind, path in report.outputs.items()]
     reporter.done(asdict(report), *lines)
 
 
-def _job(context: typer.Context, **more: Any) -> DeployJob:
-    mask_to = stronger(context, "outfp", "out")
-    observation = stronger(context, "obsfp", "obs")
-    radiance = stronger(context, "rdnfp", "rdn")
-    given = context.params
+def _scene(context: typer.Context, files: SceneFiles) -> tuple[Path, Path, Path | None]:
+    """Mask to write, radiance and observation, by name or in order."""
+    out = stronger(context, "outfp", "out")
+    observation, radiance = stronger(context, "obsfp", "obs"), stronger(context, "rdnfp", "rdn")
     # Two files given in order are OUT and the radiance; its OBS is found by name.
     if radiance is None:
-        observation, radiance = (None, given["obsfp"]) if given["obs"] is None else (given["obs"], given["obsfp"])
-    if mask_to is None or radiance is None:
+        observation, radiance = files.obs, files.obsfp
+    if out is None or radiance is None:
         raise UsageError(
             f"name the mask to write and the radiance: spectf-cloud {context.info_name} OUTFP [OBSFP] RDNFP"
         )
-    from spectf_cloud.mapping.deploy import DeployJob
-
-    plain = ("weights", "irradiance", "arch_spec", "threshold", "keep_bands", "ortho", "netcdf", "quicklook", "config")
-    return DeployJob(
-        out=mask_to,
-        radiance=radiance,
-        observation=observation,
-        fidelity=FidelityChoice(given["fidelity"]).value,
-        probability=given["proba"],
-        overwrite=given["overwrite"],
-        memory_limit=given["memory_limit"],
-        trust_input=given["trust_input"],
-        **{name: given[name] for name in plain},
-        **more,
-    )
+    return out, radiance, observation

@@ -2,32 +2,37 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from spectf_cloud.cli.deploy_options import ReadTimeout
-from spectf_cloud.cli.reporting import Json, Overwrite, Quiet, Reporter, Verbose
+from spectf_cloud.cli.deploy_options import MASKING, ReadTimeout
+from spectf_cloud.cli.fields import takes
+from spectf_cloud.cli.reporting import Overwrite, Reporter
 from spectf_cloud.errors import UsageError
 from spectf_cloud.files.reading import READ_TIMEOUT_S, limit_reads
+from spectf_cloud.inference.options import MaskOptions
+
+_WEIGHTS = {name: replace(MASKING[name], panel=None) for name in ("weights", "irradiance")}
 
 
+@takes(_WEIGHTS)
 def explain(
-    scene: Annotated[Path, typer.Argument(help="Radiance (RDN or RAD).")],
+    scene: Annotated[Path, typer.Argument(readable=False, help="Radiance (RDN or RAD).")],
     pixel: Annotated[str, typer.Option(metavar="LINE,SAMPLE", help="Pixel, counted from 0.")],
-    out: Annotated[Path, typer.Option(help="PNG to write.")],
-    obs: Annotated[Path | None, typer.Option(help="Observation geometry; else found beside the radiance.")] = None,
-    weights: Annotated[str, typer.Option(help="Path, 'builtin', 'official:v0.1.0' or 'official:v0.0.1'.")] = "builtin",
-    irradiance: Annotated[Path | None, typer.Option(help="Solar irradiance .npy; default: the weights' own.")] = None,
+    out: Annotated[Path, typer.Option(readable=False, help="PNG to write.")],
+    *,
+    obs: Annotated[
+        Path | None, typer.Option(readable=False, help="Observation geometry; else found beside the radiance.")
+    ] = None,
+    options: MaskOptions,
     overwrite: Overwrite = False,
     read_timeout: ReadTimeout = READ_TIMEOUT_S,
-    json: Json = False,
-    verbose: Verbose = 0,
-    quiet: Quiet = False,
+    reporter: Reporter,
 ) -> None:
     """Show which wavelengths a pixel's decision rests on: attention, max-pool winners, occlusion."""
-    reporter = Reporter(json, quiet, verbose)
     line, sample = _parse_pixel(pixel)
     limit_reads(read_timeout)
 
@@ -37,7 +42,7 @@ def explain(
 
     opened = open_scene(scene, obs)
     check_output(out, overwrite=overwrite, inputs=opened.files, form="PNG")
-    found = explain_pixel(opened, line, sample, weights=weights, irradiance=irradiance)
+    found = explain_pixel(opened, line, sample, weights=options.weights, irradiance=options.irradiance)
     title = f"{'SIMULATED ' if opened.simulated else ''}{opened.name} at {line},{sample}"
     found.to_png(out, title=title, overwrite=overwrite)
     kind = "cloud" if found.probability > found.threshold else "clear"

@@ -2,101 +2,81 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Annotated
+from typing import Any, Literal
 
 import typer
 
-from spectf_cloud.cli.reporting import Json, Overwrite, Quiet, Reporter, Verbose
+from spectf_cloud.cli.deploy_options import MASKING
+from spectf_cloud.cli.fields import Shown, takes
+from spectf_cloud.cli.reporting import Overwrite, Reporter
+from spectf_cloud.inference.options import MaskOptions
 
 app = typer.Typer(help="Write the network as ONNX or as a TensorRT engine.")
 
 
-class PrecisionChoice(StrEnum):
-    """Types of the operands of matrix products; everything else is float32."""
+@dataclass(frozen=True)
+class Export:
+    """The network to write, for which bands, and the type of the operands of its matrix products."""
 
-    fp32 = "fp32"
-    fp16 = "fp16"
-    bf16 = "bf16"
+    out: Path
+    rdn: Path | None = None
+    precision: Literal["fp32", "fp16", "bf16"] = "fp32"
+    options: MaskOptions = field(default_factory=MaskOptions)
+    overwrite: bool = False
+
+    @property
+    def source(self) -> dict[str, Any]:
+        """Return keywords that both the check and the export take."""
+        options = self.options
+        network = {"weights": options.weights, "arch_spec": options.arch_spec, "keep_bands": options.keep_bands}
+        return {**network, "radiance": self.rdn, "overwrite": self.overwrite}
 
 
-Out = Annotated[Path, typer.Argument(readable=False, help="File to write.")]
-Weights = Annotated[str, typer.Option(help="Path, 'builtin', 'official:v0.1.0' or 'official:v0.0.1'.")]
-ArchSpec = Annotated[Path | None, typer.Option(readable=False, help="YAML of architecture and dropped bands.")]
-Precision = Annotated[PrecisionChoice, typer.Option(help="Operands of matrix products; all else is float32.")]
-KeepBands = Annotated[bool, typer.Option("--keep-bands", help="Drop no bands.")]
+_NETWORK = {
+    "out": Shown("File to write.", argument=True),
+    "weights": replace(MASKING["weights"], panel=None),
+    "rdn": Shown("Only for the bands of this radiance file; default: for any."),
+    "arch_spec": replace(MASKING["arch_spec"], panel=None),
+    "precision": Shown("Operands of matrix products; all else is float32."),
+    "keep_bands": replace(MASKING["keep_bands"], panel=None),
+}
+_ENGINE = {
+    **_NETWORK,
+    "rdn": Shown("Radiance whose bands the engine is for.", type=Path, default=..., argument=True),
+    "precision": replace(_NETWORK["precision"], default="fp16"),
+    "device": Shown("GPU number, or auto.", type=str, default="0"),
+    "overwrite": Overwrite,
+}
 
 
 @app.command()
-def onnx(
-    out: Out,
-    weights: Weights = "builtin",
-    rdn: Annotated[
-        Path | None, typer.Option(readable=False, help="Only for the bands of this radiance file; default: for any.")
-    ] = None,
-    arch_spec: ArchSpec = None,
-    precision: Precision = PrecisionChoice.fp32,
-    keep_bands: KeepBands = False,
-    overwrite: Overwrite = False,
-    json: Json = False,
-    verbose: Verbose = 0,
-    quiet: Quiet = False,
-) -> None:
+@takes({**_NETWORK, "overwrite": Overwrite})
+def onnx(job: Export, reporter: Reporter) -> None:
     """Write an ONNX graph: reflectance and wavelengths in, logits and cloud probability out."""
-    reporter = Reporter(json, quiet, verbose)
     from spectf_cloud.inference.engines.source import ONNX, check_export
 
-    check_export(out, ONNX, weights, arch_spec, rdn, keep_bands=keep_bands, overwrite=overwrite)
+    check_export(job.out, ONNX, **job.source)
     from spectf_cloud.inference.engines.onnx.file import export_onnx  # PyTorch comes with it
 
-    made = export_onnx(
-        out,
-        weights=weights,
-        arch_spec=arch_spec,
-        precision=precision.value,
-        radiance=rdn,
-        keep_bands=keep_bands,
-        overwrite=overwrite,
-    )
+    made = export_onnx(job.out, precision=job.precision, **job.source)
     checked = "not compared" if made.error is None else f"logits within {made.error:.1g} of PyTorch"
     fields = {"output": made.path, "largest_logit_error": made.error, "metadata": dict(made.metadata)}
-    reporter.done(
-        fields, f"{made.path}: {made.metadata['weights']}, {precision.value}, opset {made.metadata['opset']}, {checked}"
-    )
+    what = f"{made.metadata['weights']}, {job.precision}, opset {made.metadata['opset']}, {checked}"
+    reporter.done(fields, f"{made.path}: {what}")
 
 
 @app.command()
-def engine(
-    out: Out,
-    rdn: Annotated[Path, typer.Argument(readable=False, help="Radiance whose bands the engine is for.")],
-    weights: Weights = "builtin",
-    arch_spec: ArchSpec = None,
-    precision: Precision = PrecisionChoice.fp16,
-    keep_bands: KeepBands = False,
-    device: Annotated[str, typer.Option(help="GPU number, or auto.")] = "0",
-    overwrite: Overwrite = False,
-    json: Json = False,
-    verbose: Verbose = 0,
-    quiet: Quiet = False,
-) -> None:
+@takes(_ENGINE)
+def engine(job: Export, reporter: Reporter) -> None:
     """Build a TensorRT engine for this GPU and write it with its card; takes minutes."""
-    reporter = Reporter(json, quiet, verbose)
     from spectf_cloud.inference.engines.source import ENGINE, check_export
 
-    check_export(out, ENGINE, weights, arch_spec, rdn, keep_bands=keep_bands, overwrite=overwrite)
+    check_export(job.out, ENGINE, **job.source)
     from spectf_cloud.inference.engines.tensorrt.file import export_engine  # PyTorch comes with it
 
-    made = export_engine(
-        out,
-        rdn,
-        weights=weights,
-        arch_spec=arch_spec,
-        precision=precision.value,
-        keep_bands=keep_bands,
-        device=device,
-        overwrite=overwrite,
-    )
+    made = export_engine(job.out, precision=job.precision, device=str(job.options.device), **job.source)
     identity = made.identity
     reporter.done(
         made.fields(),

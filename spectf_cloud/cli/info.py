@@ -8,14 +8,15 @@ from typing import Annotated
 
 import typer
 
-from spectf_cloud.cli.reporting import Json, Quiet, Reporter, Verbose
+from spectf_cloud.cli.fields import takes
+from spectf_cloud.cli.reporting import Reporter
 
 Backends = Annotated[bool, typer.Option("--backends", help="Which inference backends there are, and why not.")]
 
 
-def info(backends: Backends = False, json: Json = False, verbose: Verbose = 0, quiet: Quiet = False) -> None:
+@takes()
+def info(backends: Backends = False, *, reporter: Reporter) -> None:
     """What is installed here and where files are kept."""
-    reporter = Reporter(json, quiet, verbose)
     from spectf_cloud.inference.engines.native.kernel import cache_dir
 
     fields: dict[str, object] = {

@@ -17,6 +17,8 @@ Verbose = Annotated[int, typer.Option("-v", "--verbose", count=True, help="Say m
 Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="Say nothing but errors.")]
 Json = Annotated[bool, typer.Option("--json", help="One JSON event a line on standard output, for programs.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace outputs that exist.")]
+#: Fields of `Reporter`, for `fields.takes`.
+REPORTING = {"json": Json, "verbose": Verbose, "quiet": Quiet}
 
 _SECONDS_BETWEEN_LOG_LINES = 10.0
 _SECONDS_BETWEEN_EVENTS = 0.25

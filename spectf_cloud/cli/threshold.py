@@ -8,27 +8,26 @@ from typing import Annotated
 
 import typer
 
-from spectf_cloud.cli.reporting import Json, Overwrite, Quiet, Reporter, Verbose
+from spectf_cloud.cli.fields import takes
+from spectf_cloud.cli.reporting import Overwrite, Reporter
 
 
+@takes()
 def threshold(
     probability: Annotated[
         Path, typer.Argument(readable=False, metavar="PROB", help="What deploy-pt wrote by --proba or --netcdf.")
     ],
     out: Annotated[Path, typer.Argument(readable=False, help="Mask GeoTIFF to write.")],
+    *,
     threshold: Annotated[
         float | None,
         typer.Option(min=0.0, max=1.0, help="Cloud above this probability; default: the one noted in PROB."),
     ] = None,
     buffer: Annotated[int, typer.Option(min=0, help="Also cloud within this many pixels of cloud.")] = 0,
     overwrite: Overwrite = False,
-    json: Json = False,
-    verbose: Verbose = 0,
-    quiet: Quiet = False,
+    reporter: Reporter,
 ) -> None:
     """Mask again with another threshold or a buffer, without inference."""
-    reporter = Reporter(json, quiet, verbose)
-
     from spectf_cloud.products.rethreshold import rethreshold
 
     report = rethreshold(probability, out, threshold, buffer, overwrite)

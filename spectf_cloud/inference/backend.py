@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
 Float32Array = NDArray[np.float32]
 
-#: How far a backend may stray from the float32 reference; see docs/inference.md.
-Fidelity = Literal["exact", "faithful", "fast"]
+#: What a scene's lines reach a backend as: arrays of reflectance, or tensors on its device (`DeviceBackend`).
+Feed = Literal["arrays", "tensors"]
 
 
 class Backend(Protocol):
@@ -28,6 +28,12 @@ class Backend(Protocol):
     fidelity: str
 
     def __call__(self, toa: Float32Array) -> Float32Array: ...
+
+
+class SceneBackend(Backend, Protocol):
+    """A backend that scenes are streamed through, and how it is fed."""
+
+    feed: Feed
 
 
 def cpu_threads() -> int:

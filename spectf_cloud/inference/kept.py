@@ -4,70 +4,66 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from spectf_cloud.weights import WeightsFile
+from spectf_cloud.inference.options import MaskOptions
+from spectf_cloud.weights import PUBLISHED_THRESHOLD, WeightsFile
 
 if TYPE_CHECKING:
     from spectf_cloud.architecture import Architecture
-    from spectf_cloud.inference.backend import Backend, Fidelity
+    from spectf_cloud.inference.backend import SceneBackend
 
 
 @dataclass(frozen=True, eq=False)
-class Wanted:
-    """What a backend is chosen by: weights, band centres (bands,) nm, and the options of `pick_backend`."""
+class BackendRequest:
+    """What a backend is chosen by: weights, architecture if given, band centres (bands,) nm, and the options.
+
+    The threshold and the threads of the options are those that apply, no defaults.
+    """
 
     weights: WeightsFile
-    wavelength_nm: NDArray[np.float64]
     architecture: Architecture | None
-    device: str | int
-    fidelity: Fidelity
-    threshold: float
-    threads: int | None
-    engine: Path | None = None
+    wavelength_nm: NDArray[np.float64]
+    options: MaskOptions
 
-    def same(self, other: Wanted) -> bool:
-        """Whether one backend serves both."""
-        return np.array_equal(self.wavelength_nm, other.wavelength_nm) and self._rest() == other._rest()
-
-    def _rest(self) -> tuple[object, ...]:
-        chosen = (self.weights, self.architecture, self.device, self.fidelity, self.threshold, self.threads)
-        return (*chosen, self.engine)
+    def same(self, other: BackendRequest) -> bool:
+        """Return whether one backend serves both."""
+        mine, others = ((each.weights, each.architecture, each.options) for each in (self, other))
+        return mine == others and np.array_equal(self.wavelength_nm, other.wavelength_nm)
 
 
-BackendSource = Callable[[Wanted], "Backend"]
+BackendSource = Callable[[BackendRequest], "SceneBackend"]
 
 
-def fresh_backend(wanted: Wanted) -> Backend:
+def fresh_backend(request: BackendRequest) -> SceneBackend:
     """Load the weights and pick the backend. Raises `WeightsError`, `UsageError`, `MissingExtraError`."""
     from spectf_cloud.inference.predict import pick_backend
     from spectf_cloud.models.load import load_network  # PyTorch comes with these, where it is installed
 
-    model = load_network(wanted.weights, wanted.wavelength_nm, wanted.architecture)
+    options = request.options
     return pick_backend(
-        model,
-        device=wanted.device,
-        fidelity=wanted.fidelity,
-        threshold=wanted.threshold,
-        threads=wanted.threads,
-        engine=wanted.engine,
+        load_network(request.weights, request.wavelength_nm, request.architecture),
+        device=options.device,
+        fidelity=options.fidelity,
+        threshold=PUBLISHED_THRESHOLD if options.threshold is None else options.threshold,
+        threads=options.threads,
+        engine=options.engine,
     )
 
 
 class KeptBackend:
-    """The backend of the last scene, for the next one that wants the same."""
+    """The backend of the last scene, for the next one that asks for the same."""
 
     def __init__(self) -> None:
-        self._kept: tuple[Wanted, Backend] | None = None
+        self._kept: tuple[BackendRequest, SceneBackend] | None = None
 
-    def __call__(self, wanted: Wanted) -> Backend:
+    def __call__(self, request: BackendRequest) -> SceneBackend:
         """As `fresh_backend`, loading only what is not there."""
         kept = self._kept
-        if kept is None or not kept[0].same(wanted):
+        if kept is None or not kept[0].same(request):
             kept = self._kept = None  # gives its memory back first
-            kept = self._kept = wanted, fresh_backend(wanted)
+            kept = self._kept = request, fresh_backend(request)
         return kept[1]

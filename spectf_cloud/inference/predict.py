@@ -11,11 +11,12 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from spectf_cloud.errors import MissingExtraError, UsageError
-from spectf_cloud.inference.backend import Backend, Fidelity, is_cpu, resolve_device
+from spectf_cloud.inference.backend import Backend, SceneBackend, is_cpu, resolve_device
 from spectf_cloud.inference.comparison import is_comparison, load_comparison
 from spectf_cloud.inference.device_names import is_tensorrt
 from spectf_cloud.inference.engines.native.backend import Unavailable, open_native
 from spectf_cloud.inference.engines.numpy import exact_backend
+from spectf_cloud.inference.options import Fidelity
 from spectf_cloud.models.load import load_network
 from spectf_cloud.models.numpy_spectf import NumpySpecTf
 from spectf_cloud.weights import BUILTIN, PUBLISHED_THRESHOLD, find_weights
@@ -72,6 +73,7 @@ def predict(
         raise UsageError("wavelength_nm must be finite band centres, nm, at least one")
     if pixels.ndim != 2 or centres_nm.shape != pixels.shape[1:]:
         raise UsageError(f"toa {pixels.shape} must be (n, bands) with one wavelength per band, not {centres_nm.shape}")
+    backend: Backend
     if not isinstance(weights, (str, Path)):
         # the caller's own stays in its mode and on its device
         model, threshold = copy.deepcopy(weights).eval(), PUBLISHED_THRESHOLD
@@ -98,7 +100,7 @@ def pick_backend(
     threshold: float = PUBLISHED_THRESHOLD,
     threads: int | None = None,
     engine: Path | None = None,
-) -> Backend:
+) -> SceneBackend:
     """The backend for this network, device and tier, by what it can do for these weights and bands.
 
     On a CPU the compiled kernel serves ``faithful`` and ``fast`` where it proves itself, else OpenVINO or ONNX Runtime

@@ -6,9 +6,8 @@ import logging
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -18,21 +17,19 @@ from spectf_cloud.files.atomic import FORMS, check_output
 from spectf_cloud.files.reading import reading
 from spectf_cloud.files.resources import resource
 from spectf_cloud.inference.kept import BackendSource, fresh_backend
-from spectf_cloud.mapping.mask_scene import mask_scene
-from spectf_cloud.mapping.memory import block_lines, parse_bytes
+from spectf_cloud.inference.options import MaskOptions
+from spectf_cloud.mapping.mask_scene import mask_by
+from spectf_cloud.mapping.memory import block_lines
+from spectf_cloud.mapping.outputs import Products
 from spectf_cloud.mapping.stopwatch import Stopwatch
 from spectf_cloud.mapping.stream import Progress
-from spectf_cloud.models.arch_spec import ArchSpec, read_arch_spec
+from spectf_cloud.models.arch_spec import read_arch_spec
 from spectf_cloud.products.cloud_mask import CloudMask
 from spectf_cloud.products.geotiff import Georeference, crs_of
 from spectf_cloud.readers.irradiance import read_irradiance
 from spectf_cloud.readers.plausibility import check_plausible
 from spectf_cloud.scene import NODATA, Scene
-from spectf_cloud.sensor import PUBLISHED_DROP_NM
-from spectf_cloud.weights import BUILTIN, files_of
-
-if TYPE_CHECKING:
-    from spectf_cloud.inference.backend import Fidelity
+from spectf_cloud.weights import files_of
 
 logger = logging.getLogger(__name__)
 
@@ -44,47 +41,25 @@ _LARGEST_SIDE_BY_SIDE = 1280 * 1300
 
 @dataclass(frozen=True)
 class DeployJob:
-    """Everything ``deploy-pt`` and ``deploy-trt`` can be told.
-
-    `out` is the mask; `probability` adds ``OUT_prob.tif`` beside it; `engine` goes with device ``tensorrt``.
-    """
+    """One scene to mask: its files, how it is masked, and what is written of it. `out` is the mask."""
 
     out: Path
     radiance: Path
     observation: Path | None = None
-    weights: str = BUILTIN
-    irradiance: Path | None = None
-    arch_spec: Path | None = None
-    threshold: float | None = None
-    device: str = "cpu"
-    engine: Path | None = None
-    fidelity: Fidelity = "faithful"
-    keep_bands: bool = False
-    probability: bool = False
-    ortho: Path | None = None
-    netcdf: Path | None = None
-    quicklook: Path | None = None
+    options: MaskOptions = field(default_factory=MaskOptions)
+    products: Products = field(default_factory=Products)
     config: Path | None = None
     overwrite: bool = False
-    memory_limit: str | None = None
-    trust_input: bool = False
 
     @property
     def outputs(self) -> dict[str, Path]:
-        """Files this job writes, by kind."""
-        named = {
-            "mask": self.out,
-            "probability": self.out.with_name(f"{self.out.stem}_prob.tif") if self.probability else None,
-            "ortho": self.ortho,
-            "netcdf": self.netcdf,
-            "quicklook": self.quicklook,
-        }
-        return {kind: path for kind, path in named.items() if path is not None}
+        """Return the files this job writes, by kind."""
+        return self.products.paths(self.out)
 
 
 @dataclass(frozen=True)
 class DeployReport:
-    """What came of a job. `cloud_fraction` is None where no pixel has data.
+    """Result of a job. `cloud_fraction` is None where no pixel has data.
 
     `seconds` of wall-clock time: start-up, toa, inference, waiting (for lines to be read) and write follow each other
     and add up to whole; read passes beside them.
@@ -115,36 +90,9 @@ def deploy(
     through ``backends``. ``also`` is given the mask once its products are written.
     """
     began, watch = time.perf_counter() if began is None else began, Stopwatch()
-    for output in job.outputs.values():
-        _refuse_scene_as_output(output)
-    if len({path.resolve() for path in job.outputs.values()}) < len(job.outputs):
-        raise UsageError("two outputs have the same name; give each its own")
-    with reading(job.radiance):
-        scene = open_scene(job.radiance, job.observation)
-    settings = [job.irradiance, job.arch_spec, job.config, job.engine, *files_of(job.weights)]
-    inputs = [*scene.files, *filter(None, settings)]
-    for kind, output in job.outputs.items():
-        check_output(output, overwrite=job.overwrite, inputs=inputs, form=FORMS[kind])
-    memory_limit_bytes = None if job.memory_limit is None else parse_bytes(job.memory_limit)
-    block_lines(scene, memory_limit_bytes)  # before anything of the scene's size is read
-    _check_georeference(scene, job)
-    check_plausible(scene, read_irradiance(resource("irr.npy")), trust=job.trust_input)
-    spec = read_arch_spec(job.arch_spec) if job.arch_spec else ArchSpec(None, PUBLISHED_DROP_NM)
-    mask = mask_scene(
-        scene,
-        weights=job.weights,
-        irradiance=job.irradiance,
-        threshold=job.threshold,
-        device=job.device,
-        engine=job.engine,
-        fidelity=job.fidelity,
-        drop_nm=() if job.keep_bands else spec.drop_nm,
-        architecture=spec.architecture,
-        memory_limit_bytes=memory_limit_bytes,
-        progress=progress,
-        watch=watch,
-        backends=backends,
-    )
+    scene = _checked_scene(job)
+    spec = read_arch_spec(job.options.arch_spec, keep_bands=job.options.keep_bands)
+    mask = mask_by(scene, job.options, spec, progress=progress, watch=watch, backends=backends)
     with watch.stage("write"):
         _write(mask, job)
         if also is not None:
@@ -152,6 +100,25 @@ def deploy(
     seconds = _by_stage(watch.seconds, time.perf_counter() - began)
     logger.info("seconds: %s", ", ".join(f"{stage} {spent:.1f}" for stage, spent in seconds.items()))
     return _report(scene, mask, job, seconds)
+
+
+def _checked_scene(job: DeployJob) -> Scene:
+    """Open the scene, once nothing speaks against its outputs, its size and what it holds. Raises `SpectfError`."""
+    for output in job.outputs.values():
+        _refuse_scene_as_output(output)
+    if len({path.resolve() for path in job.outputs.values()}) < len(job.outputs):
+        raise UsageError("two outputs have the same name; give each its own")
+    with reading(job.radiance):
+        scene = open_scene(job.radiance, job.observation)
+    options = job.options
+    settings = [options.irradiance, options.arch_spec, options.engine, job.config, *files_of(options.weights)]
+    inputs = [*scene.files, *(Path(path) for path in settings if path is not None)]
+    for kind, output in job.outputs.items():
+        check_output(output, overwrite=job.overwrite, inputs=inputs, form=FORMS[kind])
+    block_lines(scene, options.memory_limit_bytes)  # before anything of the scene's size is read
+    _check_georeference(scene, job.products)
+    check_plausible(scene, read_irradiance(resource("irr.npy")), trust=options.trust_input)
+    return scene
 
 
 def _write(mask: CloudMask, job: DeployJob) -> None:
@@ -172,7 +139,7 @@ def _write(mask: CloudMask, job: DeployJob) -> None:
             if kind in job.outputs:
                 writers[kind](job.outputs[kind], overwrite=job.overwrite)
 
-    roomy = job.memory_limit is None and mask.probability.size <= _LARGEST_SIDE_BY_SIDE
+    roomy = job.options.memory_limit is None and mask.probability.size <= _LARGEST_SIDE_BY_SIDE
     with ThreadPoolExecutor(len(_SIDE_BY_SIDE) if roomy else 1, "spectf-write") as pool:
         for _ in pool.map(write, _SIDE_BY_SIDE):
             pass
@@ -210,11 +177,11 @@ def _refuse_scene_as_output(output: Path) -> None:
         raise UsageError(f"the output {output} holds {held}, never written over; the order is OUTFP OBSFP RDNFP")
 
 
-def _check_georeference(scene: Scene, job: DeployJob) -> None:
+def _check_georeference(scene: Scene, products: Products) -> None:
     """What the products need besides the mask, read now rather than after an hour of inference."""
     Georeference.of_scene(scene)
-    glt = scene.glt() if job.ortho or job.netcdf else None
+    glt = scene.glt() if products.ortho or products.netcdf else None
     if glt is not None:
         crs_of(glt, scene.name)
-    elif job.ortho and scene.grid() is None:
+    elif products.ortho and scene.grid() is None:
         raise InputError(f"{scene.radiance.path} carries no GLT, so --ortho cannot be written; leave it out")

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
+import numpy as np
+from numpy.typing import NDArray
+
 from spectf_cloud.inference.device_names import is_tensorrt, plain_name
-from spectf_cloud.inference.kept import BackendSource, Wanted, fresh_backend
+from spectf_cloud.inference.kept import BackendRequest, BackendSource, fresh_backend
+from spectf_cloud.inference.options import Fidelity, MaskOptions
 from spectf_cloud.mapping.memory import block_lines
 from spectf_cloud.mapping.stopwatch import Stopwatch
-from spectf_cloud.mapping.stream import OnProcessor, Progress, piece_lines, run_stream
+from spectf_cloud.mapping.stream import OnProcessor, Progress, Rows, piece_lines, run_stream
+from spectf_cloud.models.arch_spec import ArchSpec
 from spectf_cloud.products.cloud_mask import CloudMask
 from spectf_cloud.products.flags import SIMULATED, SIMULATED_TAG, Preview, check_threshold
 from spectf_cloud.products.preview import PREVIEW_NM
@@ -22,7 +28,7 @@ from spectf_cloud.weights import BUILTIN, WeightsFile, find_weights
 
 if TYPE_CHECKING:
     from spectf_cloud.architecture import Architecture
-    from spectf_cloud.inference.backend import Backend, Fidelity
+    from spectf_cloud.inference.backend import Backend, SceneBackend
     from spectf_cloud.inference.engines.device import DeviceBackend
 
 logger = logging.getLogger(__name__)
@@ -87,58 +93,92 @@ def mask_scene(
     InputError, WeightsError, UsageError, MissingExtraError, EngineError
         See the messages; nothing is written here.
     """
-    if threshold is not None:
-        check_threshold(threshold)
-    if not is_tensorrt(device):
-        plain_name(device)
-    found = find_weights(weights)
-    tokens = Tokens.for_weights(scene, found, irradiance, drop_nm)
-    from spectf_cloud.inference.backend import cpu_threads, is_cpu  # and PyTorch, once nothing speaks against the job
-
-    chosen = found.threshold if threshold is None else threshold
-    # Several lines side by side on one thread each: no thread waits for the others at the end of a line.
-    workers = threads or cpu_threads()
-    on_cpu = is_cpu(device)
-    wanted = Wanted(
-        weights=found,
-        wavelength_nm=tokens.wavelength_nm,
-        architecture=architecture,
+    options = MaskOptions(
+        weights=weights,
+        irradiance=irradiance,
+        threshold=threshold,
         device=device,
-        fidelity=fidelity,
-        threshold=chosen,
-        threads=1 if on_cpu else workers,
         engine=engine,
+        fidelity=fidelity,
+        memory_limit=memory_limit_bytes,
+        threads=threads,
     )
-    backend = backends(wanted)
+    return mask_by(scene, options, ArchSpec(architecture, drop_nm), progress=progress, watch=watch, backends=backends)
+
+
+def mask_by(
+    scene: Scene,
+    options: MaskOptions,
+    spec: ArchSpec,
+    *,
+    progress: Progress | None = None,
+    watch: Stopwatch | None = None,
+    backends: BackendSource = fresh_backend,
+) -> CloudMask:
+    """Mask a scene as the options say, with their ``arch_spec`` as read; for the rest see `mask_scene`."""
+    if options.threshold is not None:
+        check_threshold(options.threshold)
+    if not is_tensorrt(options.device):
+        plain_name(options.device)
+    weights = find_weights(options.weights)
+    tokens = Tokens.for_weights(scene, weights, options.irradiance, spec.drop_nm)
+    threshold = weights.threshold if options.threshold is None else options.threshold
+    settled, workers = _settled(replace(options, threshold=threshold))
+    backend = backends(BackendRequest(weights, spec.architecture, tokens.wavelength_nm, settled))
     for note in tokens.notes:
         logger.warning("%s", note)
+    logger.info("weights %s (%s), irradiance %s", weights.name, weights.path, tokens.irradiance)
+    logger.info("%d of %d bands, %s on %s", len(tokens.kept), scene.sensor.bands, backend.name, options.device)
     shown = tokens.nearest(PREVIEW_NM)
-    watch = watch or Stopwatch()
-    on_device = cast("DeviceBackend", backend) if hasattr(backend, "probability") else None  # its module needs PyTorch
-    if on_device:
-        from spectf_cloud.mapping.device_stream import device_lines, run_on_device
-
-        lines_per_block = device_lines(scene, on_device.device, memory_limit_bytes)
-    else:
-        compute = OnProcessor(tokens, shown, backend, workers if on_cpu else 1, watch)
-        lines_per_block = block_lines(scene, memory_limit_bytes, 2 * compute.workers * piece_lines(scene, compute))
-    logger.info("weights %s (%s), irradiance %s", found.name, found.path, tokens.irradiance)
-    logger.info("%d of %d bands, %s on %s", len(tokens.kept), scene.sensor.bands, backend.name, device)
-    logger.info("%d lines at a time, Earth–Sun distance %.4f AU", lines_per_block, scene.earth_sun_au)
-    if on_device:
-        rows = run_on_device(scene, tokens, shown, on_device, lines_per_block, watch, progress)
-    else:
-        rows = run_stream(scene, compute, len(shown), lines_per_block, watch, progress)
-    mask = CloudMask(
-        scene=scene,
-        probability=rows.probability,
-        threshold=chosen,
-        tags=_provenance(scene, tokens, found, chosen, backend),
-        preview=Preview(tokens.wavelength_nm[shown], rows.preview),
-    )
+    rows = _rows(scene, tokens, shown, backend, workers, options.memory_limit_bytes, watch or Stopwatch(), progress)
     if (rows.probability == NODATA).all():
         logger.warning("%s: no pixel has data; the mask is all no-data", scene.name)
-    return mask
+    return CloudMask(
+        scene=scene,
+        probability=rows.probability,
+        threshold=threshold,
+        tags=_provenance(scene, tokens, weights, threshold, backend),
+        preview=Preview(tokens.wavelength_nm[shown], rows.preview),
+    )
+
+
+def _settled(options: MaskOptions) -> tuple[MaskOptions, int]:
+    """The options with the threads that a backend gets, and how many threads call it at once.
+
+    On a CPU several lines side by side get one thread each: no thread waits for the others at the end of a line.
+    """
+    from spectf_cloud.inference.backend import cpu_threads, is_cpu  # and PyTorch, once nothing speaks against the job
+
+    threads = options.threads or cpu_threads()
+    on_cpu = is_cpu(options.device)
+    return (replace(options, threads=1), threads) if on_cpu else (replace(options, threads=threads), 1)
+
+
+def _rows(
+    scene: Scene,
+    tokens: Tokens,
+    shown: NDArray[np.intp],
+    backend: SceneBackend,
+    workers: int,
+    limit_bytes: int | None,
+    watch: Stopwatch,
+    progress: Progress | None,
+) -> Rows:
+    """One pass over the scene, fed to the backend as it says."""
+    if backend.feed == "tensors":
+        from spectf_cloud.mapping.device_stream import device_lines, run_on_device
+
+        on_device = cast("DeviceBackend", backend)
+        lines = _said(device_lines(scene, on_device.device, limit_bytes), scene)
+        return run_on_device(scene, tokens, shown, on_device, lines, watch, progress)
+    compute = OnProcessor(tokens, shown, backend, workers, watch)
+    lines = _said(block_lines(scene, limit_bytes, 2 * compute.workers * piece_lines(scene, compute)), scene)
+    return run_stream(scene, compute, len(shown), lines, watch, progress)
+
+
+def _said(lines: int, scene: Scene) -> int:
+    logger.info("%d lines at a time, Earth–Sun distance %.4f AU", lines, scene.earth_sun_au)
+    return lines
 
 
 def _provenance(

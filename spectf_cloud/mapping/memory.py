@@ -10,8 +10,6 @@ from pathlib import Path
 from spectf_cloud.errors import UsageError
 from spectf_cloud.scene import Scene
 
-_UNITS = {"": 1, "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "kib": 2**10, "mib": 2**20, "gib": 2**30}
-
 _BLOCK_BYTES = 32 * 2**20
 # A row of chunks is decompressed whole, so it is better read whole, unless it is larger than this.
 _LARGEST_BLOCK_BYTES = 256 * 2**20
@@ -45,19 +43,6 @@ def block_lines(scene: Scene, memory_limit_bytes: int | None = None, busy_lines:
             raise UsageError(f"{scene.name} needs at least {least_mb} MB; {way_out}")
     lines = max(budget // line_bytes, 1)
     return lines - lines % chunk_lines if lines >= chunk_lines else lines
-
-
-def parse_bytes(text: str) -> int:
-    """``1.5GB``, ``800 MiB`` or plain bytes as a number of bytes. Raises `UsageError`."""
-    compact = text.strip().lower().replace(" ", "")
-    number = compact.rstrip("bikmg")
-    try:
-        value = int(float(number) * _UNITS[compact[len(number) :]])
-    except (KeyError, ValueError, OverflowError):
-        raise UsageError(f"memory limit {text!r} is not understood; write for example 1.5GB or 800MB") from None
-    if value <= 0:
-        raise UsageError(f"memory limit {text!r} must be above zero")
-    return value
 
 
 def _machine_bytes() -> int | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +20,16 @@ class ArchSpec:
     drop_nm: BandRanges
 
 
-def read_arch_spec(path: Path) -> ArchSpec:
-    """Read ``architecture`` and ``spectra.drop_band_ranges`` of a YAML file. Raises `ConfigError`."""
+def read_arch_spec(path: Path | None, *, keep_bands: bool = False) -> ArchSpec:
+    """Read ``architecture`` and ``spectra.drop_band_ranges`` of a YAML file; by default the published bands.
+
+    With ``keep_bands`` no band is dropped. Raises `ConfigError`.
+    """
+    spec = ArchSpec(None, PUBLISHED_DROP_NM) if path is None else _read(path)
+    return replace(spec, drop_nm=()) if keep_bands else spec
+
+
+def _read(path: Path) -> ArchSpec:
     content = read_yaml(path)
     # `inference` is the published file's section for batch sizes, which need no setting here.
     _refuse_unknown(path, content, {"architecture", "inference", "spectra"})

@@ -88,3 +88,44 @@ class SimulationConfig:
         given = " and ".join(option for option, value in asked.items() if value is not None)
         if given:
             raise UsageError(f"--like takes size and time from {like}; leave out {given}, or leave out --like")
+
+
+@dataclass(frozen=True)
+class DatasetConfig:
+    """What spectra to simulate.
+
+    Attributes
+    ----------
+    scenes
+        How many; their seeds are ``seed``, ``seed`` + 1, …
+    spectra_per_scene
+        Pixels drawn from each, as far as it has so many with a clear-cut label.
+    presets
+        Kinds of scenes, taken in turn.
+    seed, lines, samples, surfaces, irradiance
+        As in `SimulationConfig`. The irradiance makes the radiance and divides it again.
+    """
+
+    scenes: int = 20
+    spectra_per_scene: int = 1000
+    presets: tuple[str, ...] = ("mixed",)
+    seed: int = 0
+    lines: int = 160
+    samples: int = 160
+    surfaces: Path | None = None
+    irradiance: Path | None = None
+
+    def __post_init__(self) -> None:
+        if self.scenes < 1 or self.spectra_per_scene < 1 or not self.presets:
+            raise UsageError("a data set needs at least one scene, one spectrum in each, and one preset")
+
+    def scene(self, number: int) -> SimulationConfig:
+        """Configuration of one of the scenes, counted from 0."""
+        return SimulationConfig(
+            self.lines,
+            self.samples,
+            self.seed + number,
+            self.presets[number % len(self.presets)],
+            surfaces=self.surfaces,
+            irradiance=self.irradiance,
+        )

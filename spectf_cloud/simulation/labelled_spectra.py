@@ -10,10 +10,9 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from spectf_cloud.errors import UsageError
 from spectf_cloud.files.atomic import atomic_output, check_suffix
 from spectf_cloud.readers.irradiance import NAME_ATTRIBUTE, SHA256_ATTRIBUTE, named_irradiance
-from spectf_cloud.simulation.config import SimulationConfig
+from spectf_cloud.simulation.config import DatasetConfig
 from spectf_cloud.simulation.geometry import SUN_DISTANCE, SUN_ZENITH
 from spectf_cloud.simulation.granule import simulate_scene
 from spectf_cloud.simulation.scene import CLEAR, CLOUD_ICE, CLOUD_LIQUID, SimulatedScene
@@ -24,47 +23,6 @@ from spectf_cloud.weights import BUILTIN
 CLEAR_LABEL, CLOUD_LABEL, SHADOW_LABEL = 0, 1, 2
 #: Share of direct sunlight that a cloud must take for the label shadow, and may take for the label clear.
 SHADOW, LIT = 0.5, 0.2
-
-
-@dataclass(frozen=True)
-class DatasetConfig:
-    """What spectra to simulate.
-
-    Attributes
-    ----------
-    scenes
-        How many; their seeds are ``seed``, ``seed`` + 1, …
-    spectra_per_scene
-        Pixels drawn from each, as far as it has so many with a clear-cut label.
-    presets
-        Kinds of scenes, taken in turn.
-    seed, lines, samples, surfaces, irradiance
-        As in `SimulationConfig`. The irradiance makes the radiance and divides it again.
-    """
-
-    scenes: int = 20
-    spectra_per_scene: int = 1000
-    presets: tuple[str, ...] = ("mixed",)
-    seed: int = 0
-    lines: int = 160
-    samples: int = 160
-    surfaces: Path | None = None
-    irradiance: Path | None = None
-
-    def __post_init__(self) -> None:
-        if self.scenes < 1 or self.spectra_per_scene < 1 or not self.presets:
-            raise UsageError("a data set needs at least one scene, one spectrum in each, and one preset")
-
-    def scene(self, number: int) -> SimulationConfig:
-        """Configuration of one of the scenes, counted from 0."""
-        return SimulationConfig(
-            self.lines,
-            self.samples,
-            self.seed + number,
-            self.presets[number % len(self.presets)],
-            surfaces=self.surfaces,
-            irradiance=self.irradiance,
-        )
 
 
 @dataclass(frozen=True)

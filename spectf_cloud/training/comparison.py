@@ -18,11 +18,12 @@ from spectf_cloud.errors import OutputError, UsageError
 from spectf_cloud.files.atomic import make_folder
 from spectf_cloud.files.resources import resource
 from spectf_cloud.inference.backend import Backend, resolve_device
-from spectf_cloud.inference.comparison import Kind, ResNetBackend, read_architecture
+from spectf_cloud.inference.comparison import ResNetBackend, read_architecture
 from spectf_cloud.models.resnet import ResNet, ResNetConfig
 from spectf_cloud.readers.irradiance import card_entry
 from spectf_cloud.scoring.metrics import rank
 from spectf_cloud.training.batches import batches, epoch_order
+from spectf_cloud.training.comparison_config import ComparisonConfig
 from spectf_cloud.training.config import TrainConfig
 from spectf_cloud.training.distributed import World
 from spectf_cloud.training.results import save_state
@@ -32,33 +33,6 @@ from spectf_cloud.training.trackers import open_trackers
 from spectf_cloud.training.trainer import OnEpoch, Progress, cross_entropy, score
 from spectf_cloud.training.trees import train_trees
 from spectf_cloud.weights import write_card
-
-
-@dataclass(frozen=True)
-class ComparisonConfig:
-    """A training run of a comparison model; what is None comes from the architecture's YAML.
-
-    The other fields mean what they mean in `TrainConfig`.
-    """
-
-    kind: Kind
-    datasets: tuple[Path, ...]
-    train_csv: Path
-    test_csv: Path
-    arch_yaml: Path | None = None
-    outdir: Path = Path("outdir")
-    epochs: int | None = None
-    batch: int | None = None
-    lr: float | None = None
-    seed: int = 42
-    device: str = "-1"
-    val_fraction: float = 0.1
-    irradiance: str | None = None
-    trust_input: bool = False
-    overwrite: bool = False
-    wandb_project: str = ""
-    wandb_entity: str = ""
-    wandb_name: str = ""
 
 
 @dataclass(frozen=True)

@@ -14,14 +14,15 @@ import psutil
 import pytest
 
 import spectf_cloud as sc
-from spectf_cloud.archive.fingerprint import Settings
+from spectf_cloud.archive.job import ArchiveJob, Settings
 from spectf_cloud.archive.ledger import open_ledger, read_ledger
 from spectf_cloud.archive.receipts import granule_folder, read_receipt
-from spectf_cloud.archive.run import ArchiveJob, run_archive
+from spectf_cloud.archive.run import run_archive
 from spectf_cloud.archive.worker import CLAIM, DEATHS_ALLOWED
 from spectf_cloud.cli.main import run as spectf_cloud
 from spectf_cloud.errors import InputError, OutputError
 from spectf_cloud.files.file_lock import claim
+from spectf_cloud.inference.options import MaskOptions
 
 from archives import granule_id, serving, write_archive, write_granule
 from scene_files import raster
@@ -104,7 +105,7 @@ def test_a_new_granule_alone_is_masked(again, tmp_path):
 
 
 def test_another_threshold_makes_all_stale_unless_kept(again):
-    other = replace(again, settings=replace(EVERYTHING, threshold=0.9))
+    other = replace(again, settings=replace(EVERYTHING, options=MaskOptions(threshold=0.9)))
     assert run_archive(replace(other, keep_stale=True)).masked == 0
     assert run_archive(other).masked == 4
     assert {row.tags["SPECTF_THRESHOLD"] for row in rows(again.out).values() if row.state == "done"} == {"0.9"}
@@ -126,7 +127,7 @@ def test_what_cannot_be_right_is_masked_where_it_is_trusted(tmp_path):
     job = ArchiveJob((str(radiance),), tmp_path / "out", engine="serial")
     assert run_archive(job).failed == 1
     assert "--trust-input" in rows(job.out)[granule_id(0)].error
-    trusting = replace(job, settings=replace(job.settings, trust_input=True))
+    trusting = replace(job, settings=Settings(MaskOptions(trust_input=True)))
     assert run_archive(trusting).masked == 1
 
 

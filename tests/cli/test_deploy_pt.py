@@ -210,7 +210,7 @@ def test_another_granule_is_not_written_over(granule, tmp_path):
 
 
 def test_geometry_that_no_product_can_use_is_found_before_inference(tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr("spectf_cloud.mapping.deploy.mask_scene", lambda *arguments, **options: pytest.fail("masked"))
+    monkeypatch.setattr("spectf_cloud.mapping.deploy.mask_by", lambda *arguments, **options: pytest.fail("masked"))
     rad, _ = write_emit(tmp_path, arrays(), glt=tuple(np.meshgrid(np.arange(1, 6), np.arange(1, 8))))
     with h5py.File(rad, "r+") as file:
         file.attrs["spatial_ref"] = "nonsense"
@@ -331,7 +331,7 @@ def test_an_unforeseen_error_is_one_line_too(granule, tmp_path, capsys, monkeypa
     def explode(*arguments, **options):
         raise ZeroDivisionError("unlucky")
 
-    monkeypatch.setattr("spectf_cloud.mapping.deploy.mask_scene", explode)
+    monkeypatch.setattr("spectf_cloud.mapping.deploy.mask_by", explode)
     assert run("deploy-pt", tmp_path / "m.tif", granule[0]) == 1
     assert capsys.readouterr().err.startswith("error: ZeroDivisionError: unlucky")
 

@@ -9,7 +9,9 @@ import pytest
 import torch
 
 from spectf_cloud.errors import OutputError
+from spectf_cloud.inference.options import MaskOptions
 from spectf_cloud.mapping.deploy import DeployJob, deploy
+from spectf_cloud.mapping.outputs import Products
 from spectf_cloud.model import ModelConfig
 from spectf_cloud.products.cloud_mask import CloudMask
 from spectf_cloud.simulation.granule import SimulationConfig, simulate_granule
@@ -28,8 +30,8 @@ def inputs(tmp_path_factory):
 @pytest.fixture
 def job(inputs, tmp_path):
     radiance, weights = inputs
-    others = {"ortho": tmp_path / "o.tif", "netcdf": tmp_path / "m.nc", "quicklook": tmp_path / "q.png"}
-    return DeployJob(out=tmp_path / "m.tif", radiance=radiance, weights=weights, probability=True, **others)
+    products = Products(True, ortho=tmp_path / "o.tif", netcdf=tmp_path / "m.nc", quicklook=tmp_path / "q.png")
+    return DeployJob(tmp_path / "m.tif", radiance, options=MaskOptions(weights=weights), products=products)
 
 
 def test_seconds_by_stage_add_up_to_the_whole(job, caplog):
@@ -46,10 +48,10 @@ def test_seconds_by_stage_add_up_to_the_whole(job, caplog):
 
 def test_products_side_by_side_are_those_written_one_by_one(job, tmp_path):
     together = deploy(job).outputs
-    only_mask = replace(job, out=tmp_path / "alone.tif", probability=False, ortho=None, netcdf=None, quicklook=None)
+    only_mask = replace(job, out=tmp_path / "alone.tif", products=Products())
     for kind in ("ortho", "netcdf", "quicklook"):
         path = tmp_path / f"alone_{together[kind].name}"
-        deploy(replace(only_mask, overwrite=True, **{kind: path}))
+        deploy(replace(only_mask, overwrite=True, products=Products(**{kind: path})))
         assert path.read_bytes() == together[kind].read_bytes(), kind
     assert only_mask.out.read_bytes() == together["mask"].read_bytes()
 
@@ -72,7 +74,7 @@ def test_products_are_written_in_turn_where_memory_counts(job, monkeypatch, why)
         monkeypatch.setattr("spectf_cloud.mapping.deploy._LARGEST_SIDE_BY_SIDE", 8 * 12 - 1)
         deploy(job)
     else:
-        deploy(replace(job, memory_limit="4GB"))
+        deploy(replace(job, options=replace(job.options, memory_limit="4GB")))
     assert most == [1] * 5
 
 

@@ -8,7 +8,8 @@ import pytest
 import spectf_cloud as sc
 from spectf_cloud.errors import InputError, UsageError
 from spectf_cloud.files.resources import resource
-from spectf_cloud.mapping.memory import block_lines, parse_bytes
+from spectf_cloud.inference.options import parse_bytes
+from spectf_cloud.mapping.memory import block_lines
 from spectf_cloud.readers.irradiance import read_irradiance
 from spectf_cloud.simulation.granule import SimulationConfig, simulate_granule
 from spectf_cloud.weights import find_weights

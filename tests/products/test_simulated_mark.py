@@ -10,9 +10,10 @@ import pytest
 import rasterio
 from PIL import Image
 
-from spectf_cloud.archive.fingerprint import Settings
+from spectf_cloud.archive.job import Settings
 from spectf_cloud.archive.run import ArchiveJob, run_archive
 from spectf_cloud.dataset import open_cube, open_scene
+from spectf_cloud.inference.options import MaskOptions
 from spectf_cloud.products import panels, quicklook
 from spectf_cloud.products.cloud_mask import CloudMask
 from spectf_cloud.products.flags import SIMULATED_TAG
@@ -33,7 +34,7 @@ def made(tmp_path_factory):
     folder = tmp_path_factory.mktemp("mark")
     simulate_granule(folder / "in", SimulationConfig(lines=12, samples=14, seed=2))
     write_granule(folder / "in", 0)
-    settings = Settings(probability=True, ortho=True, netcdf=True, quicklook=True, fidelity="exact")
+    settings = Settings(MaskOptions(fidelity="exact"), probability=True, ortho=True, netcdf=True, quicklook=True)
     report = run_archive(ArchiveJob((str(folder / "in"),), folder / "out", settings, engine="serial"))
     assert report.masked == 2
     folders = {path.parent.name: path.parent for path in folder.glob("out/*/*/*/*/receipt.json")}

@@ -17,9 +17,11 @@ from spectra_files import make_rows, write_hdf5, write_split
 import spectf_cloud as sc
 from spectf_cloud import weights
 from spectf_cloud.__main__ import main
-from spectf_cloud.archive.fingerprint import Settings, recipe_of
+from spectf_cloud.archive.fingerprint import recipe_of
+from spectf_cloud.archive.job import Settings
 from spectf_cloud.errors import InputError, WeightsError
 from spectf_cloud.files.resources import resource
+from spectf_cloud.inference.options import MaskOptions
 from spectf_cloud.mapping.explain import explain_pixel
 from spectf_cloud.model import ModelConfig
 from spectf_cloud.training.comparison import ComparisonConfig, train_comparison
@@ -180,7 +182,7 @@ def uses(path: Path, folder: Path):
     return {
         "mask": lambda: sc.mask_scene(scene, weights=path),
         "explain": lambda: explain_pixel(scene, 0, 0, weights=path),
-        "many": lambda: recipe_of(Settings(weights=str(path))),
+        "many": lambda: recipe_of(Settings(MaskOptions(weights=path))),
     }
 
 

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from spectf_cloud.errors import UsageError
+from spectf_cloud.inference.backend import Feed
 from spectf_cloud.inference.engines.native.backend import TIERS, Unavailable, broken_promise
 from spectf_cloud.inference.engines.native.tables import UnsupportedModelError
 from spectf_cloud.model import SpecTfEncoder
@@ -40,6 +41,7 @@ class DeviceBackend(ABC):
 
     name: str
     fidelity: str
+    feed: Feed = "tensors"
     device: torch.device
 
     @abstractmethod

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from spectf_cloud.inference.backend import Backend, cpu_threads
+from spectf_cloud.inference.backend import Feed, SceneBackend, cpu_threads
 from spectf_cloud.inference.batches import in_batches
 from spectf_cloud.models.numpy_spectf import NumpySpecTf
 
@@ -22,6 +22,7 @@ class NumpyBackend:
 
     name = "numpy-float32"
     fidelity = "exact"
+    feed: Feed = "arrays"
 
     def __init__(self, network: NumpySpecTf, threads: int | None = None) -> None:
         self.network, self.threads = network, threads or cpu_threads()
@@ -37,7 +38,7 @@ class NumpyBackend:
         return probability
 
 
-def exact_backend(model: SpecTfEncoder | NumpySpecTf, threads: int | None = None, *, few: bool = False) -> Backend:
+def exact_backend(model: SpecTfEncoder | NumpySpecTf, threads: int | None = None, *, few: bool = False) -> SceneBackend:
     """Return float32 on the CPU for a network in PyTorch or NumPy; with ``few``, for few pixels at a time."""
     if isinstance(model, NumpySpecTf):
         return NumpyBackend(model, threads)

@@ -12,8 +12,8 @@ from spectf_cloud.architecture import Architecture
 from spectf_cloud.dataset import open_cube
 from spectf_cloud.errors import InputError, UsageError
 from spectf_cloud.files.atomic import check_output
-from spectf_cloud.models.arch_spec import ArchSpec, read_arch_spec
-from spectf_cloud.sensor import PUBLISHED_DROP_NM, BandRanges, Sensor
+from spectf_cloud.models.arch_spec import read_arch_spec
+from spectf_cloud.sensor import BandRanges, Sensor
 from spectf_cloud.tokens import shown_bands
 from spectf_cloud.weights import WeightsFile, find_weights
 
@@ -45,12 +45,11 @@ def check_export(
     inputs = [Path(weights), *(path for path in (arch_spec, radiance) if path is not None)]
     check_output(out, overwrite=overwrite, inputs=inputs, form=form)
     found = find_weights(weights)
-    spec = read_arch_spec(arch_spec) if arch_spec else ArchSpec(None, PUBLISHED_DROP_NM)
+    spec = read_arch_spec(arch_spec, keep_bands=keep_bands)
     architecture = spec.architecture or found.architecture
     if architecture and architecture.agg == "flat" and radiance is None:
         raise UsageError("a network with agg: flat belongs to one set of bands; name a scene's with --rdn")
-    drop_nm = () if keep_bands else spec.drop_nm
     sensor = Sensor.emit() if radiance is None else open_cube(radiance).sensor
     if sensor is None:
         raise InputError(f"{radiance} names no band centres; is it the radiance file of a scene?")
-    return ExportSource(found, architecture, sensor.wavelength_nm[shown_bands(sensor, drop_nm)], drop_nm)
+    return ExportSource(found, architecture, sensor.wavelength_nm[shown_bands(sensor, spec.drop_nm)], spec.drop_nm)

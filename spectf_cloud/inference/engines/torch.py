@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from spectf_cloud.inference.backend import Feed
 from spectf_cloud.inference.batches import in_batches
 from spectf_cloud.model import SpecTfEncoder
 
@@ -28,6 +29,7 @@ class TorchBackend:
 
     name = "torch-float32"
     fidelity = "exact"
+    feed: Feed = "arrays"
 
     def __init__(
         self, model: SpecTfEncoder, device: torch.device, threads: int | None = None, batch: int = _CPU_BATCH

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spectf_cloud.architecture import WAVELENGTH_CENTRE_NM, WAVELENGTH_SCALE_NM
-from spectf_cloud.inference.backend import Backend, cpu_threads
+from spectf_cloud.inference.backend import Feed, SceneBackend, cpu_threads
 from spectf_cloud.inference.engines.native import reduction, tail_tables
 from spectf_cloud.inference.engines.native import tables as tables_module
 from spectf_cloud.inference.engines.native.build import BuildError
@@ -101,11 +101,13 @@ class NativeBackend:
     Every pixel's result is its own: neither threads, nor blocks, nor neighbours change a bit of it.
     """
 
+    feed: Feed = "arrays"
+
     def __init__(
         self,
         kernel: Kernel,
-        exact: Backend,
-        exact_one: Backend,
+        exact: SceneBackend,
+        exact_one: SceneBackend,
         fidelity: str,
         threshold: float,
         threads: int,

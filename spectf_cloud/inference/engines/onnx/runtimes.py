@@ -14,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 
 from spectf_cloud.errors import MissingExtraError, UsageError
+from spectf_cloud.inference.backend import Feed
 from spectf_cloud.inference.batches import in_batches
 from spectf_cloud.inference.engines.native.backend import TIERS, Unavailable, broken_promise, make_probe
 from spectf_cloud.inference.engines.onnx.graph import PROBABILITY, TOA, build_graph
@@ -35,6 +36,7 @@ class RuntimeBackend:
     """
 
     fidelity = "faithful"
+    feed: Feed = "arrays"
 
     def __init__(self, runtime: str, model: SpecTfEncoder, threshold: float, threads: int | None = None) -> None:
         """Raises `Unavailable` where the runtime, or onnx to write its graph, is not installed."""

@@ -26,7 +26,8 @@ from spectf_cloud.inference.engines.torch import TorchBackend
 from spectf_cloud.model import SpecTfEncoder
 
 if TYPE_CHECKING:
-    from spectf_cloud.inference.backend import Fidelity
+    from spectf_cloud.inference.backend import Feed
+    from spectf_cloud.inference.options import Fidelity
 
 Float32Array = NDArray[np.float32]
 
@@ -49,6 +50,8 @@ class TensorRTBackend:
 
     One thread at a time may call it.
     """
+
+    feed: Feed = "arrays"
 
     def __init__(self, runner: EngineRunner, exact: TorchBackend, identity: Identity, fidelity: str, threshold: float):
         self.name = f"tensorrt-{identity.precision}"

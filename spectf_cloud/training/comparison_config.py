@@ -1,0 +1,34 @@
+"""The options of a training run of a comparison model."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+
+@dataclass(frozen=True)
+class ComparisonConfig:
+    """A training run of a comparison model; what is None comes from the architecture's YAML.
+
+    The other fields mean what they mean in `TrainConfig`.
+    """
+
+    kind: Literal["resnet", "xgboost"]
+    datasets: tuple[Path, ...]
+    train_csv: Path
+    test_csv: Path
+    arch_yaml: Path | None = None
+    outdir: Path = Path("outdir")
+    epochs: int | None = None
+    batch: int | None = None
+    lr: float | None = None
+    seed: int = 42
+    device: str = "-1"
+    val_fraction: float = 0.1
+    irradiance: str | None = None
+    trust_input: bool = False
+    overwrite: bool = False
+    wandb_project: str = ""
+    wandb_entity: str = ""
+    wandb_name: str = ""
