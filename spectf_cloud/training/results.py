@@ -22,7 +22,7 @@ from spectf_cloud.training.config import CLIP_NORM, WARMUP_STEPS, TrainConfig
 from spectf_cloud.weights import sha256_of
 
 if TYPE_CHECKING:
-    from spectf_cloud.training.scenes import Scenes
+    from spectf_cloud.data.split import Scenes
 
 
 def save_state(path: Path, weights: Mapping[str, Tensor]) -> None:
@@ -47,7 +47,7 @@ def save_weights(
     card = {
         "name": f"trained:{config.outdir.resolve().name}",
         "sha256": sha256_of(path),
-        "threshold": best.threshold,
+        "threshold": test["threshold"],
         "architecture": asdict(replace(config.architecture, dropout=0.0)),
         "irradiance": dict(irradiance),
         "epoch": best.epoch,

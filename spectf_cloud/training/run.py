@@ -3,34 +3,21 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import replace
 
 from spectf_cloud.data.spectra import Spectra, open_spectra
 from spectf_cloud.data.spectra_irradiance import irradiance_of_run
+from spectf_cloud.data.split import split_scenes
 from spectf_cloud.errors import OutputError
 from spectf_cloud.files.atomic import make_folder
 from spectf_cloud.inference.backend import resolve_device
 from spectf_cloud.readers.irradiance import card_entry
-from spectf_cloud.training.checkpoint import CHECKPOINT, Best, Checkpoint
-from spectf_cloud.training.config import TrainConfig
+from spectf_cloud.training.checkpoint import CHECKPOINT, Checkpoint
+from spectf_cloud.training.config import CLIP_NORM, WARMUP_STEPS, TrainConfig
 from spectf_cloud.training.distributed import World, device_of_this_process, world
-from spectf_cloud.training.results import save_weights
-from spectf_cloud.training.scenes import split_scenes
-from spectf_cloud.training.trainer import OnEpoch, Progress, Trainer, score
-from spectf_cloud.weights import PUBLISHED_THRESHOLD, find_weights
-
-
-@dataclass(frozen=True)
-class TrainReport:
-    """What a run produced."""
-
-    weights: Path
-    epoch: int
-    threshold: float
-    test: dict[str, float]
-    spectra: int
-    seconds: float
+from spectf_cloud.training.spectf import SpecTfTask, TrainReport
+from spectf_cloud.training.trainer import LoopOptions, OnEpoch, Progress, Trainer
+from spectf_cloud.weights import find_weights
 
 
 def train(config: TrainConfig, *, progress: Progress | None = None, on_epoch: OnEpoch | None = None) -> TrainReport:
@@ -55,21 +42,19 @@ def train(config: TrainConfig, *, progress: Progress | None = None, on_epoch: On
             _prepare_outdir(config)
         here.wait()
         spectra = _open_in_turn(config, here)
-        scenes = split_scenes(config, spectra)
+        scenes = split_scenes(
+            *(spectra, config.train_csv, config.test_csv),
+            val_fraction=config.val_fraction,
+            seed=config.seed,
+            min_gap_s=config.min_gap_s,
+            trust=config.trust_input,
+        )
         irradiance = _irradiance(config, spectra)
         here.wait()  # until all have looked for an earlier checkpoint
-        trainer = Trainer(config, spectra, scenes, device, here, irradiance)
-        checkpoint = trainer.run(progress, on_epoch)
-        test_rows = spectra.rows_of(scenes.test)
-        best = checkpoint.best or Best(checkpoint.epoch, float("nan"), PUBLISHED_THRESHOLD, checkpoint.weights)
-        trainer.model.load_state_dict(best.weights)
-        probability = trainer.probabilities(test_rows)
-        test = score(spectra.cloud[test_rows], probability, best.threshold)
-        path = config.outdir / "weights.pt"
-        if here.leads:
-            save_weights(path, config, spectra, scenes, best, test, irradiance)
-        here.wait()
-        return TrainReport(path, best.epoch, best.threshold, test, len(spectra), time.monotonic() - start)
+        task = SpecTfTask(config, spectra, scenes, device, here, irradiance)
+        options = LoopOptions.of(config, warmup_steps=WARMUP_STEPS, clip_norm=CLIP_NORM)
+        report = Trainer(task, options, device, here).run(progress, on_epoch)
+        return replace(report, seconds=time.monotonic() - start)
 
 
 def _prepare_outdir(config: TrainConfig) -> None:
@@ -87,10 +72,10 @@ def _prepare_outdir(config: TrainConfig) -> None:
 
 
 def _irradiance(config: TrainConfig, spectra: Spectra) -> dict[str, str]:
-    """What the card will say of the irradiance: as options, data or an earlier part of the run say."""
+    """Return what the card says of the irradiance: from the options, the data or an earlier part of the run."""
     path = config.outdir / CHECKPOINT
     if config.resume and config.irradiance is None and path.is_file():
-        kept = Checkpoint.read(path).irradiance
+        kept: dict[str, str] = Checkpoint.read(path).notes.get("irradiance", {})
         if "sha256" in kept:
             return kept
     start = find_weights(config.init) if config.init is not None else None
