@@ -19,11 +19,10 @@ from evaluation.training.straightforward import Straightforward, train_steps
 from spectf_cloud.data.spectra import Spectra, open_spectra
 from spectf_cloud.data.split import Scenes
 from spectf_cloud.model import ModelConfig
-from spectf_cloud.training.batches import batches
-from spectf_cloud.training.config import CLIP_NORM, WARMUP_STEPS, TrainConfig
+from spectf_cloud.training.config import TrainConfig
 from spectf_cloud.training.distributed import ALONE
-from spectf_cloud.training.spectf import SpecTfTask
-from spectf_cloud.training.trainer import LoopOptions, Trainer
+from spectf_cloud.training.run import SpecTfTask
+from spectf_cloud.training.trainer import Trainer, batches
 
 
 def compare(spectra: Spectra, dropout: float, steps: int, batch: int = 256, lr: float = 1e-3, seed: int = 0) -> dict:
@@ -34,7 +33,7 @@ def compare(spectra: Spectra, dropout: float, steps: int, batch: int = 256, lr: 
         (), Path(), Path(), batch=batch, lr=lr, seed=seed, architecture=ModelConfig(dropout=dropout), val_fraction=0.0
     )
     task = SpecTfTask(config, spectra, Scenes([], [], []), torch.device("cpu"))
-    trainer = Trainer(task, LoopOptions.of(config, warmup_steps=WARMUP_STEPS, clip_norm=CLIP_NORM), task.device)
+    trainer = Trainer(task, config, task.device)
     plain = Straightforward(config.architecture, spectra.wavelength_nm)
     plain.load_state_dict(trainer.model.state_dict())
     trainer.set_mode(training=True)

@@ -31,10 +31,10 @@ def split_scenes(
     spectra: Spectra,
     train_csv: Path,
     test_csv: Path,
-    *,
     val_fraction: float,
     seed: int,
     min_gap_s: float = 0.0,
+    *,
     trust: bool = False,
 ) -> Scenes:
     """Split the listed scenes; ``val_fraction`` of those to train on validate.
@@ -45,11 +45,8 @@ def split_scenes(
     listed, test = read_fids(train_csv, spectra.fids), read_fids(test_csv, spectra.fids)
     check_leakage(listed, test, f"{train_csv} and {test_csv}", min_gap_s)
     train, validation = draw_scenes(listed, val_fraction, seed)
-    for side, fids, path in (
-        ("training", train, train_csv),
-        ("validation", validation, train_csv),
-        ("test", test, test_csv),
-    ):
+    sides = ("training", train, train_csv), ("validation", validation, train_csv), ("test", test, test_csv)
+    for side, fids, path in sides:
         labels = spectra.labels[spectra.rows_of(fids)]
         settle(doubts_of_labels(f"{path}: the {side} scenes", labels, side == "training"), trust=trust)
     return Scenes(train, validation, test)

@@ -1,4 +1,4 @@
-"""`train_resnet` and `train_xgboost`: comparison models from labelled spectra, scenes split as for SpecTf."""
+"""`train_comparison`: a ResNet or boosted trees learn from labelled spectra, scenes split as for SpecTf."""
 
 from __future__ import annotations
 
@@ -21,9 +21,10 @@ from spectf_cloud.inference.comparison import Kind, ResNetBackend, read_architec
 from spectf_cloud.models.resnet import ResNet, ResNetConfig
 from spectf_cloud.readers.irradiance import card_entry
 from spectf_cloud.training.checkpoint import Best
+from spectf_cloud.training.config import LoopOptions
 from spectf_cloud.training.results import save_state
 from spectf_cloud.training.spectra_task import SpectraTask, scores_on_test, validation_scores
-from spectf_cloud.training.trainer import LoopOptions, OnEpoch, Progress, Trainer
+from spectf_cloud.training.trainer import OnEpoch, Progress, Trainer
 from spectf_cloud.training.trees import train_trees
 
 #: Threshold without validation scenes.
@@ -98,17 +99,16 @@ class ResNetTask(SpectraTask):
         """Build it fresh."""
         return ResNet(self.architecture)
 
-    def loss(self, model: nn.Module, *batch: Tensor) -> Tensor:
+    def loss(self, model: Any, *batch: Tensor) -> Tensor:
         """Cross-entropy of toa (k, bands) and cloud (k,), summed."""
         toa, cloud = batch
         return nn.functional.cross_entropy(model(toa).float(), cloud, reduction="sum")
 
-    def backend(self, model: nn.Module) -> ResNetBackend:
+    def backend(self, model: Any) -> ResNetBackend:
         """Return the network as it serves `predict`."""
-        assert isinstance(model, ResNet)
         return ResNetBackend(model, self.device)
 
-    def finish(self, model: nn.Module, best: Best) -> tuple[ResNetBackend, float]:
+    def finish(self, model: Any, best: Best) -> tuple[ResNetBackend, float]:
         """Write ``resnet.pt``."""
         save_state(self.config.path, best.weights)
         return self.backend(model), best.scores.get("val_threshold", _THRESHOLD)
@@ -125,17 +125,14 @@ def train_comparison(
     if path.exists() and not config.overwrite:
         raise OutputError(f"{path} exists already; add --overwrite to replace it")
     spectra = open_spectra(config.datasets, trust=config.trust_input)
-    split = split_scenes(
-        *(spectra, config.train_csv, config.test_csv),
-        val_fraction=config.val_fraction,
-        seed=config.seed,
-        trust=config.trust_input,
-    )
+    lists = config.train_csv, config.test_csv
+    split = split_scenes(spectra, *lists, config.val_fraction, config.seed, trust=config.trust_input)
     irradiance = irradiance_of_run(config.irradiance, spectra.files)
     backend: Backend
     if config.kind == "resnet":
         task = ResNetTask(config, described, spectra, split, resolve_device(config.device))
-        options = LoopOptions.of(config, **task.settings, keeps_state=False)
+        shared = {name: value for name, value in vars(config).items() if name in LoopOptions.__dataclass_fields__}
+        options = LoopOptions(**shared | task.settings, keep_state=False)
         backend, threshold = Trainer(task, options, task.device).run(progress, on_epoch)
         told = dict(task.identity)
     else:
@@ -160,6 +157,4 @@ def _settings(config: ComparisonConfig, told: dict[str, Any]) -> dict[str, Any]:
         if value is None:
             raise UsageError(f"neither --{name} nor 'training: {name}' in the architecture's YAML is given")
         settings[name] = kind(value)
-        if not settings[name] > 0:
-            raise UsageError(f"{name} must be positive, not {value}")
     return settings

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
 from spectf_cloud.data.spectra import Spectra
 from spectf_cloud.data.split import Scenes
@@ -33,7 +33,7 @@ class SpectraTask(ABC):
         self._seed = seed
 
     @abstractmethod
-    def backend(self, model: nn.Module) -> Backend:
+    def backend(self, model: Any) -> Backend:
         """Return what computes cloud probabilities with the network."""
 
     def seed(self, epoch: int, rank: int) -> int:
@@ -45,7 +45,7 @@ class SpectraTask(ABC):
         cloud = self.spectra.cloud[rows].astype(np.int64)
         return torch.from_numpy(self.spectra.take(rows)), torch.from_numpy(cloud)
 
-    def metrics(self, model: nn.Module) -> dict[str, float]:
+    def metrics(self, model: Any) -> dict[str, float]:
         """Return loss and scores of the validation scenes."""
         return validation_scores(self.backend(model), self.spectra, self.scenes, self.world)
 

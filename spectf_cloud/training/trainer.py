@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, fields
-from pathlib import Path
-from typing import Any, Generic, Literal, Protocol, TypeVar
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any, Generic, Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -14,11 +15,13 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from spectf_cloud.errors import MissingExtraError
-from spectf_cloud.training.batches import batches, epoch_order
 from spectf_cloud.training.checkpoint import CHECKPOINT, Best, Checkpoint
+from spectf_cloud.training.config import LoopOptions
 from spectf_cloud.training.distributed import ALONE, World
 from spectf_cloud.training.results import save_curves, save_metrics_csv, save_state
-from spectf_cloud.training.trackers import open_trackers
+from spectf_cloud.training.trackers import Trackers, open_trackers
+
+_AHEAD = 4
 
 Progress = Callable[[int, int], None]
 OnEpoch = Callable[[dict[str, float]], None]
@@ -60,50 +63,14 @@ class Task(Protocol[Report_co]):
     def read(self, rows: NDArray[np.int64]) -> tuple[Tensor, ...]:
         """Read these items: tensors on the CPU whose first axis counts them. Called in a thread."""
 
-    def loss(self, model: nn.Module, *batch: Tensor) -> Tensor:
+    def loss(self, model: Any, *batch: Tensor) -> Tensor:
         """Return the loss of what `read` gave, on the device, summed over its items."""
 
-    def metrics(self, model: nn.Module) -> dict[str, float]:
+    def metrics(self, model: Any) -> dict[str, float]:
         """Return the scores of the validation items; none without validation. The model is in evaluation mode."""
 
-    def finish(self, model: nn.Module, best: Best) -> Report_co:
+    def finish(self, model: Any, best: Best) -> Report_co:
         """Write what is left of the run. The model has the weights of the best epoch, without validation the last."""
-
-
-@dataclass(frozen=True)
-class LoopOptions:
-    """How a network is trained; `TrainConfig` describes the fields of the same names.
-
-    Attributes
-    ----------
-    optimiser, warmup_steps, clip_norm
-        AdamW, schedule-free or plain; steps over which the rate of the first rises; largest norm of the gradients.
-    keeps_state
-        After each epoch, write the checkpoint, the metrics and the curves to ``outdir``.
-    """
-
-    outdir: Path
-    epochs: int
-    batch: int
-    lr: float
-    seed: int
-    optimiser: Literal["schedule-free", "adamw"] = "schedule-free"
-    warmup_steps: int = 0
-    clip_norm: float | None = None
-    early_stop: int = 0
-    amp: bool = False
-    keeps_state: bool = True
-    resume: bool = False
-    save_every_epoch: bool = False
-    wandb_project: str = ""
-    wandb_entity: str = ""
-    wandb_name: str = ""
-
-    @classmethod
-    def of(cls, config: object, **more: Any) -> LoopOptions:
-        """Take what the options of a command have in common with these; ``more`` comes first."""
-        shared = {field.name: getattr(config, field.name) for field in fields(cls) if hasattr(config, field.name)}
-        return cls(**shared | more)
 
 
 class Trainer(Generic[Report]):
@@ -118,17 +85,15 @@ class Trainer(Generic[Report]):
     def run(self, progress: Progress | None = None, on_epoch: OnEpoch | None = None) -> Report:
         """Train all epochs, from the checkpoint where one is to be resumed; finish with the best of them."""
         state = self._start()
-        trackers = open_trackers(self.options, state.identity) if self.world.leads else None
+        trackers = open_trackers(self.options, state.identity) if self.world.leads else Trackers([])
         while state.epoch < self.options.epochs and not self._is_over(state):
             row = self._advance(state, progress)
-            if self.world.leads and self.options.keeps_state:
+            if self.world.leads and self.options.keep_state:
                 self._write(state)
-            if trackers:
-                trackers.log(state.epoch, row)
+            trackers.log(state.epoch, row)
             if on_epoch:
                 on_epoch(row)
-        if trackers:
-            trackers.finish()
+        trackers.finish()
         best = state.best or Best(state.epoch, {}, state.weights)
         self.model.load_state_dict(best.weights)
         self.model.eval()
@@ -185,11 +150,11 @@ class Trainer(Generic[Report]):
         return float(self.world.sum(loss_sum)) / len(order)
 
     def _is_better(self, scores: dict[str, float], best: Best | None) -> bool:
-        now = scores[self.task.chooses]
-        if best is None or np.isnan(now):
-            return best is None
-        before = best.scores[self.task.chooses]
-        return now > before if self.task.larger_is_better else now < before
+        if best is None:
+            return True
+        now, before = (found[self.task.chooses] for found in (scores, best.scores))
+        sign = 1 if self.task.larger_is_better else -1
+        return not math.isnan(now) and not sign * now <= sign * before  # anything is better than NaN
 
     def _is_over(self, state: Checkpoint) -> bool:
         patience = self.options.early_stop
@@ -212,6 +177,33 @@ class Trainer(Generic[Report]):
         save_curves(outdir / "curves.png", state.history)
         if self.options.save_every_epoch:
             save_state(outdir / f"weights_epoch_{state.epoch:03d}.pt", state.weights)
+
+
+def epoch_order(rows: NDArray[np.int64], seed: int, epoch: int) -> NDArray[np.int64]:
+    """Return the rows in the order of one epoch: seed and epoch alone decide it, so a run can be resumed."""
+    return rows[np.random.default_rng([seed, epoch]).permutation(len(rows))]
+
+
+def batches(
+    read: Callable[[NDArray[np.int64]], tuple[Tensor, ...]], order: NDArray[np.int64], batch: int, world: World
+) -> Iterator[tuple[tuple[Tensor, ...], int]]:
+    """Yield what ``read`` gives for this process's share of each batch, and the size of the whole batch.
+
+    One thread reads the next few batches meanwhile.
+    """
+
+    def share(start: int) -> tuple[tuple[Tensor, ...], int]:
+        whole = order[start : start + batch]
+        return read(whole[world.rank :: world.size]), len(whole)
+
+    waiting: deque[Future[tuple[tuple[Tensor, ...], int]]] = deque()
+    with ThreadPoolExecutor(1, "batches") as reader:
+        for start in range(0, len(order), batch):
+            waiting.append(reader.submit(share, start))
+            if len(waiting) > _AHEAD:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
 
 
 def _optimiser(options: LoopOptions, model: nn.Module) -> Any:

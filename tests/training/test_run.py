@@ -45,7 +45,7 @@ def data(tmp_path_factory):
 def config(data, tmp_path):
     path, train_csv, test_csv = data
     return TrainConfig(
-        (path,), train_csv, test_csv, tmp_path / "out", epochs=3, batch=32, lr=0.02, architecture=TINY, val_fraction=0.3
+        (path,), train_csv, test_csv, outdir=tmp_path / "out", epochs=3, batch=32, lr=0.02, architecture=TINY, val_fraction=0.3
     )
 
 
