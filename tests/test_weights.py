@@ -305,7 +305,7 @@ def test_one_number_that_says_it_is_a_matrix_of_terabytes_is_refused(tmp_path):
 
 
 def a_training_checkpoint(path):
-    Checkpoint({"seed": 1}, 2, small_state(), {}, best=Best(1, 0.5, 0.5, small_state())).save(path)
+    Checkpoint({"seed": 1}, 2, small_state(), {}, best=Best(1, {}, small_state())).save(path)
 
 
 def a_zip(path, names=("run/weights.pt",)):

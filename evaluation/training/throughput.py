@@ -17,12 +17,12 @@ import torch
 
 from evaluation.training.straightforward import Straightforward, train_steps
 from spectf_cloud.data.spectra import Spectra, open_spectra
+from spectf_cloud.data.split import Scenes
 from spectf_cloud.model import ModelConfig
-from spectf_cloud.training.batches import batches
 from spectf_cloud.training.config import TrainConfig
-from spectf_cloud.training.distributed import World
-from spectf_cloud.training.scenes import Scenes
-from spectf_cloud.training.trainer import Trainer
+from spectf_cloud.training.distributed import ALONE
+from spectf_cloud.training.run import SpecTfTask
+from spectf_cloud.training.trainer import Trainer, batches
 
 
 def compare(spectra: Spectra, dropout: float, steps: int, batch: int = 256, lr: float = 1e-3, seed: int = 0) -> dict:
@@ -32,15 +32,15 @@ def compare(spectra: Spectra, dropout: float, steps: int, batch: int = 256, lr: 
     config = TrainConfig(
         (), Path(), Path(), batch=batch, lr=lr, seed=seed, architecture=ModelConfig(dropout=dropout), val_fraction=0.0
     )
-    trainer = Trainer(config, spectra, Scenes([], [], []), torch.device("cpu"), World())
+    task = SpecTfTask(config, spectra, Scenes([], [], []), torch.device("cpu"))
+    trainer = Trainer(task, config, task.device)
     plain = Straightforward(config.architecture, spectra.wavelength_nm)
     plain.load_state_dict(trainer.model.state_dict())
-    trainer.model.train()
-    trainer.optimiser.train()
+    trainer.set_mode(training=True)
 
     def ours():
-        for toa, cloud, whole in batches(spectra, rows, batch, World()):
-            yield trainer.step(toa, cloud, whole) / whole
+        for values, whole in batches(task.read, rows, batch, ALONE):
+            yield trainer.step(values, whole) / whole
 
     torch.manual_seed(seed)
     result = {"dropout": dropout, "batch": batch, "steps": steps}

@@ -1,22 +1,59 @@
-"""Which scenes train, which validate, which test: whole scenes only, none in two of them."""
+"""The scenes that train, validate and test: whole scenes only, none on two sides."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
 import numpy as np
 
+from spectf_cloud.data.spectra import Spectra
+from spectf_cloud.data.spectra_check import doubts_of_labels, settle
 from spectf_cloud.errors import InputError, UsageError
 from spectf_cloud.readers.acquisition import acquired
 
 logger = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True)
+class Scenes:
+    """Names of the scenes on each side."""
+
+    train: list[str]
+    validation: list[str]
+    test: list[str]
+
+
+def split_scenes(
+    spectra: Spectra,
+    train_csv: Path,
+    test_csv: Path,
+    val_fraction: float,
+    seed: int,
+    min_gap_s: float = 0.0,
+    *,
+    trust: bool = False,
+) -> Scenes:
+    """Split the listed scenes; ``val_fraction`` of those to train on validate.
+
+    Training scenes of one kind of label are refused, other sides of one kind only warned of, as ``trust`` does for all.
+    Raises `InputError`.
+    """
+    listed, test = read_fids(train_csv, spectra.fids), read_fids(test_csv, spectra.fids)
+    check_leakage(listed, test, f"{train_csv} and {test_csv}", min_gap_s)
+    train, validation = draw_scenes(listed, val_fraction, seed)
+    sides = ("training", train, train_csv), ("validation", validation, train_csv), ("test", test, test_csv)
+    for side, fids, path in sides:
+        labels = spectra.labels[spectra.rows_of(fids)]
+        settle(doubts_of_labels(f"{path}: the {side} scenes", labels, side == "training"), trust=trust)
+    return Scenes(train, validation, test)
+
+
 def read_fids(path: Path, known: Sequence[str]) -> list[str]:
-    """The scenes that a CSV names, one in a line, as far as the data set has them.
+    """Read the scenes that a CSV names, one in a line, as far as the data set has them.
 
     Raises `InputError` where none is known; scenes that the data set lacks are counted in a warning.
     """
@@ -36,7 +73,7 @@ def read_fids(path: Path, known: Sequence[str]) -> list[str]:
 
 
 def draw_scenes(fids: Sequence[str], fraction: float, seed: int) -> tuple[list[str], list[str]]:
-    """Scenes at random: (the rest, about ``fraction`` of them). At least one on each side unless 0.
+    """Draw scenes at random: (the rest, about ``fraction`` of them). At least one on each side unless 0.
 
     Raises `UsageError` where there are too few scenes for that.
     """
@@ -53,7 +90,7 @@ def draw_scenes(fids: Sequence[str], fraction: float, seed: int) -> tuple[list[s
 
 
 def check_leakage(first: Sequence[str], second: Sequence[str], names: str, min_gap_s: float = 0.0) -> None:
-    """Refuse scenes that stand on both sides, and with ``min_gap_s`` also neighbours along one orbit.
+    """Refuse scenes that are on both sides, and with ``min_gap_s`` also neighbours along one orbit.
 
     Two scenes of one sensor taken within ``min_gap_s`` seconds show the same clouds and ground. Raises `InputError`.
     """

@@ -135,7 +135,7 @@ def pick_backend(
 
 def _open_gpu(
     model: SpecTfEncoder | NumpySpecTf, device: str | int, fidelity: Fidelity, threshold: float, engine: Path | None
-) -> Backend:
+) -> SceneBackend:
     if isinstance(model, NumpySpecTf):
         raise MissingExtraError(f"device {device} needs PyTorch: pip install torch; or use --device cpu")
     if is_tensorrt(device):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +18,10 @@ CHECKPOINT = "checkpoint.pt"
 
 @dataclass
 class Best:
-    """The epoch to keep: its weights, validation loss and threshold."""
+    """The epoch to keep: its scores on the validation items, none without validation, and its weights."""
 
     epoch: int
-    loss: float
-    threshold: float
+    scores: dict[str, float]
     weights: dict[str, Tensor]
 
 
@@ -36,14 +35,12 @@ class Checkpoint:
     optimiser: dict[str, Any]
     history: list[dict[str, float]] = field(default_factory=list)
     best: Best | None = None
-    irradiance: dict[str, str] = field(default_factory=dict)
+    notes: dict[str, Any] = field(default_factory=dict)
 
     def save(self, path: Path) -> None:
         """Replace the file at once: a run killed meanwhile leaves the one before."""
-        content = {name: getattr(self, name) for name in self.__dataclass_fields__ if name != "best"}
-        content["best"] = asdict(self.best) if self.best else None
         with atomic_output(path, overwrite=True) as temporary:
-            torch.save(content, temporary)
+            torch.save(vars(self) | {"best": vars(self.best) if self.best else None}, temporary)
 
     @classmethod
     def load(cls, path: Path, identity: dict[str, Any]) -> Checkpoint:
@@ -60,10 +57,18 @@ class Checkpoint:
 
     @classmethod
     def read(cls, path: Path) -> Checkpoint:
-        """Read back, of whatever run. Raises `InputError`."""
+        """Read back, of any run. Raises `InputError`."""
         try:
-            content = torch.load(path, map_location="cpu", weights_only=True)
-            best = content.pop("best")
-            return cls(**content, best=Best(**best) if best else None)
+            return _of_content(torch.load(path, map_location="cpu", weights_only=True))
         except Exception as error:  # torch.load raises whatever its unpickler meets in a foreign file
             raise InputError(f"{path} is not a checkpoint of a training run ({type(error).__name__})") from error
+
+
+def _of_content(content: dict[str, Any]) -> Checkpoint:
+    """A checkpoint as `Checkpoint.save` writes it, or as it was when only masks were learnt."""
+    best = content.pop("best")
+    if best and "scores" not in best:
+        best["scores"] = {"val_loss": best.pop("loss"), "val_threshold": best.pop("threshold")}
+    if "notes" not in content:
+        content["notes"] = {"irradiance": content.pop("irradiance", {})}
+    return Checkpoint(**content, best=Best(**best) if best else None)

@@ -32,3 +32,8 @@ class ComparisonConfig:
     wandb_project: str = ""
     wandb_entity: str = ""
     wandb_name: str = ""
+
+    @property
+    def path(self) -> Path:
+        """The model's file in ``outdir``."""
+        return self.outdir / ("resnet.pt" if self.kind == "resnet" else "xgboost.json")

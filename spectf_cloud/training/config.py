@@ -1,41 +1,88 @@
-"""What a training run is told."""
+"""The options of a training run."""
 
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from spectf_cloud.architecture import Architecture
 from spectf_cloud.errors import UsageError
 
-#: Published: the learning rate rises over so many steps, and gradients are clipped to this norm.
+#: Published: the learning rate rises over this many steps, and gradients are clipped to this norm.
 WARMUP_STEPS = 1000
 CLIP_NORM = 1.0
 
 
-@dataclass(frozen=True)
-class TrainConfig:
-    """A training run; the defaults are the published ones where there are such.
+@dataclass(frozen=True, kw_only=True)
+class LoopOptions:
+    """How any network is trained; the defaults are the published ones where there are such.
 
     Attributes
     ----------
-    datasets, train_csv, test_csv, outdir
-        HDF5 files, lists of scenes, and the folder for everything the run writes.
-    epochs, batch, lr, seed, device
-        ``batch`` counts spectra per step over all processes.
+    outdir
+        The folder for everything the run writes.
+    epochs, batch, lr, seed
+        ``batch`` counts items per step over all processes.
+    optimiser, warmup_steps, clip_norm
+        AdamW, schedule-free or plain; steps over which the rate of the first rises; largest norm of the gradients.
+    early_stop
+        Stop after this many epochs without a better one; 0 never.
+    amp
+        bfloat16 autocast.
+    keep_state
+        Write the checkpoint, the metrics and the curves after each epoch.
+    resume, save_every_epoch
+        Continue from the checkpoint in ``outdir``; keep weights of each epoch.
+    wandb_project, wandb_entity, wandb_name
+        Where to track on Weights & Biases; nothing without a project.
+    """
+
+    outdir: Path = Path("outdir")
+    epochs: int = 50
+    batch: int = 256
+    lr: float = 1e-4
+    seed: int = 42
+    optimiser: Literal["schedule-free", "adamw"] = "schedule-free"
+    warmup_steps: int = 0
+    clip_norm: float | None = None
+    early_stop: int = 0
+    amp: bool = False
+    keep_state: bool = True
+    resume: bool = False
+    save_every_epoch: bool = False
+    wandb_project: str = ""
+    wandb_entity: str = ""
+    wandb_name: str = ""
+
+    def __post_init__(self) -> None:
+        for name, least in (("epochs", 1), ("batch", 1), ("early_stop", 0), ("seed", 0)):
+            if getattr(self, name) < least:
+                raise UsageError(f"{name.replace('_', '-')} must be at least {least}, not {getattr(self, name)}")
+        if not self.lr > 0:
+            raise UsageError(f"the learning rate must be positive, not {self.lr:g}")
+
+
+@dataclass(frozen=True)
+class TrainConfig(LoopOptions):
+    """A training run of SpecTf.
+
+    Attributes
+    ----------
+    datasets, train_csv, test_csv
+        HDF5 files and lists of scenes.
+    device
+        As the commands take it: a GPU number, −1 for the CPU.
     architecture
         The network; published dropout in training is 0.1.
     val_fraction
         Share of the training scenes kept aside to choose epoch and threshold; 0 trains on all and takes the last.
     min_gap_s
         Also refuse splits with scenes closer in time than this, s.
-    early_stop
-        Stop after so many epochs without a lower validation loss; 0 never.
     bands_per_step
-        Each spectrum shows so many of its bands, drawn anew every step; 0 all.
-    amp, compile
-        bfloat16 autocast; torch.compile.
+        Each spectrum shows this many of its bands, drawn anew every step; 0 all.
+    compile
+        torch.compile.
     init, freeze
         Weights to start from, and parts to leave as they are (prefixes of parameter names).
     irradiance
@@ -43,60 +90,38 @@ class TrainConfig:
         what the data say.
     trust_input
         Only warn of data that cannot be right.
-    save_every_epoch, resume, overwrite
-        Keep weights of each epoch; go on from the checkpoint in ``outdir``; replace an earlier run there.
-    wandb_project, wandb_entity, wandb_name
-        Where to track on Weights & Biases; nothing without a project.
+    overwrite
+        Replace an earlier run in ``outdir``.
     """
 
     datasets: tuple[Path, ...]
     train_csv: Path
     test_csv: Path
-    outdir: Path = Path("outdir")
-    epochs: int = 50
-    batch: int = 256
-    lr: float = 1e-4
-    seed: int = 42
     device: str = "-1"
     architecture: Architecture = field(default_factory=lambda: Architecture(dropout=0.1))
     val_fraction: float = 0.1
     min_gap_s: float = 0.0
-    early_stop: int = 0
     bands_per_step: int = 0
-    amp: bool = False
     compile: bool = False
     init: str | None = None
     freeze: tuple[str, ...] = ()
     irradiance: str | None = None
     trust_input: bool = False
-    save_every_epoch: bool = False
-    resume: bool = False
     overwrite: bool = False
-    wandb_project: str = ""
-    wandb_entity: str = ""
-    wandb_name: str = ""
+    warmup_steps: int = field(default=WARMUP_STEPS, kw_only=True)
+    clip_norm: float | None = field(default=CLIP_NORM, kw_only=True)
 
     def __post_init__(self) -> None:
-        for name, least in (("epochs", 1), ("batch", 1), ("early_stop", 0), ("bands_per_step", 0), ("seed", 0)):
-            if getattr(self, name) < least:
-                raise UsageError(f"{name.replace('_', '-')} must be at least {least}, not {getattr(self, name)}")
-        if not self.lr > 0:
-            raise UsageError(f"the learning rate must be positive, not {self.lr:g}")
+        super().__post_init__()
+        if self.bands_per_step < 0:
+            raise UsageError(f"bands-per-step must be at least 0, not {self.bands_per_step}")
         if self.bands_per_step and self.architecture.agg == "flat":
             raise UsageError("flat aggregation needs every band in its place; leave out --bands-per-step")
         if self.resume and self.overwrite:
-            raise UsageError("--resume goes on with an earlier run and --overwrite replaces it; give one of them")
+            raise UsageError("--resume continues an earlier run and --overwrite replaces it; give one of them")
 
     def identity(self) -> dict[str, Any]:
-        """What must be the same for a run to be resumed."""
-        return {
-            "batch": self.batch,
-            "lr": self.lr,
-            "seed": self.seed,
-            "architecture": asdict(self.architecture),
-            "val_fraction": self.val_fraction,
-            "bands_per_step": self.bands_per_step,
-            "amp": self.amp,
-            "init": self.init or "",
-            "freeze": list(self.freeze),
-        }
+        """Return what must be the same for a run to be resumed."""
+        names = ("batch", "lr", "seed", "architecture", "val_fraction", "bands_per_step", "amp", "init", "freeze")
+        same = {name: getattr(self, name) for name in names}
+        return same | {"architecture": asdict(self.architecture), "init": self.init or "", "freeze": list(self.freeze)}

@@ -63,12 +63,16 @@ class World:
         return result[keep]
 
 
+#: One process without others.
+ALONE = World()
+
+
 @contextmanager
 def world(on_cuda: bool) -> Iterator[World]:
     """The processes that torchrun started (RANK, WORLD_SIZE), or this one alone."""
     size = int(os.environ.get("WORLD_SIZE", "1"))
     if size == 1:
-        yield World()
+        yield ALONE
         return
     if "RANK" not in os.environ or "MASTER_ADDR" not in os.environ:
         raise UsageError("WORLD_SIZE is set but not RANK and MASTER_ADDR; start with torchrun, or unset WORLD_SIZE")

@@ -21,7 +21,7 @@ from spectf_cloud.training.config import CLIP_NORM, WARMUP_STEPS, TrainConfig
 from spectf_cloud.weights import write_card
 
 if TYPE_CHECKING:
-    from spectf_cloud.training.scenes import Scenes
+    from spectf_cloud.data.split import Scenes
 
 
 def save_state(path: Path, weights: Mapping[str, Tensor]) -> None:
@@ -45,7 +45,7 @@ def save_weights(
     write_card(
         path,
         name=f"trained:{config.outdir.resolve().name}",
-        threshold=best.threshold,
+        threshold=test["threshold"],
         architecture=asdict(replace(config.architecture, dropout=0.0)),
         irradiance=dict(irradiance),
         epoch=best.epoch,

@@ -1,14 +1,14 @@
-"""Where the numbers of each epoch go besides the CSV. A tracker that fails is dropped; the run goes on."""
+"""Where the numbers of each epoch go besides the CSV. A tracker that fails is dropped; the run continues."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
 from importlib.util import find_spec
-from pathlib import Path
 from typing import Any, Protocol
 
 from spectf_cloud.errors import MissingExtraError
+from spectf_cloud.training.config import LoopOptions
 
 logger = logging.getLogger(__name__)
 
@@ -19,19 +19,6 @@ class Tracker(Protocol):
     def log(self, epoch: int, values: Mapping[str, float]) -> None: ...
 
     def finish(self) -> None: ...
-
-
-class Tracked(Protocol):
-    """What a run says about where to track it."""
-
-    @property
-    def outdir(self) -> Path: ...
-    @property
-    def wandb_project(self) -> str: ...
-    @property
-    def wandb_entity(self) -> str: ...
-    @property
-    def wandb_name(self) -> str: ...
 
 
 class Trackers:
@@ -52,7 +39,7 @@ class Trackers:
         for tracker in list(self._trackers):
             try:
                 getattr(tracker, method)(*arguments)
-            except Exception as error:  # whatever a tracker's network, disk or service raises
+            except Exception as error:  # a tracker's network, disk or service may raise anything
                 logger.warning("%s failed and is left out from here: %s", type(tracker).__name__, error)
                 self._trackers.remove(tracker)
 
@@ -60,14 +47,14 @@ class Trackers:
 class WandbTracker:
     """Weights & Biases; WANDB_MODE=offline keeps everything on this machine."""
 
-    def __init__(self, config: Tracked, settings: Mapping[str, Any]) -> None:
+    def __init__(self, options: LoopOptions, settings: Mapping[str, Any]) -> None:
         import wandb
 
         self._run = wandb.init(
-            project=config.wandb_project,
-            entity=config.wandb_entity or None,
-            name=config.wandb_name or None,
-            dir=str(config.outdir),
+            project=options.wandb_project,
+            entity=options.wandb_entity or None,
+            name=options.wandb_name or None,
+            dir=str(options.outdir),
             config=dict(settings),
         )
 
@@ -83,10 +70,10 @@ class WandbTracker:
 class TensorBoardTracker:
     """Event files in ``outdir/tensorboard``."""
 
-    def __init__(self, config: Tracked) -> None:
+    def __init__(self, options: LoopOptions) -> None:
         from torch.utils.tensorboard import SummaryWriter
 
-        self._writer: Any = SummaryWriter(str(config.outdir / "tensorboard"))
+        self._writer: Any = SummaryWriter(str(options.outdir / "tensorboard"))
 
     def log(self, epoch: int, values: Mapping[str, float]) -> None:
         """One scalar per number."""
@@ -98,19 +85,19 @@ class TensorBoardTracker:
         self._writer.close()
 
 
-def open_trackers(config: Tracked, settings: Mapping[str, Any]) -> Trackers:
+def open_trackers(options: LoopOptions, settings: Mapping[str, Any]) -> Trackers:
     """wandb where a project is named, TensorBoard where it is installed.
 
     Raises `MissingExtraError` where wandb is asked for and not installed; anything later only warns.
     """
-    if config.wandb_project and find_spec("wandb") is None:
+    if options.wandb_project and find_spec("wandb") is None:
         raise MissingExtraError("--wandb-project needs wandb: pip install 'spectf-cloud[train]'")
     trackers: list[Tracker] = []
     try:
         if find_spec("tensorboard") is not None:
-            trackers.append(TensorBoardTracker(config))
-        if config.wandb_project:
-            trackers.append(WandbTracker(config, settings))
+            trackers.append(TensorBoardTracker(options))
+        if options.wandb_project:
+            trackers.append(WandbTracker(options, settings))
     except Exception as error:  # no account, no network, no disk: training matters more
         logger.warning("tracking could not start: %s", error)
     return Trackers(trackers)

@@ -1,184 +1,222 @@
-"""One network, its optimiser and its data, epoch by epoch."""
+"""The training loop. What is learnt, and from what, is the business of a `Task`."""
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Callable
-from pathlib import Path
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any, Generic, Protocol, TypeVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from spectf_cloud.data.spectra import Spectra
-from spectf_cloud.errors import UsageError
-from spectf_cloud.inference.engines.torch import TorchBackend
-from spectf_cloud.models.winners import logits
-from spectf_cloud.scoring.metrics import rank, reliability
-from spectf_cloud.training.batches import batches, draw_bands, epoch_order
+from spectf_cloud.errors import MissingExtraError
 from spectf_cloud.training.checkpoint import CHECKPOINT, Best, Checkpoint
-from spectf_cloud.training.config import CLIP_NORM, TrainConfig
-from spectf_cloud.training.distributed import World
+from spectf_cloud.training.config import LoopOptions
+from spectf_cloud.training.distributed import ALONE, World
 from spectf_cloud.training.results import save_curves, save_metrics_csv, save_state
-from spectf_cloud.training.scenes import Scenes
-from spectf_cloud.training.setup import compiled_forward, network, optimiser
-from spectf_cloud.training.trackers import open_trackers
+from spectf_cloud.training.trackers import Trackers, open_trackers
+
+_AHEAD = 4
 
 Progress = Callable[[int, int], None]
 OnEpoch = Callable[[dict[str, float]], None]
-
-# Activations of so many spectra at once stay in a core's cache; measured best, see evaluation/training.
-_MICRO_BATCH_CPU = 32
-_MICRO_BATCH_CPU_DROPOUT = 8
-_MICRO_BATCH_DEVICE = 1024
+Report = TypeVar("Report")
+Report_co = TypeVar("Report_co", covariant=True)
 
 
-class Trainer:
-    """One network, its optimiser and its data, epoch by epoch."""
+class Task(Protocol[Report_co]):
+    """What a network learns, from which items, and what is left of a run.
 
-    def __init__(
-        self,
-        config: TrainConfig,
-        spectra: Spectra,
-        scenes: Scenes,
-        device: torch.device,
-        here: World,
-        irradiance: dict[str, str] | None = None,
-    ) -> None:
-        if config.bands_per_step > spectra.bands:
-            raise UsageError(f"--bands-per-step {config.bands_per_step} but the spectra have {spectra.bands} bands")
-        self.config, self.spectra, self.device, self.world = config, spectra, device, here
-        self.irradiance = irradiance or {}
-        self.rows = spectra.rows_of(scenes.train)
-        self.validation = spectra.rows_of(scenes.validation)
-        self.model = network(config, spectra.wavelength_nm).to(device)
-        self.optimiser = optimiser(config, self.model)
-        self.forward = compiled_forward(self.model, device) if config.compile else logits
-        on_cpu = _MICRO_BATCH_CPU_DROPOUT if config.architecture.dropout else _MICRO_BATCH_CPU
-        self.micro_batch = on_cpu if device.type == "cpu" else _MICRO_BATCH_DEVICE
+    Attributes
+    ----------
+    unit
+        What the items are, in the plural: ``spectra``.
+    rows
+        (n,) int64 numbers of the items to train on.
+    micro_batch
+        Items whose activations are held at once; the gradients of a batch are the sum over its parts.
+    chooses, larger_is_better
+        The metric that chooses the best epoch, and which way.
+    identity, notes
+        What must be the same for a run to be resumed, and what else its checkpoint keeps.
+    """
 
-    def run(self, progress: Progress | None, on_epoch: OnEpoch | None) -> Checkpoint:
-        """All epochs, from the checkpoint where one is to be resumed."""
-        path = self.config.outdir / CHECKPOINT
-        state = self._resumed(path)
-        trackers = open_trackers(self.config, state.identity) if self.world.leads else None
-        while state.epoch < self.config.epochs and not self._is_over(state):
-            began = time.monotonic()
-            loss = self.epoch(state.epoch, progress)
-            row = {"epoch": float(state.epoch + 1), "train_loss": loss, "lr": self.config.lr}
-            row["spectra_per_s"] = len(self.rows) / (time.monotonic() - began)
-            self._validate(state, row)
-            state.epoch += 1
-            state.weights, state.optimiser = _on_cpu(self.model), self.optimiser.state_dict()
-            state.history.append(row)
-            if self.world.leads:
-                self._write(state, path)
-            if trackers:
-                trackers.log(state.epoch, row)
+    unit: str
+    rows: NDArray[np.int64]
+    micro_batch: int
+    chooses: str
+    larger_is_better: bool
+    identity: dict[str, Any]
+    notes: dict[str, Any]
+
+    def network(self) -> nn.Module:
+        """Build the network with its first weights. The seed of the run is set."""
+
+    def seed(self, epoch: int, rank: int) -> int:
+        """Return the seed of what an epoch draws (dropout, augmentation) in one process."""
+
+    def read(self, rows: NDArray[np.int64]) -> tuple[Tensor, ...]:
+        """Read these items: tensors on the CPU whose first axis counts them. Called in a thread."""
+
+    def loss(self, model: Any, *batch: Tensor) -> Tensor:
+        """Return the loss of what `read` gave, on the device, summed over its items."""
+
+    def metrics(self, model: Any) -> dict[str, float]:
+        """Return the scores of the validation items; none without validation. The model is in evaluation mode."""
+
+    def finish(self, model: Any, best: Best) -> Report_co:
+        """Write what is left of the run. The model has the weights of the best epoch, without validation the last."""
+
+
+class Trainer(Generic[Report]):
+    """A task's network and its optimiser, epoch by epoch."""
+
+    def __init__(self, task: Task[Report], options: LoopOptions, device: torch.device, here: World = ALONE) -> None:
+        self.task, self.options, self.device, self.world = task, options, device, here
+        torch.manual_seed(options.seed)
+        self.model = task.network().to(device)
+        self.optimiser = _optimiser(options, self.model)
+
+    def run(self, progress: Progress | None = None, on_epoch: OnEpoch | None = None) -> Report:
+        """Train all epochs, from the checkpoint where one is to be resumed; finish with the best of them."""
+        state = self._start()
+        trackers = open_trackers(self.options, state.identity) if self.world.leads else Trackers([])
+        while state.epoch < self.options.epochs and not self._is_over(state):
+            row = self._advance(state, progress)
+            if self.world.leads and self.options.keep_state:
+                self._write(state)
+            trackers.log(state.epoch, row)
             if on_epoch:
                 on_epoch(row)
-        if trackers:
-            trackers.finish()
-        return state
+        trackers.finish()
+        best = state.best or Best(state.epoch, {}, state.weights)
+        self.model.load_state_dict(best.weights)
+        self.model.eval()
+        return self.task.finish(self.model, best)
 
-    def epoch(self, number: int, progress: Progress | None) -> float:
-        """Train on every spectrum once; the mean loss."""
-        torch.manual_seed(_seed(self.config.seed, number, self.world.rank))
-        self.model.train()
-        self.optimiser.train()
-        order = epoch_order(self.rows, self.config.seed, number)
+    def set_mode(self, training: bool) -> None:
+        """Turn network and optimiser to training or to evaluation: schedule-free weights differ between the two."""
+        self.model.train(training)
+        getattr(self.optimiser, "train" if training else "eval", lambda: None)()
+
+    def step(self, batch: tuple[Tensor, ...], whole: int) -> float:
+        """Take one step on this process's share of a batch of ``whole`` items; return the sum of its losses."""
+        self.optimiser.zero_grad()
+        loss_sum, size = 0.0, self.task.micro_batch
+        for start in range(0, len(batch[0]), size):
+            part = [values[start : start + size].to(self.device, non_blocking=True) for values in batch]
+            with torch.autocast(self.device.type, torch.bfloat16, enabled=self.options.amp):
+                loss = self.task.loss(self.model, *part)
+            (loss / whole).backward()  # type: ignore[no-untyped-call]
+            loss_sum += float(loss.detach())
+        self.world.sum_gradients(self.model.parameters())
+        if self.options.clip_norm is not None:
+            torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.options.clip_norm)
+        self.optimiser.step()
+        return loss_sum
+
+    def _advance(self, state: Checkpoint, progress: Progress | None) -> dict[str, float]:
+        """Train and validate one epoch; return its numbers."""
+        began = time.monotonic()
+        loss = self._epoch(state.epoch, progress)
+        row = {"epoch": float(state.epoch + 1), "train_loss": loss, "lr": self.options.lr}
+        row[f"{self.task.unit}_per_s"] = len(self.task.rows) / (time.monotonic() - began)
+        self.set_mode(training=False)
+        scores = {name: float(value) for name, value in self.task.metrics(self.model).items()}
+        state.epoch += 1
+        state.weights, state.optimiser = _on_cpu(self.model), self.optimiser.state_dict()
+        state.history.append(row | scores)
+        if scores and self._is_better(scores, state.best):
+            state.best = Best(state.epoch, scores, state.weights)
+        return row | scores
+
+    def _epoch(self, number: int, progress: Progress | None) -> float:
+        """Train on every item once; return the mean loss."""
+        torch.manual_seed(self.task.seed(number, self.world.rank))
+        self.set_mode(training=True)
+        order = epoch_order(self.task.rows, self.options.seed, number)
         loss_sum = torch.zeros((), dtype=torch.float64)
-        done, total = number * len(order), self.config.epochs * len(order)
-        for toa, cloud, whole in batches(self.spectra, order, self.config.batch, self.world):
-            loss_sum += self.step(toa, cloud, whole)
+        done, total = number * len(order), self.options.epochs * len(order)
+        for batch, whole in batches(self.task.read, order, self.options.batch, self.world):
+            loss_sum += self.step(batch, whole)
             done += whole
             if progress:
                 progress(done, total)
         return float(self.world.sum(loss_sum)) / len(order)
 
-    def step(self, toa: Tensor, cloud: Tensor, whole: int) -> float:
-        """One step on this process's share of a batch of ``whole`` spectra; the sum of the losses."""
-        self.optimiser.zero_grad()
-        loss_sum = 0.0
-        for start in range(0, len(toa), self.micro_batch):
-            values = toa[start : start + self.micro_batch].to(self.device, non_blocking=True)
-            truth = cloud[start : start + self.micro_batch].to(self.device, non_blocking=True)
-            shown, wavelength = draw_bands(values, self.model.wavelength, self.config.bands_per_step)
-            with torch.autocast(self.device.type, torch.bfloat16, enabled=self.config.amp):
-                answer = self.forward(self.model, shown, wavelength)
-            loss = nn.functional.cross_entropy(answer.float(), truth, reduction="sum")
-            (loss / whole).backward()  # type: ignore[no-untyped-call]
-            loss_sum += float(loss.detach())
-        self.world.sum_gradients(self.model.parameters())
-        torch.nn.utils.clip_grad_norm_(self.model.parameters(), CLIP_NORM)
-        self.optimiser.step()
-        return loss_sum
-
-    def probabilities(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
-        """Cloud probability of these rows, computed by all processes together."""
-        self.model.eval()
-        backend = TorchBackend(self.model, self.device)
-        mine = rows[self.world.rank :: self.world.size]
-        parts = [backend(block) for block in self.spectra.blocks(mine)]
-        return self.world.gather(np.concatenate(parts) if parts else np.empty(0, np.float32), len(rows))
-
-    def _validate(self, state: Checkpoint, row: dict[str, float]) -> None:
-        """Leave the model in evaluation state; note scores and, if it is so, that this epoch is the best."""
-        self.optimiser.eval()
-        self.model.eval()
-        if not len(self.validation):
-            return
-        probability = self.probabilities(self.validation)
-        cloud = self.spectra.cloud[self.validation]
-        loss, ranking = cross_entropy(cloud, probability), rank(cloud, probability)
-        _, threshold = ranking.best_f(1.0)
-        row["val_loss"] = loss
-        row |= {f"val_{name}": value for name, value in score(cloud, probability, threshold).items()}
-        if state.best is None or loss < state.best.loss:
-            state.best = Best(state.epoch + 1, loss, threshold, _on_cpu(self.model))
+    def _is_better(self, scores: dict[str, float], best: Best | None) -> bool:
+        if best is None:
+            return True
+        now, before = (found[self.task.chooses] for found in (scores, best.scores))
+        sign = 1 if self.task.larger_is_better else -1
+        return not math.isnan(now) and not sign * now <= sign * before  # anything is better than NaN
 
     def _is_over(self, state: Checkpoint) -> bool:
-        patience = self.config.early_stop
+        patience = self.options.early_stop
         return bool(patience and state.best and state.epoch - state.best.epoch >= patience)
 
-    def _resumed(self, path: Path) -> Checkpoint:
-        identity = self.config.identity()
-        identity["spectra"] = [file.sha256 for file in self.spectra.files]
-        identity["scenes"] = [len(self.rows), len(self.validation)]
-        if self.config.resume and path.is_file():
-            state = Checkpoint.load(path, identity)
-            self.model.load_state_dict(state.weights)
-            self.optimiser.load_state_dict(state.optimiser)
-            state.irradiance = self.irradiance
-            return state
-        return Checkpoint(identity, 0, _on_cpu(self.model), {}, irradiance=self.irradiance)
+    def _start(self) -> Checkpoint:
+        path = self.options.outdir / CHECKPOINT
+        if not (self.options.resume and path.is_file()):
+            return Checkpoint(self.task.identity, 0, _on_cpu(self.model), {}, notes=self.task.notes)
+        state = Checkpoint.load(path, self.task.identity)
+        self.model.load_state_dict(state.weights)
+        self.optimiser.load_state_dict(state.optimiser)
+        state.notes = self.task.notes
+        return state
 
-    def _write(self, state: Checkpoint, path: Path) -> None:
-        state.save(path)
-        save_metrics_csv(self.config.outdir / "metrics.csv", state.history)
-        save_curves(self.config.outdir / "curves.png", state.history)
-        if self.config.save_every_epoch:
-            save_state(self.config.outdir / f"weights_epoch_{state.epoch:03d}.pt", state.weights)
-
-
-def score(cloud: NDArray[np.uint8], probability: NDArray[np.float32], threshold: float) -> dict[str, float]:
-    """The numbers that describe a set of probabilities at a threshold."""
-    ranking = rank(cloud, probability)
-    scores = ranking.confusion(threshold).scores()
-    ece = reliability(cloud, probability).ece
-    return scores | {"auc": ranking.auc(), "ap": ranking.average_precision(), "ece": ece, "threshold": threshold}
+    def _write(self, state: Checkpoint) -> None:
+        outdir = self.options.outdir
+        state.save(outdir / CHECKPOINT)
+        save_metrics_csv(outdir / "metrics.csv", state.history)
+        save_curves(outdir / "curves.png", state.history)
+        if self.options.save_every_epoch:
+            save_state(outdir / f"weights_epoch_{state.epoch:03d}.pt", state.weights)
 
 
-def cross_entropy(cloud: NDArray[np.uint8], probability: NDArray[np.float32]) -> float:
-    """Mean of −ln p(label); float32 probabilities are kept 1e-7 away from 0 and 1."""
-    of_label = np.where(cloud == 1, probability, 1 - probability.astype(np.float64))
-    return float(-np.log(np.clip(of_label, 1e-7, 1.0)).mean())
+def epoch_order(rows: NDArray[np.int64], seed: int, epoch: int) -> NDArray[np.int64]:
+    """Return the rows in the order of one epoch: seed and epoch alone decide it, so a run can be resumed."""
+    return rows[np.random.default_rng([seed, epoch]).permutation(len(rows))]
+
+
+def batches(
+    read: Callable[[NDArray[np.int64]], tuple[Tensor, ...]], order: NDArray[np.int64], batch: int, world: World
+) -> Iterator[tuple[tuple[Tensor, ...], int]]:
+    """Yield what ``read`` gives for this process's share of each batch, and the size of the whole batch.
+
+    One thread reads the next few batches meanwhile.
+    """
+
+    def share(start: int) -> tuple[tuple[Tensor, ...], int]:
+        whole = order[start : start + batch]
+        return read(whole[world.rank :: world.size]), len(whole)
+
+    waiting: deque[Future[tuple[tuple[Tensor, ...], int]]] = deque()
+    with ThreadPoolExecutor(1, "batches") as reader:
+        for start in range(0, len(order), batch):
+            waiting.append(reader.submit(share, start))
+            if len(waiting) > _AHEAD:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+
+
+def _optimiser(options: LoopOptions, model: nn.Module) -> Any:
+    """Open the optimiser of what is not frozen. Raises `MissingExtraError`."""
+    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    if options.optimiser == "adamw":
+        return torch.optim.AdamW(trained, lr=options.lr)
+    try:
+        from schedulefree import AdamWScheduleFree
+    except ImportError:
+        raise MissingExtraError("training needs schedulefree: pip install 'spectf-cloud[train]'") from None
+    return AdamWScheduleFree(trained, lr=options.lr, warmup_steps=options.warmup_steps)
 
 
 def _on_cpu(model: nn.Module) -> dict[str, Tensor]:
     return {name: value.detach().cpu().clone() for name, value in model.state_dict().items()}
-
-
-def _seed(*numbers: int) -> int:
-    return int(np.random.SeedSequence(numbers).generate_state(1)[0])

@@ -61,7 +61,7 @@ def data(folder: Path, name: str = "spectra.h5", **attributes: str) -> Path:
 
 def config(folder: Path, *paths: Path, **options) -> TrainConfig:
     split = write_split(folder, make_rows(scenes=6, per_scene=20))
-    return TrainConfig(paths, *split, folder / "run", epochs=1, architecture=TINY, batch=64, **options)
+    return TrainConfig(paths, *split, outdir=folder / "run", epochs=1, architecture=TINY, batch=64, **options)
 
 
 def card(run: Path) -> dict:

@@ -6,7 +6,7 @@ import torch
 
 from spectf_cloud.model import ModelConfig, normalise_wavelength
 from spectf_cloud.models.winners import Masks, embed, hidden_of, logits, pooled_by_winners
-from spectf_cloud.training.batches import draw_bands
+from spectf_cloud.training.run import draw_bands
 
 BANDS = 40
 
