@@ -26,7 +26,7 @@ def status(folder: Folder, json: Json = False, verbose: Verbose = 0, quiet: Quie
     reporter = Reporter(json, quiet, verbose)
 
     from spectf_cloud.archive.ledger import read_ledger
-    from spectf_cloud.archive.summary import summarise
+    from spectf_cloud.archive.publish import summarise
 
     with read_ledger(folder) as ledger:
         found = summarise(ledger)
@@ -78,9 +78,8 @@ def export(
     """
     reporter = Reporter(json, quiet, verbose)
 
-    from spectf_cloud.archive.export import export_table
     from spectf_cloud.archive.ledger import read_ledger
-    from spectf_cloud.archive.publish import publish
+    from spectf_cloud.archive.publish import export_table, publish
 
     with read_ledger(folder) as ledger:
         if file is not None:
