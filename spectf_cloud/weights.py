@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from spectf_cloud.architecture import Architecture
-from spectf_cloud.errors import ModelError, WeightsError
+from spectf_cloud.errors import InputError, ModelError, WeightsError
+from spectf_cloud.files.cache import cache_folder
 from spectf_cloud.files.foreign_weights import foreign_kind
 from spectf_cloud.files.resources import resource
 from spectf_cloud.files.yaml import read_yaml
@@ -153,28 +154,12 @@ def files_of(spec: str | Path) -> tuple[Path, ...]:
 
 def fetch(file: RemoteFile) -> Path:
     """The local copy of a published file: placed by hand, cached, or downloaded now. Raises `WeightsError`."""
-    import pooch
+    from spectf_cloud.files.download import fetch_pinned  # its HTTP stack takes time to load
 
-    path = local_path(file)
-    if not path.is_file():
-        logger.info("downloading %s%s", OFFICIAL_URL, file.address)
-        pooch.get_logger().setLevel("WARNING")
-        try:
-            downloaded = pooch.retrieve(OFFICIAL_URL + file.address, file.sha256, path.name, path.parent)
-        except ValueError:  # pooch keeps nothing of a download with another checksum
-            raise WeightsError(
-                f"{OFFICIAL_URL}{file.address}: what arrived is not the published file (sha256 differs); "
-                f"fetch it by hand and place it at {path}"
-            ) from None
-        except Exception as error:  # whatever the downloader's stack raises: name, route, proxy, disk
-            raise WeightsError(
-                f"cannot download {OFFICIAL_URL}{file.address} ({type(error).__name__}); "
-                f"place the file at {path}, or name its folder in SPECTF_WEIGHTS_DIR"
-            ) from error
-        path = Path(downloaded)
-    if sha256_of(path) != file.sha256:
-        raise WeightsError(f"{path} is not the published file (sha256 differs); remove it and fetch it again")
-    return path
+    try:
+        return fetch_pinned(OFFICIAL_URL + file.address, file.sha256, local_path(file))
+    except InputError as error:
+        raise WeightsError(f"{error}, or name another folder in SPECTF_WEIGHTS_DIR") from error
 
 
 def local_path(file: RemoteFile) -> Path:
@@ -183,13 +168,9 @@ def local_path(file: RemoteFile) -> Path:
 
 
 def weights_dir() -> Path:
-    """Folder of the published files: SPECTF_WEIGHTS_DIR, else the user's cache."""
+    """Return the folder of the published files: SPECTF_WEIGHTS_DIR, else the cache."""
     placed = os.environ.get("SPECTF_WEIGHTS_DIR")
-    if placed:
-        return Path(placed)
-    import pooch
-
-    return Path(pooch.os_cache("spectf-cloud"))
+    return Path(placed) if placed else cache_folder()
 
 
 def sha256_of(path: Path) -> str:

@@ -16,14 +16,14 @@ Backends = Annotated[bool, typer.Option("--backends", help="Which inference back
 def info(backends: Backends = False, json: Json = False, verbose: Verbose = 0, quiet: Quiet = False) -> None:
     """What is installed here and where files are kept."""
     reporter = Reporter(json, quiet, verbose)
-    from spectf_cloud.inference.engines.native.kernel import cache_dir
+    from spectf_cloud.files.cache import cache_folder
 
     fields: dict[str, object] = {
         "spectf_cloud": version("spectf-cloud"),
         "torch": version("torch"),
         "python": platform.python_version(),
         "machine": platform.machine(),
-        "cache": str(cache_dir()),
+        "cache": str(cache_folder()),
     }
     lines = [f"{name:<14}{value}" for name, value in fields.items()]
     if backends:

@@ -182,7 +182,7 @@ def test_a_scene_that_kills_its_process_time_and_again_is_set_aside_until_asked_
 
 
 def test_a_scene_that_fails_by_chance_is_tried_again_so_often_and_no_more(tmp_path, monkeypatch):
-    monkeypatch.setattr("spectf_cloud.catalogue.downloads._FIRST_PAUSE_S", 0.001)
+    monkeypatch.setattr("spectf_cloud.files.download._FIRST_PAUSE_S", 0.001)
     write_granule(tmp_path / "files", 0)
     (tmp_path / "blocked").write_text("a file where scratch should be")
     with serving(tmp_path) as server:

@@ -14,10 +14,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from spectf_cloud.files.cache import cache_folder
 from spectf_cloud.inference.engines.native import reduction, tail_tables
 from spectf_cloud.inference.engines.native import tables as tables_module
 from spectf_cloud.inference.engines.native.build import BuildError
-from spectf_cloud.inference.engines.native.kernel import Kernel, Plan, cache_dir, usable_levels
+from spectf_cloud.inference.engines.native.kernel import Kernel, Plan, usable_levels
 from spectf_cloud.inference.engines.native.reduction import DOMAIN
 from spectf_cloud.inference.engines.native.table_cache import keep_arrays, read_arrays
 from spectf_cloud.inference.engines.native.tables import Tables, UnsupportedModelError, build_tables, check_supported
@@ -197,7 +198,7 @@ def load_tables(model: SpecTfEncoder) -> tuple[Tables, Probe]:
 
     Raises `UnsupportedModelError`.
     """
-    path = cache_dir() / "tables" / f"{_fingerprint(model)}.tables"
+    path = cache_folder() / "tables" / f"{_fingerprint(model)}.tables"
     arrays = read_arrays(path)
     if arrays is not None:
         toa, probability = (arrays.pop(name).astype(np.float32) for name in ("probe_toa", "probe_probability"))
