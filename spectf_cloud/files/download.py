@@ -114,7 +114,7 @@ def _receive(
             stream.truncate(done := 0)
         coming = int(answer.headers.get("Content-Length") or 0)
         total = size or (coming and done + coming)
-        if reserve and total:
+        if reserve and total and not done:  # an earlier attempt did
             reserve(stream.fileno(), total)
         stream.seek(done)
         yield done

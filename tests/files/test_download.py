@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import resource
 import threading
 from contextlib import suppress
@@ -83,6 +84,20 @@ def test_one_broken_connection_is_no_failure(zenodo, tmp_path):
     (file,) = fetch.list_record("10.5281/zenodo.1")
     zenodo.stop_after = 1_500_000
     assert fetch.fetch_file(file, tmp_path).read_bytes() == CONTENT
+    assert len(zenodo.ranges) == 2
+
+
+def test_room_is_made_once_and_what_arrived_in_it_stays(zenodo, tmp_path):
+    (file,) = fetch.list_record("10.5281/zenodo.1")
+    zenodo.stop_after = 1_500_000
+    made = []
+
+    def reserve(descriptor, size):
+        made.append(size)
+        os.posix_fallocate(descriptor, 0, size)
+
+    fetch.fetch(file.url, tmp_path / "a", reserve=reserve)
+    assert (tmp_path / "a").read_bytes() == CONTENT and made == [len(CONTENT)]
     assert len(zenodo.ranges) == 2
 
 
