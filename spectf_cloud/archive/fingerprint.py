@@ -17,7 +17,6 @@ from spectf_cloud.weights import find_weights, irradiance_for, sha256_of
 
 # The rooms whose code decides a pixel's value or a product's content, and the modules beside them at the top.
 _ROOMS = ("files", "inference", "mapping", "models", "products", "readers")
-_ALSO = ("archive/thumbnail.py",)
 _CODE_SUFFIXES = (".py", ".cpp", ".h", ".npz")
 
 
@@ -71,7 +70,7 @@ def code_files() -> list[Path]:
     """The sources that decide outputs, in the order in which they are hashed."""
     package = Path(__file__).parents[1]
     inside = (file for room in _ROOMS for file in (package / room).rglob("*"))
-    files = (*package.glob("*.py"), *(package / name for name in _ALSO), *inside)
+    files = (*package.glob("*.py"), *inside)
     return sorted(file for file in files if file.suffix in _CODE_SUFFIXES)
 
 

@@ -15,6 +15,8 @@ from spectf_cloud.weights import sha256_of
 #: ``poison``: scenes that killed the process that masked them, time and again; set aside.
 State = Literal["done", "failed", "poison"]
 RECEIPT = "receipt.json"
+#: The root of the catalogue, in the archive's folder.
+COLLECTION = "collection.json"
 
 
 @dataclass(frozen=True)

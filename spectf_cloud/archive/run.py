@@ -15,8 +15,7 @@ from spectf_cloud.archive.integrity import all_there
 from spectf_cloud.archive.job import ArchiveJob
 from spectf_cloud.archive.ledger import Ledger, Row, open_ledger
 from spectf_cloud.archive.publish import Catalogue, publish
-from spectf_cloud.archive.receipts import Outcome, granule_folder
-from spectf_cloud.archive.stac_items import COLLECTION
+from spectf_cloud.archive.receipts import COLLECTION, Outcome, granule_folder
 from spectf_cloud.archive.worker import Task, finished_before
 from spectf_cloud.catalogue.granules import Granule
 from spectf_cloud.catalogue.inputs import find_granules
@@ -60,7 +59,8 @@ def run_archive(job: ArchiveJob, progress: Callable[[Status], None] | None = Non
     """
     start = time.monotonic()
     if job.engine == "dask":
-        extras.need("distributed", "masking on several workers (or use --engine serial)")
+        extras.need("dask", "masking on several workers (or use --engine serial)")
+    extras.need("stac", "a catalogue of the masks")
     recipe = recipe_of(job.settings)
     found = find_granules(job.sources, job.search)
     with open_ledger(job.out) as ledger:

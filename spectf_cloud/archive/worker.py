@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import faulthandler
 import logging
 import socket
+import sys
 import time
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,21 +18,20 @@ from spectf_cloud.archive.fingerprint import recipe_of
 from spectf_cloud.archive.integrity import all_there, broken_output
 from spectf_cloud.archive.job import Settings
 from spectf_cloud.archive.receipts import RECEIPT, FileRecord, Outcome, read_receipt, record_file, write_receipt
-from spectf_cloud.archive.thumbnail import write_thumbnail
-from spectf_cloud.archive.time_limit import time_limit
 from spectf_cloud.catalogue.downloads import local_files
 from spectf_cloud.catalogue.granules import Granule, is_address
 from spectf_cloud.dataset import open_scene
 from spectf_cloud.errors import InputError, SpectfError, UsageError
 from spectf_cloud.files.atomic import PREFIX
+from spectf_cloud.files.extras import need
 from spectf_cloud.files.file_lock import claim
 from spectf_cloud.inference.kept import KeptBackend
 from spectf_cloud.mapping.deploy import DeployJob, deploy
 from spectf_cloud.mapping.memory import keep_freed_memory
 from spectf_cloud.mapping.outputs import Products
 from spectf_cloud.mapping.stopwatch import Stopwatch
-from spectf_cloud.products.footprint import footprint
 from spectf_cloud.products.geotiff import crs_of
+from spectf_cloud.products.thumbnail import write_thumbnail
 from spectf_cloud.scene import Glt, Scene
 
 logger = logging.getLogger(__name__)
@@ -104,7 +106,7 @@ def _attempt(task: Task, attempts: IO[str]) -> Outcome:
     import spectf_cloud.inference.predict  # noqa: F401 - PyTorch loads once a process, and not on the scene's time
 
     try:
-        with time_limit(task.time_limit_s):
+        with _time_limit(task.time_limit_s):
             return _masked(task)
     except SpectfError as error:
         return _failure(task, str(error), permanent=isinstance(error, (InputError, UsageError)))
@@ -113,7 +115,27 @@ def _attempt(task: Task, attempts: IO[str]) -> Outcome:
         return _failure(task, f"{task.granule.radiance}: {type(error).__name__}: {error}", permanent=False)
 
 
+@contextmanager
+def _time_limit(seconds: float | None) -> Iterator[None]:
+    """End this process, with its stack on standard error, where the body takes longer; None sets no limit.
+
+    A damaged file can keep the HDF5 library in a loop that holds the interpreter's lock, where no exception and no
+    Python thread can reach. faulthandler's watch is a thread in C; there is one in a process.
+    """
+    if seconds is None:
+        yield
+        return
+    faulthandler.dump_traceback_later(seconds, exit=True, file=sys.__stderr__ or 2)
+    try:
+        yield
+    finally:
+        faulthandler.cancel_dump_traceback_later()
+
+
 def _masked(task: Task) -> Outcome:
+    need("stac", "the footprint of a scene")
+    from spectf_cloud.products.footprint import footprint
+
     recipe = recipe_of(task.settings)
     if recipe.key != task.recipe:
         raise UsageError(

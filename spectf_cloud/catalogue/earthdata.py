@@ -19,7 +19,7 @@ _HOSTS = (".earthdatacloud.nasa.gov", ".earthdata.nasa.gov")
 
 def emit_granules(search: Search) -> list[Granule]:
     """Granules that NASA's search (CMR) finds, with the addresses of their files. Raises `InputError`."""
-    extras.need("earthaccess", "a search for EMIT granules")
+    extras.need("earthdata", "a search for EMIT granules")
     import earthaccess
 
     bounds: dict[str, Any] = {"short_name": search.collection or EMIT_L1B}
@@ -55,7 +55,7 @@ def needs_login(address: str) -> bool:
 @cache
 def session() -> Any:
     """A requests session that is logged in; credentials from EARTHDATA_… variables or ~/.netrc. Raises `InputError`."""
-    extras.need("earthaccess", "a download from NASA")
+    extras.need("earthdata", "a download from NASA")
     import earthaccess
 
     for strategy in ("environment", "netrc"):

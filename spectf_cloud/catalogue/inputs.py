@@ -120,7 +120,7 @@ def _fits(file: Path, top: Path, tail: str) -> bool:
 
 
 def _stac(source: str, search: Search) -> Iterator[str | Granule]:
-    extras.need("pystac", "a STAC catalogue")
+    extras.need("stac", "a STAC catalogue")
     from spectf_cloud.catalogue.stac import stac_offers
 
     yield from stac_offers(source, search)

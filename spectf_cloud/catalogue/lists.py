@@ -117,7 +117,7 @@ def _columns(path: Path, first: Sequence[str]) -> tuple[int, int | None, bool]:
 
 
 def _parquet_rows(path: Path) -> list[_Row]:
-    extras.need("pyarrow", "a Parquet list")
+    extras.need("stac", "a Parquet list")
     import pyarrow
     from pyarrow import parquet
 

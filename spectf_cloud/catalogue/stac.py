@@ -16,7 +16,6 @@ from spectf_cloud.catalogue.assets import offers_of
 from spectf_cloud.catalogue.granules import READABLE_SCHEMES, Granule, is_address, scheme_of
 from spectf_cloud.catalogue.search import Search
 from spectf_cloud.errors import InputError
-from spectf_cloud.files import extras
 
 logger = logging.getLogger(__name__)
 
@@ -83,7 +82,6 @@ def _static_items(source: str) -> Iterator[pystac.Item]:
 
 
 def _searched_items(address: str, search: Search) -> Iterator[pystac.Item]:
-    extras.need("pystac_client", "a STAC API")
     from pystac_client import Client
 
     client = Client.open(address, stac_io=_patient_io())
@@ -96,7 +94,6 @@ def _searched_items(address: str, search: Search) -> Iterator[pystac.Item]:
 
 
 def _patient_io() -> Any:
-    extras.need("pystac_client", "a STAC catalogue on the network")
     from pystac_client.stac_api_io import StacApiIO
     from urllib3 import Retry
 

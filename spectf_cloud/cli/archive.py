@@ -26,7 +26,7 @@ def _group() -> None:
 def status(folder: Folder, reporter: Reporter) -> None:
     """How many granules are done, failed, waiting; how much cloud; what the scenes cost."""
     from spectf_cloud.archive.ledger import read_ledger
-    from spectf_cloud.archive.summary import summarise
+    from spectf_cloud.archive.publish import summarise
 
     with read_ledger(folder) as ledger:
         found = summarise(ledger)
@@ -75,9 +75,8 @@ def export(
     A table holds all granules, failed ones with their error. Its paths of outputs are absolute, or count from DIR where
     the table lies in it.
     """
-    from spectf_cloud.archive.export import export_table
     from spectf_cloud.archive.ledger import read_ledger
-    from spectf_cloud.archive.publish import publish
+    from spectf_cloud.archive.publish import export_table, publish
 
     with read_ledger(folder) as ledger:
         if file is not None:

@@ -17,14 +17,14 @@ Backends = Annotated[bool, typer.Option("--backends", help="Which inference back
 @takes()
 def info(backends: Backends = False, *, reporter: Reporter) -> None:
     """What is installed here and where files are kept."""
-    from spectf_cloud.inference.engines.native.kernel import cache_dir
+    from spectf_cloud.files.cache import cache_folder
 
     fields: dict[str, object] = {
         "spectf_cloud": version("spectf-cloud"),
         "torch": version("torch"),
         "python": platform.python_version(),
         "machine": platform.machine(),
-        "cache": str(cache_dir()),
+        "cache": str(cache_folder()),
     }
     lines = [f"{name:<14}{value}" for name, value in fields.items()]
     if backends:

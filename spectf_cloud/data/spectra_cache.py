@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import os
 import shutil
 import tempfile
 from collections.abc import Callable
@@ -29,6 +28,7 @@ from spectf_cloud.data.spectra_check import (
 from spectf_cloud.data.spectra_file import NO_LABEL, SpectraFile, open_file
 from spectf_cloud.errors import InputError, OutputError
 from spectf_cloud.files.atomic import PREFIX, writing_in
+from spectf_cloud.files.cache import cache_folder
 from spectf_cloud.readers.irradiance import Irradiance
 from spectf_cloud.weights import sha256_of
 
@@ -92,11 +92,7 @@ def cached_file(
 
 def _folder(source: Path, cache_dir: Path | None) -> Path:
     """One folder per state of a file: its place, size and time of change."""
-    root = cache_dir or (Path(os.environ["SPECTF_CACHE_DIR"]) if os.environ.get("SPECTF_CACHE_DIR") else None)
-    if root is None:
-        import pooch
-
-        root = Path(pooch.os_cache("spectf-cloud")) / "spectra"
+    root = cache_dir or cache_folder() / "spectra"
     status = source.stat()
     identity = f"{_SCHEMA} {source.resolve()} {status.st_size} {status.st_mtime_ns}"
     return root / f"{source.stem}-{hashlib.sha256(identity.encode()).hexdigest()[:16]}"

@@ -11,13 +11,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from spectf_cloud.errors import OutputError, UsageError
+from spectf_cloud.files.file_lock import lock
 from spectf_cloud.files.reading import temporary_file
 from spectf_cloud.files.resources import RESOURCES, resource
-
-try:
-    import fcntl
-except ImportError:  # not a Unix
-    fcntl = None  # type: ignore[assignment]
 
 #: How temporaries begin; by it those of killed runs are known.
 PREFIX = ".spectf-part-"
@@ -158,42 +154,26 @@ def writing_in(folder: Path) -> Iterator[None]:
     Writers share a lock on the folder; whoever gets it alone knows that no temporary is in use. Where there are no
     such locks (some network drives, other systems) nothing is removed.
     """
+    opened = None
     try:
-        lock = _open_folder(folder)
-    except OSError:
-        lock = None
-    try:
-        if lock is not None and _locked(lock, alone=True):
-            _remove_strays(folder)
-        if lock is not None:
-            _locked(lock, alone=False)
+        with suppress(OSError):  # folders cannot be opened, or not be locked
+            opened = os.open(folder, os.O_RDONLY)
+            if lock(opened):
+                _remove_strays(folder)
+            for _ in range(_TRIES):
+                if lock(opened, alone=False) is not False:
+                    break
+                time.sleep(0.02)  # another process is cleaning up
         yield
     finally:
-        if lock is not None:
-            os.close(lock)
+        if opened is not None:
+            os.close(opened)
 
 
 def _remove_strays(folder: Path) -> None:
     for stray in folder.glob(f"{PREFIX}*"):
         with suppress(OSError):  # another user's: no reason to fail
             shutil.rmtree(stray) if stray.is_dir() else stray.unlink()
-
-
-def _open_folder(folder: Path) -> int | None:
-    return os.open(folder, os.O_RDONLY) if fcntl else None
-
-
-def _locked(lock: int, *, alone: bool) -> bool:
-    """Take the lock, or change over to it, at once or after whoever cleans up; False where it cannot be had."""
-    for _ in range(1 if alone else _TRIES):
-        try:
-            fcntl.flock(lock, (fcntl.LOCK_EX if alone else fcntl.LOCK_SH) | fcntl.LOCK_NB)
-            return True
-        except BlockingIOError:
-            time.sleep(0 if alone else 0.02)
-        except OSError:
-            return False
-    return False
 
 
 def _publish(temporary: Path, target: Path, overwrite: bool) -> None:

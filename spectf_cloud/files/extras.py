@@ -4,17 +4,22 @@ from __future__ import annotations
 
 from functools import cache
 from importlib.util import find_spec
+from typing import Literal
 
 from spectf_cloud.errors import MissingExtraError
 
-_EXTRA = {"earthaccess": "earthdata"}
+_MODULES = {
+    "dask": ("distributed",),
+    "earthdata": ("earthaccess",),
+    "stac": ("antimeridian", "geopandas", "pyarrow", "pystac", "pystac_client", "shapely"),
+}
 
 
-def need(module: str, what: str) -> None:
-    """Raises `MissingExtraError` with the command that installs ``module``, unless it is there."""
-    if find_spec(module) is None:
-        extra = _EXTRA.get(module, "dask")
-        raise MissingExtraError(f"{what} needs {module}; install it with: pip install 'spectf-cloud[{extra}]'")
+def need(extra: Literal["dask", "earthdata", "stac"], what: str) -> None:
+    """Raise `MissingExtraError`, with the command that installs it, unless the extra is there whole."""
+    for module in _MODULES[extra]:
+        if find_spec(module) is None:
+            raise MissingExtraError(f"{what} needs {module}; install it with: pip install 'spectf-cloud[{extra}]'")
 
 
 @cache

@@ -10,6 +10,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
+try:
+    import fcntl
+except ImportError:  # not a Unix
+    fcntl = None  # type: ignore[assignment]
+
 logger = logging.getLogger(__name__)
 
 # What file systems without locks answer.
@@ -27,9 +32,12 @@ def claim(path: Path, *, wait: bool = True, keep: bool = False) -> Iterator[IO[s
     while True:
         file = path.open("a+", encoding="utf-8")
         try:
-            if not _locked(file, wait):
+            locked = lock(file.fileno(), wait=wait)
+            if locked is False:
                 yield None
                 return
+            if locked is None:
+                logger.warning("%s: no locks on this file system; do not start two runs at once", file.name)
             # Another may have finished, and removed the file, between its opening and its locking.
             if _is_still(file, path):
                 try:
@@ -42,17 +50,21 @@ def claim(path: Path, *, wait: bool = True, keep: bool = False) -> Iterator[IO[s
             file.close()
 
 
-def _locked(file: IO[str], wait: bool) -> bool:
-    import fcntl
+def lock(descriptor: int, *, alone: bool = True, wait: bool = False) -> bool | None:
+    """Lock an open file or folder, alone or with others, or change over to that.
 
+    Returns False while another process has it, and None where the file system has no locks. Raises `OSError`.
+    """
+    if fcntl is None:
+        return None
     try:
-        fcntl.flock(file, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(descriptor, (fcntl.LOCK_EX if alone else fcntl.LOCK_SH) | (0 if wait else fcntl.LOCK_NB))
     except BlockingIOError:
         return False
     except OSError as error:
         if error.errno not in _NO_LOCKS:
             raise
-        logger.warning("%s: no locks on this file system; do not start two runs at once", file.name)
+        return None
     return True
 
 

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import logging
 import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from spectf_cloud.errors import WeightsError
-
-logger = logging.getLogger(__name__)
+from spectf_cloud.errors import InputError, WeightsError
+from spectf_cloud.files.cache import cache_folder
 
 OFFICIAL_COMMIT = "2f7f05b7affa4eedb2c8e66f4efd8f225c8d55d5"
 OFFICIAL_URL = f"https://raw.githubusercontent.com/emit-sds/SpecTf/{OFFICIAL_COMMIT}/spectf_cloud/"
@@ -57,28 +55,12 @@ RELEASES = {
 
 def fetch(file: RemoteFile) -> Path:
     """Return the local copy of a published file: placed by hand, cached, or downloaded now. Raises `WeightsError`."""
-    import pooch
+    from spectf_cloud.files.download import fetch_pinned  # its HTTP stack takes time to load
 
-    path = local_path(file)
-    if not path.is_file():
-        logger.info("downloading %s%s", OFFICIAL_URL, file.address)
-        pooch.get_logger().setLevel("WARNING")
-        try:
-            downloaded = pooch.retrieve(OFFICIAL_URL + file.address, file.sha256, path.name, path.parent)
-        except ValueError:  # pooch keeps nothing of a download with another checksum
-            raise WeightsError(
-                f"{OFFICIAL_URL}{file.address}: what arrived is not the published file (sha256 differs); "
-                f"fetch it by hand and place it at {path}"
-            ) from None
-        except Exception as error:  # whatever the downloader's stack raises: name, route, proxy, disk
-            raise WeightsError(
-                f"cannot download {OFFICIAL_URL}{file.address} ({type(error).__name__}); "
-                f"place the file at {path}, or name its folder in SPECTF_WEIGHTS_DIR"
-            ) from error
-        path = Path(downloaded)
-    if sha256_of(path) != file.sha256:
-        raise WeightsError(f"{path} is not the published file (sha256 differs); remove it and fetch it again")
-    return path
+    try:
+        return fetch_pinned(OFFICIAL_URL + file.address, file.sha256, local_path(file))
+    except InputError as error:
+        raise WeightsError(f"{error}, or name another folder in SPECTF_WEIGHTS_DIR") from error
 
 
 def local_path(file: RemoteFile) -> Path:
@@ -87,13 +69,9 @@ def local_path(file: RemoteFile) -> Path:
 
 
 def weights_dir() -> Path:
-    """Return the folder of the published files: SPECTF_WEIGHTS_DIR, else the user's cache."""
+    """Return the folder of the published files: SPECTF_WEIGHTS_DIR, else the cache."""
     placed = os.environ.get("SPECTF_WEIGHTS_DIR")
-    if placed:
-        return Path(placed)
-    import pooch
-
-    return Path(pooch.os_cache("spectf-cloud"))
+    return Path(placed) if placed else cache_folder()
 
 
 def sha256_of(path: Path) -> str:

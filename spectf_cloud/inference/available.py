@@ -7,9 +7,10 @@ from dataclasses import dataclass
 import torch
 
 from spectf_cloud.errors import MissingExtraError
+from spectf_cloud.files.cache import cache_folder
 from spectf_cloud.inference.engines.device import kernel_missing
 from spectf_cloud.inference.engines.native.build import BuildError, cpu_features, find_or_compile, levels
-from spectf_cloud.inference.engines.native.kernel import cache_dir, usable_levels
+from spectf_cloud.inference.engines.native.kernel import usable_levels
 from spectf_cloud.inference.engines.onnx.runtimes import RUNTIMES, lacking, runtimes
 from spectf_cloud.inference.engines.tensorrt.library import import_tensorrt
 
@@ -37,7 +38,7 @@ def backends() -> list[Availability]:
             found.append(Availability(name, False, reason))
             continue
         try:
-            find_or_compile(level, cache_dir() / "kernels")
+            find_or_compile(level, cache_folder() / "kernels")
         except BuildError as error:
             found.append(Availability(name, False, str(error)))
         else:

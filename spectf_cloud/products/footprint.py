@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
+import antimeridian
 import numpy as np
+import shapely
 from numpy.typing import NDArray
 from rasterio.warp import transform
 
@@ -15,13 +18,14 @@ Points = NDArray[np.float64]
 _WGS84 = "EPSG:4326"
 # Seven centimetres on the ground.
 _DECIMALS = 6
+_POINTS_AROUND_POLE = 64
 
 
 def footprint(scene: Scene, glt: Glt | None) -> dict[str, Any] | None:
-    """The convex hull of the scene's pixels, longitude and latitude in degrees (WGS 84).
+    """Return the convex hull of the scene's pixels, longitude and latitude in degrees (WGS 84).
 
-    From the grid or the look-up table, whose seen cells lie in it whole, else from pixel centres; None where the
-    files give no place. Across the antimeridian it is a MultiPolygon, as RFC 7946 (3.1.9) has it.
+    It comes from the grid or the look-up table, and then holds their seen cells whole, else from pixel centres. None
+    where the files give no place. Across the antimeridian it is a MultiPolygon, as RFC 7946 (3.1.9) has it.
     """
     place = scene.grid() or glt
     points: Points | None
@@ -31,67 +35,43 @@ def footprint(scene: Scene, glt: Glt | None) -> dict[str, Any] | None:
         points = _to_degrees(seen, place, scene.name)
     else:
         points = _located(scene)
-    hull = None if points is None else convex_hull(points)
-    return None if hull is None or len(hull) < 3 else _geometry(hull)
+    return None if points is None else outline(points)
 
 
-def convex_hull(points: Points) -> Points:
-    """Corners (n, 2) of the convex hull of points (m, 2), anticlockwise (Andrew's monotone chain, 1979)."""
-    ordered = np.unique(points, axis=0)
-    if len(ordered) < 3:
-        return ordered
-
-    def chain(line: Points) -> list[Any]:
-        corners: list[Any] = []
-        for point in line:
-            while len(corners) > 1 and _turn(corners[-2], corners[-1], point) <= 0:
-                corners.pop()
-            corners.append(point)
-        return corners[:-1]
-
-    return np.array(chain(ordered) + chain(ordered[::-1]))
+def outline(points: Points) -> dict[str, Any] | None:
+    """Return the convex hull of points (n, 2), degrees east and north, as GeoJSON; None where they span no area."""
+    lon, lat = points.T
+    if np.ptp(lon) > 180:  # on both sides of the antimeridian, or around a pole
+        lon = np.where(lon < 0, lon + 360, lon)
+    around = np.ptp(lon) > 180
+    north, south = bool(around and lat.min() > 0), bool(around and lat.max() < 0)
+    if north or south:
+        hull = _around_pole(np.radians(lon), lat)
+    else:
+        lon = (points[:, 0] if around else lon) - 360 * np.floor((lon.mean() + 180) / 360)
+        hull = shapely.MultiPoint(np.stack([lon, lat], axis=1)).convex_hull
+    if not isinstance(hull, shapely.Polygon):
+        return None
+    cut = antimeridian.fix_polygon(
+        hull, great_circle=False, fix_winding=True, force_north_pole=north, force_south_pole=south
+    )
+    geometry: dict[str, Any] = json.loads(shapely.to_geojson(shapely.transform(cut, lambda xy: xy.round(_DECIMALS))))
+    return geometry
 
 
 def bounds(geometry: dict[str, Any]) -> list[float]:
-    """West, south, east, north of a footprint; west is greater than east across the antimeridian."""
-    polygons = geometry["coordinates"] if geometry["type"] == "MultiPolygon" else [geometry["coordinates"]]
-    boxes = [np.array(polygon[0]) for polygon in polygons]
-    south, north = min(box[:, 1].min() for box in boxes), max(box[:, 1].max() for box in boxes)
-    # In two parts the eastern one, which ends at 180°, comes first.
-    return [float(boxes[0][:, 0].min()), float(south), float(boxes[-1][:, 0].max()), float(north)]
+    """Return west, south, east, north of a footprint; west is greater than east across the antimeridian."""
+    return antimeridian.bbox(geometry)
 
 
-def _turn(origin: Points, a: Points, b: Points) -> float:
-    return float((a[0] - origin[0]) * (b[1] - origin[1]) - (a[1] - origin[1]) * (b[0] - origin[0]))
-
-
-def _geometry(hull: Points) -> dict[str, Any]:
-    """GeoJSON, cut at ±180° where the hull goes beyond."""
-    middle = np.floor((hull[:, 0].mean() + 180) / 360) * 360
-    hull = hull - np.array([middle, 0.0])
-    parts = []
-    for limit, side, shift in ((180.0, 1, 0.0), (180.0, -1, -360.0), (-180.0, 1, 360.0), (-180.0, -1, 0.0)):
-        beyond = hull[:, 0].max() > 180 if limit > 0 else hull[:, 0].min() < -180
-        if beyond:
-            parts.append(_cut(hull, limit, side) + np.array([shift, 0.0]))
-    parts = sorted(parts or [hull], key=lambda part: -part[:, 0].max())
-    rings = [[[round(float(x), _DECIMALS), round(float(y), _DECIMALS)] for x, y in (*part, part[0])] for part in parts]
-    if len(rings) == 1:
-        return {"type": "Polygon", "coordinates": [rings[0]]}
-    return {"type": "MultiPolygon", "coordinates": [[ring] for ring in rings]}
-
-
-def _cut(hull: Points, longitude: float, side: int) -> Points:
-    """The part of a convex polygon west (side 1) or east (−1) of a meridian."""
-    corners: list[Points] = []
-    for start, end in zip(hull, np.roll(hull, -1, axis=0), strict=True):
-        inside, next_inside = side * start[0] <= side * longitude, side * end[0] <= side * longitude
-        if inside:
-            corners.append(start)
-        if inside != next_inside:
-            share = (longitude - start[0]) / (end[0] - start[0])
-            corners.append(np.array([longitude, start[1] + share * (end[1] - start[1])]))
-    return np.array(corners)
+def _around_pole(lon_rad: Points, lat: Points) -> shapely.Polygon:
+    """Return the hull in the plane of the azimuthal equidistant projection, with corners close to one another."""
+    from_pole = 90 - np.abs(lat)
+    plane = np.stack([from_pole * np.cos(lon_rad), from_pole * np.sin(lon_rad)], axis=1)
+    hull = shapely.orient_polygons(shapely.MultiPoint(plane).convex_hull)
+    x, y = shapely.get_coordinates(hull.segmentize(hull.length / _POINTS_AROUND_POLE)).T
+    lon_lat = np.stack([np.degrees(np.arctan2(y, x)), np.sign(lat[0]) * (90 - np.hypot(x, y))], axis=1)
+    return shapely.Polygon(lon_lat)
 
 
 def _seen_corners(glt: Glt) -> Points | None:
@@ -138,7 +118,4 @@ def _located(scene: Scene) -> Points | None:
         return None
     first, last = known[rows].argmax(axis=1), known.shape[1] - 1 - known[rows, ::-1].argmax(axis=1)
     rows, columns = np.concatenate([rows, rows]), np.concatenate([first, last])
-    points = np.stack([lon[rows, columns], lat[rows, columns]], axis=1)
-    if np.ptp(points[:, 0]) > 180:
-        points = np.where(points[:, :1] < 0, points + np.array([360.0, 0.0]), points)
-    return points
+    return np.stack([lon[rows, columns], lat[rows, columns]], axis=1)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from spectf_cloud.errors import OutputError
 from spectf_cloud.files.atomic import atomic_output
-from spectf_cloud.tui.preferences import cache_folder
+from spectf_cloud.files.cache import cache_folder
 
 
 def crash_words(error: Exception, folder: Path | None = None) -> str:

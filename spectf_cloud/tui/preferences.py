@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import platform
 from collections.abc import Mapping
 from contextlib import suppress
@@ -13,6 +12,7 @@ from typing import Any
 
 from spectf_cloud.errors import OutputError
 from spectf_cloud.files.atomic import atomic_output
+from spectf_cloud.files.cache import cache_folder
 
 
 @dataclass(frozen=True)
@@ -80,13 +80,3 @@ def _rate(values: Mapping[str, Any]) -> Rate | None:
     except (KeyError, TypeError, ValueError):
         return None
     return rate if rate.pixels_per_s > 0 and rate.start_s >= 0 else None
-
-
-def cache_folder() -> Path:
-    """Where the application keeps files of its own."""
-    placed = os.environ.get("SPECTF_CACHE_DIR")
-    if placed:
-        return Path(placed)
-    import pooch
-
-    return Path(pooch.os_cache("spectf-cloud"))

@@ -2,12 +2,12 @@ import csv
 import json
 import re
 import shutil
-import struct
 from dataclasses import replace
 from datetime import UTC, datetime
 from html.parser import HTMLParser
 from pathlib import Path
 
+import geopandas
 import numpy as np
 import pyarrow.parquet
 import pystac
@@ -16,27 +16,21 @@ from pystac.extensions.classification import ClassificationExtension
 from pystac.extensions.eo import EOExtension
 from pystac.extensions.projection import ProjectionExtension
 from pystac.validation.stac_validator import JsonSchemaSTACValidator
+from shapely.geometry import shape
 
 from spectf_cloud.archive import stac_items as catalogue
-from spectf_cloud.archive.export import export_table
 from spectf_cloud.archive.fingerprint import Settings
-from spectf_cloud.archive.geoparquet import to_wkb
+from spectf_cloud.archive.geoparquet import write_geoparquet
 from spectf_cloud.archive.ledger import read_ledger
+from spectf_cloud.archive.publish import export_table
 from spectf_cloud.archive.run import ArchiveJob, run_archive
 from spectf_cloud.catalogue.granules import read_name
-from spectf_cloud.products.footprint import bounds, convex_hull, footprint
+from spectf_cloud.products.footprint import bounds
 
 from archives import granule_id, serving, write_archive, write_granule
 from scene_files import raster
-from small_scenes import WGS84, make_scene, nearest_glt, sheared_location
+from small_scenes import WGS84
 from stac_schemas import SCHEMAS
-
-UTM33 = (
-    'PROJCS["WGS 84 / UTM zone 33N",GEOGCS["WGS 84",DATUM["WGS_1984",SPHEROID["WGS 84",6378137,298.257223563]],'
-    'PRIMEM["Greenwich",0],UNIT["degree",0.0174532925199433]],PROJECTION["Transverse_Mercator"],'
-    'PARAMETER["latitude_of_origin",0],PARAMETER["central_meridian",15],PARAMETER["scale_factor",0.9996],'
-    'PARAMETER["false_easting",500000],PARAMETER["false_northing",0],UNIT["metre",1],AUTHORITY["EPSG","32633"]]'
-)
 
 
 @pytest.fixture(scope="module")
@@ -114,31 +108,6 @@ def test_items_say_what_the_files_hold(out):
                 np.testing.assert_allclose(seen, list(dataset.bounds), atol=1e-6)
 
 
-def read_wkb(data):
-    """Polygons as lists of rings, read independently of the writer."""
-    order, kind = struct.unpack_from("<BI", data)
-    assert order == 1
-    at, polygons = 5, []
-    count = 1
-    if kind == 6:
-        (count,) = struct.unpack_from("<I", data, at)
-        at += 4
-    for _ in range(count):
-        if kind == 6:
-            assert struct.unpack_from("<BI", data, at) == (1, 3)
-            at += 5
-        (rings,) = struct.unpack_from("<I", data, at)
-        at += 4
-        polygon = []
-        for _ in range(rings):
-            (points,) = struct.unpack_from("<I", data, at)
-            polygon.append(np.frombuffer(data, "<f8", 2 * points, at + 4).reshape(-1, 2).tolist())
-            at += 4 + 16 * points
-        polygons.append(polygon)
-    assert at == len(data)
-    return polygons
-
-
 def test_items_name_what_they_were_made_from(out):
     for item in pystac.Collection.from_file(str(out / "collection.json")).get_items(recursive=True):
         links = item.get_links("derived_from")
@@ -164,7 +133,7 @@ def test_links_hold_wherever_the_run_was_started(tmp_path, monkeypatch, given):
         (row,) = ledger.rows("done")
     # What an old ledger holds of a run started elsewhere names nothing.
     old = replace(row, inputs={}, radiance=f"in/{radiance.name}", observation=None)
-    assert not [link for link in catalogue.item(old, datetime.now(UTC))["links"] if link["rel"] == "derived_from"]
+    assert not catalogue.item(old, datetime.now(UTC)).get_links("derived_from")
 
 
 def test_addresses_stay_what_they_are(tmp_path):
@@ -256,98 +225,33 @@ def test_the_index_is_geoparquet(out):
         assert line["datetime"].strftime("emit%Y%m%dt%H%M%S") == row.id
         assert line["cloud_fraction"] == row.cloud_fraction
         assert (out / line["mask"]).is_file()
-        if row.footprint is None:
-            assert line["geometry"] is None and line["bbox"] is None
-        else:
-            assert read_wkb(line["geometry"]) == [row.footprint["coordinates"]]
-            assert list(line["bbox"].values()) == bounds(row.footprint)
+    shapes = geopandas.read_parquet(out / "index.parquet").geometry
+    assert shapes.crs == "OGC:CRS84"
+    assert shapes.isna().tolist() == [False, True, False, True]
+    assert all(found.equals(shape(row.footprint)) for found, row in zip(shapes, rows, strict=True) if row.footprint)
 
 
-def test_two_parts_survive_wkb():
+def test_a_footprint_across_the_antimeridian_is_found_on_both_sides(out, tmp_path):
     parts = [
         [[[179.0, 0.0], [180.0, 0.0], [180.0, 1.0], [179.0, 0.0]]],
-        [[[-180.0, 0.0], [-179.0, 1.0], [-180.0, 0.0]]],
+        [[[-180.0, 0.0], [-179.0, 1.0], [-180.0, 1.0], [-180.0, 0.0]]],
     ]
-    assert read_wkb(to_wkb({"type": "MultiPolygon", "coordinates": parts})) == parts
+    with read_ledger(out) as ledger:
+        row = next(ledger.rows("done"))
+    row = replace(row, footprint={"type": "MultiPolygon", "coordinates": parts})
+    write_geoparquet([row], tmp_path / "t.parquet", out)
+    for box in ((178, 0, 179.9, 1), (-179.9, 0, -178, 1)):
+        (found,) = geopandas.read_parquet(tmp_path / "t.parquet", bbox=box).geometry
+        assert found.equals(shape(row.footprint))
+    assert catalogue.item(row, datetime.now(UTC)).bbox == bounds(row.footprint) == [179.0, 0.0, -179.0, 1.0]
 
 
-def inside(ring, points, slack=2e-6):
-    """Whether points lie in an anticlockwise convex ring."""
-    ring, points = np.array(ring), np.array(points)
-    edges = np.diff(ring, axis=0)
-    offsets = points[:, None] - ring[None, :-1]
-    cross = edges[:, 0] * offsets[..., 1] - edges[:, 1] * offsets[..., 0]
-    return (cross >= -slack * np.hypot(*edges.T)).all(axis=1)
-
-
-def area(ring):
-    x, y = np.array(ring).T
-    return 0.5 * (x[:-1] @ y[1:] - y[:-1] @ x[1:])
-
-
-def test_a_footprint_holds_every_seen_cell_and_little_else():
-    location = sheared_location(60, 40)
-    glt = nearest_glt(location)
-    found = footprint(make_scene(60, 40, glt=glt), glt)
-    assert found["type"] == "Polygon"
-    row, column = np.nonzero(glt.line >= 0)
-    west, step, _, north, _, _ = glt.geotransform
-    for right in (0, 1):
-        for down in (0, 1):
-            corners = np.stack([west + step * (column + right), north - step * (row + down)], axis=1)
-            assert inside(found["coordinates"][0], corners).all()
-    cells = len(row) * step**2
-    assert cells <= area(found["coordinates"][0]) < 1.1 * cells
-
-
-def test_without_a_table_the_pixels_centres_make_the_footprint():
-    location = sheared_location(20, 10)
-    found = footprint(make_scene(20, 10, location=location), None)
-    points = np.stack([location.lon_deg.ravel(), location.lat_deg.ravel()], axis=1)
-    assert inside(found["coordinates"][0], points).all()
-    assert footprint(make_scene(20, 10), None) is None
-    location.lon_deg[...] = -9999
-    assert footprint(make_scene(20, 10, location=location), None) is None
-
-
-def test_a_grid_in_metres_becomes_degrees():
-    from spectf_cloud.scene import Grid
-
-    found = footprint(make_scene(100, 50, grid=Grid((500000.0, 60.0, 0, 0.0, 0, -60.0), UTM33)), None)
-    west, south, east, north = bounds(found)
-    # At the equator on the central meridian: 3 km east, 6 km south, scale 0.9996.
-    np.testing.assert_allclose([west, east, north], [15.0, 15 + 3000 / 0.9996 / 111319.49, 0.0], atol=2e-6)
-    np.testing.assert_allclose(south, -6000 / 0.9996 / 110574.39, rtol=1e-4)
-
-
-@pytest.mark.parametrize("lon0", [179.99, -180.01])
-def test_a_footprint_across_the_antimeridian_has_two_parts(lon0):
-    location = sheared_location(60, 40, lon0=lon0)
-    glt = nearest_glt(location)
-    found = footprint(make_scene(60, 40, glt=glt), glt)
-    assert found["type"] == "MultiPolygon"
-    east, west = (np.array(part[0]) for part in found["coordinates"])
-    assert east[:, 0].max() == 180 and west[:, 0].min() == -180
-    whole = footprint(
-        make_scene(60, 40, glt=nearest_glt(sheared_location(60, 40))), nearest_glt(sheared_location(60, 40))
-    )
-    np.testing.assert_allclose(area(east) + area(west), area(whole["coordinates"][0]), rtol=0.02)
-    box = bounds(found)
-    assert box[0] > box[2]
-    wrapped = np.where(location.lon_deg > 180, location.lon_deg - 360, location.lon_deg)
-    location.lon_deg[...] = np.where(wrapped < -180, wrapped + 360, wrapped)
-    assert footprint(make_scene(60, 40, location=location), None)["type"] == "MultiPolygon"
-
-
-def test_a_hull_is_that_of_an_exhaustive_search():
-    points = np.random.default_rng(3).normal(size=(40, 2))
-    hull = {tuple(point) for point in convex_hull(points)}
-    for point in points:
-        # On the hull: some line through the point leaves all others on one side.
-        angles = np.arctan2(*(points[(points != point).any(axis=1)] - point).T[::-1])
-        angles.sort()
-        widest = max(np.diff(angles, append=angles[0] + 2 * np.pi))
-        assert (tuple(point) in hull) == (widest > np.pi)
+def test_without_a_granule_the_catalogue_is_whole(tmp_path, validator):
+    write_geoparquet([], tmp_path / "t.parquet", tmp_path)
+    assert geopandas.read_parquet(tmp_path / "t.parquet").empty
+    collection = pystac.Collection.from_file(str(catalogue.write_stac([], tmp_path)))
+    assert errors_of(validator, collection) is None
+    assert collection.extent.spatial.bboxes == [[-180, -90, 180, 90]]
 
 
 class Page(HTMLParser):

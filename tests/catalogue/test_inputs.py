@@ -7,7 +7,6 @@ import pyarrow.parquet
 import pystac
 import pytest
 
-from spectf_cloud.catalogue import downloads as scratch
 from spectf_cloud.catalogue.downloads import local_files
 from spectf_cloud.catalogue.earthdata import granules_of, needs_login
 from spectf_cloud.catalogue.granules import Granule
@@ -129,7 +128,7 @@ def test_an_api_that_is_busy_twice_is_asked_again_and_one_that_stays_so_is_named
 
 
 def test_fetched_granules_are_whole_and_go_again(served, tmp_path, monkeypatch):
-    monkeypatch.setattr(scratch, "_FIRST_PAUSE_S", 0.01)
+    monkeypatch.setattr("spectf_cloud.files.download._FIRST_PAUSE_S", 0.001)
     served.refusals = {"RAD": [503, 503]}
     granule = find_granules([f"{served.address}/stac/catalog.json"], EVERYTHING).granules[0]
     place = tmp_path / "scratch"
@@ -141,7 +140,7 @@ def test_fetched_granules_are_whole_and_go_again(served, tmp_path, monkeypatch):
 
 
 def test_what_cannot_be_fetched_is_named_and_leaves_nothing(served, tmp_path, monkeypatch):
-    monkeypatch.setattr(scratch, "_FIRST_PAUSE_S", 0.01)
+    monkeypatch.setattr("spectf_cloud.files.download._FIRST_PAUSE_S", 0.001)
     granule = Granule("a", f"{served.address}/files/gone_rdn.nc", None)
     with pytest.raises(InputError, match="answered 404"), local_files(granule, tmp_path / "s"):
         pass

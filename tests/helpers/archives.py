@@ -140,7 +140,7 @@ class LoopbackServer(ThreadingHTTPServer):
 def serving(folder: Path) -> Iterator[LoopbackServer]:
     """The folder over HTTP on this machine."""
     server = LoopbackServer(folder)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
     thread.start()
     try:
         yield server

@@ -16,4 +16,4 @@ def test_so_does_what_is_not_python():
     hashed = set(code_files())
     rooms = {path for path in PACKAGE.glob("inference/**/*") if path.suffix in (".cpp", ".h", ".npz")}
     assert len(rooms) > 10 and rooms <= hashed
-    assert PACKAGE / "archive" / "thumbnail.py" in hashed
+    assert PACKAGE / "products" / "thumbnail.py" in hashed

@@ -11,9 +11,25 @@ import spectf_cloud
 
 PACKAGE = Path(spectf_cloud.__file__).parent
 FRONT_ENDS = {"typer", "rich", "textual", "wandb", "xgboost", "tensorrt", "onnx", "onnxruntime", "openvino"}
-# Of the extra for many scenes: two modules are about these libraries, and imported where they are asked for.
-CLUSTER = {"dask", "distributed", "pystac", "pystac_client", "pyarrow"}
-ABOUT_CLUSTER = {"spectf_cloud.archive.dask_engine", "spectf_cloud.catalogue.stac"}
+# Of the extras for many scenes: some modules are about these libraries, and imported where they are asked for.
+CLUSTER = {
+    "dask",
+    "distributed",
+    "pystac",
+    "pystac_client",
+    "pyarrow",
+    "shapely",
+    "antimeridian",
+    "geopandas",
+    "pandas",
+}
+ABOUT_CLUSTER = {
+    "spectf_cloud.archive.dask_engine",
+    "spectf_cloud.archive.geoparquet",
+    "spectf_cloud.archive.stac_items",
+    "spectf_cloud.catalogue.stac",
+    "spectf_cloud.products.footprint",
+}
 # Written in Triton, which not every platform has.
 ABOUT_TRITON = {"spectf_cloud.inference.engines.cuda.kernel", "spectf_cloud.inference.engines.cuda.launch"}
 

@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 import torch
 
+from spectf_cloud.files.cache import cache_folder
 from spectf_cloud.inference.engines.cuda import tables as cuda_tables
 from spectf_cloud.inference.engines.cuda.tables import CudaTables, build_cuda_tables
 from spectf_cloud.inference.engines.native import reduction
 from spectf_cloud.inference.engines.native.backend import PROBE, Probe, make_probe
-from spectf_cloud.inference.engines.native.kernel import cache_dir
 from spectf_cloud.inference.engines.native.table_cache import Arrays, keep_arrays, read_arrays
 from spectf_cloud.model import SpecTfEncoder
 
@@ -25,7 +25,7 @@ def load_cuda_tables(model: SpecTfEncoder) -> tuple[CudaTables, Probe]:
 
     Raises `UnsupportedModelError`.
     """
-    path = cache_dir() / "tables" / f"cuda-{_fingerprint(model)}.tables"
+    path = cache_folder() / "tables" / f"cuda-{_fingerprint(model)}.tables"
     arrays = read_arrays(path)
     if arrays is not None:
         return _unpack(arrays)

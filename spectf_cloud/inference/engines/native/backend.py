@@ -14,11 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spectf_cloud.architecture import WAVELENGTH_CENTRE_NM, WAVELENGTH_SCALE_NM
+from spectf_cloud.files.cache import cache_folder
 from spectf_cloud.inference.backend import Feed, SceneBackend, cpu_threads
 from spectf_cloud.inference.engines.native import reduction, tail_tables
 from spectf_cloud.inference.engines.native import tables as tables_module
 from spectf_cloud.inference.engines.native.build import BuildError
-from spectf_cloud.inference.engines.native.kernel import Kernel, Plan, cache_dir, usable_levels
+from spectf_cloud.inference.engines.native.kernel import Kernel, Plan, usable_levels
 from spectf_cloud.inference.engines.native.reduction import DOMAIN
 from spectf_cloud.inference.engines.native.table_cache import keep_arrays, read_arrays
 from spectf_cloud.inference.engines.native.tables import Tables, UnsupportedModelError, build_tables, check_supported
@@ -213,7 +214,7 @@ def load_tables(model: SpecTfEncoder | NumpySpecTf) -> tuple[Tables, Probe]:
 
     Raises `UnsupportedModelError`.
     """
-    path = cache_dir() / "tables" / f"{_fingerprint(model)}.tables"
+    path = cache_folder() / "tables" / f"{_fingerprint(model)}.tables"
     arrays = read_arrays(path)
     if arrays is not None:
         toa, probability = (arrays.pop(name).astype(np.float32) for name in ("probe_toa", "probe_probability"))

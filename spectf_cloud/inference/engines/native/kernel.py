@@ -6,12 +6,12 @@ import ctypes
 import math
 import os
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from spectf_cloud.errors import UsageError
+from spectf_cloud.files.cache import cache_folder
 from spectf_cloud.inference.engines.native.build import (
     CARRIED,
     BuildError,
@@ -141,14 +141,6 @@ def usable_levels() -> tuple[Level, ...]:
     raise UsageError(f"SPECTF_SIMD={wanted} is not known; use {', '.join(level.name for level in known)} or none")
 
 
-def cache_dir() -> Path:
-    """Where compiled kernels and tables are kept: SPECTF_CACHE_DIR, else the user's cache."""
-    import pooch
-
-    placed = os.environ.get("SPECTF_CACHE_DIR")
-    return Path(placed) if placed else Path(pooch.os_cache("spectf-cloud"))
-
-
 class Kernel:
     """One compiled level with the tables of one network and band set."""
 
@@ -160,7 +152,7 @@ class Kernel:
         fixed = FixedPoint.of(tables)
         self._held = (tables, fixed)  # the arrays the structure points into
         self.bands = tables.bands
-        path = find_or_compile(level, cache_dir() / "kernels")
+        path = find_or_compile(level, cache_folder() / "kernels")
         if path.parent != CARRIED and (reason := distrust(path.stat())):
             raise BuildError(f"{path} is not used: {reason}; SPECTF_CACHE_DIR names another place")
         try:

@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spectf_cloud.errors import EngineError, MissingExtraError, OutputError, UsageError
+from spectf_cloud.files.cache import cache_folder
 from spectf_cloud.inference.engines.native.backend import TIERS, broken_promise, make_probe
-from spectf_cloud.inference.engines.native.kernel import cache_dir
 from spectf_cloud.inference.engines.onnx.graph import Precision, build_graph
 from spectf_cloud.inference.engines.tensorrt import device as devices
 from spectf_cloud.inference.engines.tensorrt.build import build_plan, largest_batch
@@ -139,7 +139,7 @@ def make_plan(graph: bytes, identity: Identity, gpu: devices.CudaDevice) -> byte
 
 def engines_dir() -> Path:
     """Where engines are kept, made where possible."""
-    folder = cache_dir() / "engines"
+    folder = cache_folder() / "engines"
     with suppress(OSError):  # then nothing is kept
         folder.mkdir(parents=True, exist_ok=True)
     return folder
