@@ -33,7 +33,7 @@ _DPI = 200
 #: Units that a letter of a title, a letter of a legend and a swatch of it take.
 _TITLE_LETTER, _LETTER, _SWATCH = 9, 7, 50
 #: Units that a number at an axis takes.
-_TICK = 70
+_TICK_WIDTH, _TICK_HEIGHT = 70, 50
 #: Inches from an axis down to its legend.
 _LEGEND_DROP = 0.55
 #: Share of an axis left free at its ends, so that a curve on the edge is seen whole.
@@ -140,7 +140,9 @@ def _draw(chart: Chart, axes: Axes) -> None:
     from matplotlib.ticker import MaxNLocator
 
     axes.set(
-        title=_fitted(chart.title, chart.width // _TITLE_LETTER, max_lines=3), xlabel=chart.x_label, ylabel=chart.y_label
+        title=_fitted(chart.title, chart.width // _TITLE_LETTER, max_lines=3),
+        xlabel=chart.x_label,
+        ylabel=chart.y_label,
     )
     named = []
     for number, line in enumerate(chart.lines):
@@ -151,8 +153,8 @@ def _draw(chart: Chart, axes: Axes) -> None:
         axes.set_xlim(_padded(chart.x_limits))
     if chart.y_limits:
         axes.set_ylim(_padded(chart.y_limits))
-    for axis, length, whole in ((axes.xaxis, chart.width, chart.whole_x), (axes.yaxis, chart.height, False)):
-        most = min(9, length // _TICK)
+    across, up = min(9, chart.width // _TICK_WIDTH), min(9, chart.height // _TICK_HEIGHT)
+    for axis, most, whole in ((axes.xaxis, across, chart.whole_x), (axes.yaxis, up, False)):
         axis.set_major_locator(MaxNLocator(most, steps=(1, 2, 2.5, 5, 10), integer=whole, min_n_ticks=1))
     if named:
         _add_legend(chart, axes, *zip(*named, strict=True))

@@ -6,7 +6,7 @@ import math
 from pathlib import Path
 
 from spectf_cloud.files.extras import have, need
-from spectf_cloud.products.figures import COLOURS, Chart, Line, to_svg
+from spectf_cloud.products.figures import COLOURS, GREY, Chart, Line, to_svg
 from spectf_cloud.scoring import tables
 from spectf_cloud.scoring.scores import ModelScores, Report
 
@@ -22,38 +22,27 @@ def to_html(report: Report) -> str:
 
     page = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     template = page.from_string(_TEMPLATE.read_text(encoding="utf-8"))
-    charts = [to_svg(chart) for chart in _charts(report)] if have("matplotlib", "the charts of report.html") else []
+    charts = [to_svg(chart) for chart in _charts(report)] if have("matplotlib", "a chart in report.html") else []
     colours = [COLOURS[place % len(COLOURS)] for place in range(len(report.models))]
     return template.render(report=report, tables=tables, charts=charts, colours=colours)
 
 
 def _charts(report: Report) -> list[Chart]:
-    models = report.models
-    diagonal = Line("", [0, 1], [0, 1], "dashes", "#8A8A8A")
-    unit = (0.0, 1.0)
-    roc = [Line(m.name, m.roc["fpr"], m.roc["tpr"]) for m in models]
-    curves = [_steps(m) for m in models]
-    calibration = [_calibration(m) for m in models]
-    calibrated = f"Reliability (bins of {_TELLING_COUNT} spectra or more)"
+    models, unit, rates = report.models, (0.0, 1.0), ("false positive rate", "true positive rate")
+    roc = [*(Line(m.name, m.roc["fpr"], m.roc["tpr"]) for m in models), *_points(models)]
+    steps = [_steps(m) for m in models]
+    calibration = [*(_calibration(m) for m in models), Line("", [0, 1], [0, 1], "dashes", GREY)]
+    bins = f"Reliability (bins of {_TELLING_COUNT} spectra or more)"
     charts = [
-        Chart("ROC", "false positive rate", "true positive rate", [*roc, *_points(models)], unit, unit),
-        Chart(
-            "ROC, upper left", "false positive rate", "true positive rate", [*roc, *_points(models)], (0, 0.2), (0.8, 1)
-        ),
-        Chart("Precision and recall", "recall", "precision", curves, unit, _from_lowest(curves)),
-        Chart(
-            calibrated,
-            "mean probability",
-            "cloud fraction",
-            [*calibration, diagonal],
-            unit,
-            unit,
-        ),
+        Chart("ROC", *rates, roc, unit, unit),
+        Chart("ROC, upper left", *rates, roc, (0.0, 0.2), (0.8, 1.0)),
+        Chart("Precision and recall", "recall", "precision", steps, unit, _from_lowest(steps)),
+        Chart(bins, "mean probability", "cloud fraction", calibration, unit, unit),
     ]
     for model in models:
         sweep = model.sweep
         lines = [Line(name, sweep["threshold"], sweep[name]) for name in ("precision", "recall", "f1", "f0.25")]
-        lines.append(Line("threshold in use", [model.threshold] * 2, [0, 1], "dashes", "#8A8A8A"))
+        lines.append(Line("threshold in use", [model.threshold] * 2, [0, 1], "dashes", GREY))
         charts.append(Chart(f"Threshold sweep: {model.name}", "threshold", "score", lines, unit, unit))
     return charts
 
