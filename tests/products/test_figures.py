@@ -72,7 +72,7 @@ def test_charts_of_one_page_share_no_id():
 
 
 def test_data_stand_where_the_axes_say():
-    svg = to_svg(Chart("t", "x", "y", [Line("a", [0.2], [0.8], "dots")], (0, 1), (0, 1)))
+    svg = to_svg(Chart("t", "x", "y", [Line("a", [0.2], [10.8], "dots")], (0, 1), (10, 11)))
     root = ElementTree.fromstring(svg)
     at = {"".join(text.itertext()).strip(): float(text.get("x")) for text in root.iter(f"{SVG}text")}
     dot, *_ = root.iter(f"{SVG}use")
