@@ -71,9 +71,11 @@ def info(
     from spectf_cloud.data.spectra_check import doubts_of_labels, settle
     from spectf_cloud.data.spectra_info import describe, plot_spectra
     from spectf_cloud.files.atomic import check_output
+    from spectf_cloud.files.extras import need
 
     if plot is not None:
         check_output(plot, overwrite=overwrite, inputs=dataset, form="PNG")
+        need("plots", "--plot")
     with reporter.progress("reading", "spectra") as progress:
         spectra = open_spectra(dataset, progress=progress, trust=trust_input)
     settle(doubts_of_labels(f"{', '.join(map(str, dataset))}: the files", spectra.labels), trust=True)

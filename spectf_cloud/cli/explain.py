@@ -38,10 +38,12 @@ def explain(
 
     from spectf_cloud.dataset import open_scene
     from spectf_cloud.files.atomic import check_output
+    from spectf_cloud.files.extras import need
     from spectf_cloud.mapping.explain import explain_pixel
 
     opened = open_scene(scene, obs)
     check_output(out, overwrite=overwrite, inputs=opened.files, form="PNG")
+    need("plots", "the picture of an explanation")
     found = explain_pixel(opened, line, sample, weights=options.weights, irradiance=options.irradiance)
     title = f"{'SIMULATED ' if opened.simulated else ''}{opened.name} at {line},{sample}"
     found.to_png(out, title=title, overwrite=overwrite)

@@ -8,8 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from spectf_cloud.data.spectra import Spectra
-from spectf_cloud.products.figures.chart import Chart, Line
-from spectf_cloud.products.figures.png import save_png
+from spectf_cloud.products.figures import COLOURS, GREY, Chart, Line, break_at_gaps, save_png
 
 _LABELS = ("clear", "cloud", "shadow")
 #: So many spectra of a label settle its percentiles.
@@ -59,34 +58,16 @@ def describe(spectra: Spectra) -> SpectraInfo:
 
 
 def plot_spectra(spectra: Spectra, path: Path, seed: int = 0) -> None:
-    """Median and quartiles of each label's spectra as a PNG. Raises `OutputError`."""
+    """Draw median and quartiles of each label's spectra as a PNG. Raises `OutputError`, `MissingExtraError`."""
     rng = np.random.default_rng(seed)
     order = np.argsort(spectra.wavelength_nm)
-    wavelength = spectra.wavelength_nm[order].tolist()
-    # A gap in the bands is a gap in the line.
-    steps = np.diff(wavelength)
-    breaks = set((np.flatnonzero(steps > 3 * np.median(steps)) + 1).tolist())
     lines = []
-    for label, (name, colour) in enumerate(zip(_LABELS, ("#D55E00", "#0072B2", "#5b6570"), strict=True)):
+    for label, (name, colour) in enumerate(zip(_LABELS, (COLOURS[1], COLOURS[0], GREY), strict=True)):
         rows = np.flatnonzero(spectra.labels == label)
         if not len(rows):
             continue
         toa = spectra.take(np.sort(rng.choice(rows, min(len(rows), _ENOUGH), replace=False)))[:, order]
-        for share, style in ((25, "dashes"), (50, "line"), (75, "dashes")):
-            values = np.percentile(toa, share, axis=0).tolist()
-            title = f"{name} ({len(rows):,})" if share == 50 else ""
-            lines.append(_with_gaps(Line(title, wavelength, values, "line", colour), breaks, style == "line"))
-    title = "Spectra by label: median, quartiles"
+        nm, low, middle, high = break_at_gaps(spectra.wavelength_nm[order], *np.percentile(toa, (25, 50, 75), axis=0))
+        lines.append(Line(f"{name} ({len(rows):,})", nm, middle, "line", colour, (low, high)))
+    title = "Spectra by label: median, and quartiles shaded"
     save_png(path, [Chart(title, "wavelength, nm", "TOA reflectance", lines, width=760, height=420)])
-
-
-def _with_gaps(line: Line, breaks: set[int], bold: bool) -> Line:
-    x: list[float] = []
-    y: list[float] = []
-    for number, (wavelength, value) in enumerate(zip(line.x, line.y, strict=True)):
-        if number in breaks:
-            x.append(wavelength)
-            y.append(float("nan"))
-        x.append(wavelength)
-        y.append(value)
-    return Line(line.label, x, y, "line" if bold else "dashes", line.colour)

@@ -2,24 +2,45 @@
 
 from __future__ import annotations
 
+import logging
 from functools import cache
 from importlib.util import find_spec
 from typing import Literal
 
 from spectf_cloud.errors import MissingExtraError
 
-_MODULES = {
+logger = logging.getLogger(__name__)
+
+Extra = Literal["dask", "earthdata", "plots", "report", "stac"]
+_MODULES: dict[Extra, tuple[str, ...]] = {
     "dask": ("distributed",),
     "earthdata": ("earthaccess",),
+    "plots": ("matplotlib",),
+    "report": ("jinja2",),
     "stac": ("antimeridian", "geopandas", "pyarrow", "pystac", "pystac_client", "shapely"),
 }
 
 
-def need(extra: Literal["dask", "earthdata", "stac"], what: str) -> None:
+def need(extra: Extra, what: str) -> None:
     """Raise `MissingExtraError`, with the command that installs it, unless the extra is there whole."""
     for module in _MODULES[extra]:
         if find_spec(module) is None:
             raise MissingExtraError(f"{what} needs {module}; install it with: pip install 'spectf-cloud[{extra}]'")
+
+
+def have(extra: Extra, what: str) -> bool:
+    """Return whether the extra is there; where it is not, warn once that ``what`` is left out."""
+    try:
+        need(extra, what)
+    except MissingExtraError as missing:
+        _warn(f"left out: {missing}")
+        return False
+    return True
+
+
+@cache
+def _warn(message: str) -> None:
+    logger.warning("%s", message)
 
 
 @cache

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,8 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from spectf_cloud.errors import InputError, UsageError
 from spectf_cloud.files.atomic import check_output
-from spectf_cloud.products.figures.chart import Chart, Line
-from spectf_cloud.products.figures.png import save_png
+from spectf_cloud.products.figures import COLOURS, GREY, Chart, Line, break_at_gaps, save_png
 from spectf_cloud.scene import Scene
 from spectf_cloud.sensor import PUBLISHED_DROP_NM, BandRanges
 from spectf_cloud.tokens import Tokens
@@ -55,26 +54,29 @@ class Explanation:
     occlusion: NDArray[np.float64]
 
     def to_png(self, path: str | Path, *, title: str = "", overwrite: bool = False) -> None:
-        """Draw all of it over the spectrum. Raises `OutputError`."""
+        """Draw all of it over wavelength. Raises `OutputError`, `MissingExtraError` without Matplotlib."""
         target = Path(path)
         check_output(target, overwrite=overwrite)
         kind = "cloud" if self.probability > self.threshold else "clear"
         named = f"{title}: " if title else ""
         heading = f"{named}{kind}, probability {self.probability:.3f} (threshold {self.threshold:g})"
-        charts = [
-            self._chart(heading, "TOA reflectance", self.toa, "#5b6570", "line"),
-            self._chart("Share of attention received", "share", self.attention, "#0072B2", "bars"),
-            self._chart("Occlusion: change of log-odds", "log-odds", self.occlusion, "#D55E00", "bars"),
+        nm = self.wavelength_nm
+        broken_nm, toa = break_at_gaps(nm, self.toa)
+        panels = [
+            (heading, "TOA reflectance", Line("", broken_nm, toa, "line", GREY)),
+            ("Share of attention received", "share", Line("", nm, self.attention, "bars", COLOURS[0])),
+            (
+                "Occlusion: log-odds lost without the band (above 0: it speaks for cloud)",
+                "log-odds",
+                Line("", nm, self.occlusion, "bars", COLOURS[1]),
+            ),
         ]
         if self.wins is not None:
-            charts.insert(2, self._chart("Features won in the max pool", "features", self.wins, "#009E73", "bars"))
+            panels.insert(2, ("Features won in the max pool", "features", Line("", nm, self.wins, "bars", COLOURS[2])))
+        limits = float(nm[0]), float(nm[-1])
+        charts = [Chart(title, "", label, [line], limits, None, 900, 230) for title, label, line in panels]
+        charts[-1] = replace(charts[-1], x_label="wavelength, nm")
         save_png(target, charts, columns=1)
-
-    def _chart(self, title: str, label: str, values: NDArray[np.generic], colour: str, style: str) -> Chart:
-        assert style in ("line", "bars")
-        x, y = self.wavelength_nm.tolist(), [float(value) for value in values]
-        line = Line("", x, y, "line" if style == "line" else "bars", colour)
-        return Chart(title, "wavelength, nm", label, [line], width=900, height=230)
 
 
 def explain(

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from spectf_cloud.files.atomic import atomic_output, check_output, make_folder
+from spectf_cloud.files.extras import have
 from spectf_cloud.scoring.html import to_html
 from spectf_cloud.scoring.scores import ModelScores, Report
 from spectf_cloud.scoring.tables import (
@@ -24,13 +25,17 @@ from spectf_cloud.scoring.tables import (
 
 
 def write_report(report: Report, folder: Path, *, overwrite: bool = False) -> dict[str, Path]:
-    """``report.json``, ``report.md`` and ``report.html`` in a folder. Raises `OutputError`."""
+    """Write ``report.json``, ``report.md`` and, with Jinja2, ``report.html`` to a folder. Raises `OutputError`."""
     check_outdir(folder, overwrite=overwrite)
-    content = {"json": _as_json(report), "md": to_markdown(report), "html": to_html(report)}
+    content = {"json": _as_json(report), "md": to_markdown(report)}
+    if have("report", "report.html"):
+        content["html"] = to_html(report)
+    else:
+        (folder / "report.html").unlink(missing_ok=True)  # an earlier one would show other scores
     paths = {kind: folder / f"report.{kind}" for kind in content}
     for kind, text in content.items():
         with atomic_output(paths[kind], overwrite=overwrite) as temporary:
-            temporary.write_text(text, encoding="utf-8")
+            temporary.write_text(text, encoding="utf-8", errors="backslashreplace")
     return paths
 
 

@@ -14,8 +14,8 @@ from torch import Tensor
 
 from spectf_cloud.data.spectra import Spectra
 from spectf_cloud.files.atomic import atomic_output
-from spectf_cloud.products.figures.chart import Chart, Line
-from spectf_cloud.products.figures.png import save_png
+from spectf_cloud.files.extras import have
+from spectf_cloud.products.figures import Chart, Line, save_png
 from spectf_cloud.training.checkpoint import Best
 from spectf_cloud.training.config import CLIP_NORM, WARMUP_STEPS, TrainConfig
 from spectf_cloud.weights import write_card
@@ -73,14 +73,18 @@ def save_metrics_csv(path: Path, history: Sequence[Mapping[str, float]]) -> None
 
 
 def save_curves(path: Path, history: Sequence[Mapping[str, float]]) -> None:
-    """Loss and validation scores over the epochs, as a PNG."""
+    """Draw loss and validation scores over the epochs as a PNG; without Matplotlib, leave it out and say so."""
+    if not have("plots", path.name):
+        path.unlink(missing_ok=True)  # an earlier run's would show other epochs
+        return
     epochs = [row["epoch"] for row in history]
 
     def lines(*names: tuple[str, str]) -> list[Line]:
         return [Line(label, epochs, [row[name] for row in history]) for name, label in names if name in history[0]]
 
-    charts = [Chart("Loss", "epoch", "cross-entropy", lines(("train_loss", "training"), ("val_loss", "validation")))]
+    losses = lines(("train_loss", "training"), ("val_loss", "validation"))
+    charts = [Chart("Loss", "epoch", "cross-entropy", losses, whole_x=True)]
     scores = lines(("val_auc", "AUC"), ("val_ap", "AP"), ("val_f1", "best F1"), ("val_accuracy", "accuracy"))
     if scores:
-        charts.append(Chart("Validation", "epoch", "score", scores))
+        charts.append(Chart("Validation", "epoch", "score", scores, whole_x=True))
     save_png(path, charts)

@@ -13,8 +13,6 @@ from textual.geometry import Size
 from textual.strip import Strip
 from textual.widget import Widget
 
-from spectf_cloud.products.figures.chart import tick_label, ticks
-
 # Bit of each dot of a braille cell, by (row, column).
 _BITS = ((0x01, 0x08), (0x02, 0x10), (0x04, 0x20), (0x40, 0x80))
 _EIGHTHS = " ▁▂▃▄▅▆▇█"
@@ -90,7 +88,7 @@ class Plot(Widget):
         labels = {}
         for value in ticks(y_limits, max(2, min(4, grid.rows // 2))):
             row = round((high - value) / (high - low) * (grid.rows - 1))
-            labels[row] = f"{tick_label(round(value, 6)):>{_LABEL_WIDTH - 1}}"[: _LABEL_WIDTH - 1]
+            labels[row] = f"{round(value, 6) + 0.0:>{_LABEL_WIDTH - 1}g}"[: _LABEL_WIDTH - 1]
         muted = self._style("text-muted")
         strips = []
         for row, (bits, owners) in enumerate(zip(grid.bits, grid.owners, strict=True)):
@@ -179,6 +177,16 @@ def _between(start: tuple[int, int], stop: tuple[int, int]) -> list[tuple[int, i
         (round(start[0] + (stop[0] - start[0]) * i / steps), round(start[1] + (stop[1] - start[1]) * i / steps))
         for i in range(steps + 1)
     ]
+
+
+def ticks(limits: tuple[float, float], count: int) -> list[float]:
+    """Return round numbers between the limits, about ``count`` of them."""
+    low, high = limits
+    raw = (high - low) / count
+    power = 10.0 ** math.floor(math.log10(raw))
+    step = next(power * factor for factor in (1, 2, 5, 10) if power * factor >= raw * 0.999)
+    first = math.ceil(low / step - 1e-9)
+    return [number * step for number in range(first, math.floor(high / step + 1e-9) + 1)]
 
 
 def _limits(values: Sequence[float], room: float = 0.0) -> tuple[float, float]:

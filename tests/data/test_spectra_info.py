@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import sys
 
 import numpy as np
 import pytest
@@ -10,8 +11,6 @@ from spectra_files import make_rows, names, write_hdf5
 import spectf_cloud as sc
 from spectf_cloud.__main__ import main
 from spectf_cloud.data.spectra_info import describe
-from spectf_cloud.products.figures.chart import Chart, Frame, Line, ticks
-from spectf_cloud.products.figures.svg import to_svg
 
 
 @pytest.fixture
@@ -32,8 +31,9 @@ def test_info_and_split_commands(path, tmp_path, capsys):
     plot = tmp_path / "plot.png"
     assert main(["dataset", "info", str(path), "--plot", str(plot)]) == 0
     assert "240 spectra of 6 scenes, 24 bands" in capsys.readouterr().out
-    image = np.asarray(Image.open(plot).convert("RGB"))
-    assert len(np.unique(image.reshape(-1, 3), axis=0)) > 20
+    image = np.asarray(Image.open(plot).convert("RGB")).reshape(-1, 3)
+    for colour in ((0xD5, 0x5E, 0x00), (0x00, 0x72, 0xB2), (0x5B, 0x65, 0x70)):  # a curve of each label
+        assert (image == colour).all(1).sum() > 500
     assert main(["dataset", "info", str(path), "--plot", str(path), "--overwrite"]) == 1  # never over the input
     csvs = ["--train-csv", str(tmp_path / "a.csv"), "--test-csv", str(tmp_path / "b.csv"), "--test-fraction", "0.3"]
     assert main(["dataset", "split", str(path), *csvs, "--json"]) == 0
@@ -42,13 +42,11 @@ def test_info_and_split_commands(path, tmp_path, capsys):
     assert sorted(sides[0] + sides[1]) == names(make_rows())
 
 
-def test_charts_put_data_where_the_axes_say():
-    line = Line("a", [0, 1, 2, 3], [0.0, 10.0, float("nan"), 5.0])
-    frame = Frame(Chart("t", "x", "y", [line], y_limits=(0, 10)))
-    assert (frame.x(0), frame.x(3)) == (frame.left, frame.right)
-    assert (frame.y(0), frame.y(10)) == (frame.bottom, frame.top)
-    assert [len(piece) for piece in frame.pieces(line)] == [2, 1]
-    assert ticks((0, 1)) == pytest.approx([0, 0.2, 0.4, 0.6, 0.8, 1.0])
-    assert ticks((381, 2493)) == [500, 1000, 1500, 2000]
-    svg = to_svg(Chart("a < b", "x", "y", [line, Line("b", [1], [2], "dots"), Line("c", [1, 2], [2, 3], "bars")]))
-    assert "a &lt; b" in svg and svg.count("<polyline") == 2 and "nan" not in svg
+def test_only_a_picture_that_is_asked_for_needs_matplotlib(path, tmp_path, capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    assert main(["dataset", "info", str(path)]) == 0
+    capsys.readouterr()
+    assert main(["dataset", "info", str(path), "--plot", str(tmp_path / "plot.png")]) == 4
+    captured = capsys.readouterr()
+    assert captured.err == "error: --plot needs matplotlib; install it with: pip install 'spectf-cloud[plots]'\n"
+    assert not captured.out and not (tmp_path / "plot.png").exists()

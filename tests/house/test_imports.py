@@ -11,6 +11,7 @@ import spectf_cloud
 
 PACKAGE = Path(spectf_cloud.__file__).parent
 FRONT_ENDS = {"typer", "rich", "textual", "wandb", "xgboost", "tensorrt", "onnx", "onnxruntime", "openvino"}
+DRAWING = {"matplotlib", "jinja2"}
 # Of the extras for many scenes: some modules are about these libraries, and imported where they are asked for.
 CLUSTER = {
     "dask",
@@ -49,7 +50,7 @@ def test_the_core_imports_no_front_end():
     assert len(names) > 20
     assert set(names) >= ABOUT_CLUSTER | ABOUT_TRITON
     code = "\n".join(f"import {name}" for name in names if name not in ABOUT_CLUSTER | ABOUT_TRITON)
-    assert not (FRONT_ENDS | CLUSTER) & modules_after(code)
+    assert not (FRONT_ENDS | CLUSTER | DRAWING) & modules_after(code)
 
 
 def test_importing_the_package_is_light():

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ from PIL import Image
 
 import spectf_cloud as sc
 from spectf_cloud.__main__ import main
-from spectf_cloud.errors import UsageError
+from spectf_cloud.errors import MissingExtraError, UsageError
 from spectf_cloud.mapping.explain import explain, explain_pixel
 from spectf_cloud.model import ModelConfig
 
@@ -78,3 +79,14 @@ def test_command_explains_a_pixel_of_the_sample_granule(tmp_path, capsys):
     assert main([*command[:3], "5;6", *command[4:], "--overwrite"]) == 2
     with pytest.raises(UsageError, match="outside the scene"):
         explain_pixel(sc.open_scene(SAMPLE), 5000, 0)
+
+
+def test_the_picture_needs_matplotlib_and_the_numbers_do_not(tmp_path, capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    picture = tmp_path / "why.png"
+    assert main(["explain", str(SAMPLE), "--pixel", "50,40", "--out", str(picture)]) == 4
+    assert "needs matplotlib; install it with: pip install 'spectf-cloud[plots]'" in capsys.readouterr().err
+    found = explain(np.full(30, 0.4, np.float32), WAVELENGTH_NM, weights=network())
+    with pytest.raises(MissingExtraError, match=r"spectf-cloud\[plots\]"):
+        found.to_png(picture)
+    assert not list(tmp_path.iterdir())

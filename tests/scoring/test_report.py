@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from html.parser import HTMLParser
 
 import numpy as np
@@ -13,9 +14,13 @@ from spectra_files import make_rows, names, write_hdf5
 import spectf_cloud as sc
 from spectf_cloud.__main__ import main
 from spectf_cloud.errors import InputError
+from spectf_cloud.files import extras
 from spectf_cloud.model import ModelConfig
 from spectf_cloud.models.rules.l2a import L2aRule
+from spectf_cloud.scoring.html import to_html
+from spectf_cloud.scoring.report import write_report
 from spectf_cloud.scoring.scores import Scorer, evaluate
+from spectf_cloud.scoring.tables import COLUMNS
 
 
 @pytest.fixture
@@ -55,20 +60,38 @@ def test_a_report_agrees_with_scikit_learn_and_with_its_parts(path):
 
 
 class Page(HTMLParser):
-    """Tags balanced, and what the page refers to."""
+    """Tags balanced, what the page refers to, and its tables as rows of cells; a cell is the list of its texts."""
 
-    def __init__(self):
+    def __init__(self, text):
         super().__init__()
-        self.open, self.references, self.counts = [], [], {}
+        self.open, self.references, self.counts, self.tables, self.titles = [], [], {}, [], []
+        self.feed(text)
+        assert not self.open
 
     def handle_starttag(self, tag, attributes):
         self.counts[tag] = self.counts.get(tag, 0) + 1
-        self.references += [value for name, value in attributes if name in ("src", "href")]
+        self.references += [value for name, value in attributes if name.split(":")[-1] in ("src", "href")]
         if tag not in ("meta", "link", "br"):
             self.open.append(tag)
+        if tag == "table":
+            self.tables.append([])
+        elif tag == "tr":
+            self.tables[-1].append([])
+        elif tag in ("td", "th"):
+            self.tables[-1][-1].append([])
+        elif tag == "svg":
+            self.titles.append(dict(attributes)["aria-label"])
 
     def handle_endtag(self, tag):
         assert self.open.pop() == tag
+
+    def handle_startendtag(self, tag, attributes):
+        self.handle_starttag(tag, attributes)
+        self.handle_endtag(tag)
+
+    def handle_data(self, data):
+        if {"td", "th"} & set(self.open):
+            self.tables[-1][-1][-1].append(data)
 
 
 def test_compare_writes_one_report_of_all_models(path, tmp_path, capsys):
@@ -83,10 +106,10 @@ def test_compare_writes_one_report_of_all_models(path, tmp_path, capsys):
     assert "L2A rules" in said and "report.html" in said and "AUC" in said
     content = json.loads((out / "report.json").read_text())
     assert [model["name"] for model in content["models"]] == ["SpecTf w.pt", "SpecTf w.pt (2)", "L2A rules"]
-    page = Page()
     html = (out / "report.html").read_text()
-    page.feed(html)
-    assert not page.open and not page.references and "<script" not in html and "http" not in html
+    page = Page(html)
+    assert all(reference.startswith("#") for reference in page.references) and "<script" not in html
+    assert "http" not in re.sub(r' xmlns(:\w+)?="[^"]*"', "", html)
     assert page.counts["svg"] == 4 + 3 and page.counts["details"] == 3
     assert not re.search(r"\bnan\b", html)
     markdown = (out / "report.md").read_text()
@@ -95,6 +118,58 @@ def test_compare_writes_one_report_of_all_models(path, tmp_path, capsys):
     assert "overwrite" in capsys.readouterr().err
     assert main([*command, "--overwrite", "--json"]) == 0
     assert json.loads(capsys.readouterr().out.splitlines()[-1])["models"][2]["name"] == "L2A rules"
+
+
+@pytest.fixture
+def report(path):
+    spectra = sc.open_spectra(path)
+    scorers = [Scorer("bright <b>&$x$", brightness, 0.4), Scorer("L2A", L2aRule(spectra.wavelength_nm), 0.5)]
+    return evaluate(spectra, np.arange(len(spectra)), scorers, draws=20)
+
+
+def test_the_page_holds_every_number_of_the_report(report):
+    page = Page(to_html(report))
+    scores, best, *scenes = page.tables
+    assert scores[0] == [[], *([model.name] for model in report.models)] == [[], ["bright <b>&$x$"], ["L2A"]]
+    assert scores[1] == [["Threshold"], ["0.4"], ["0.5"]]
+    shown = {row[0][0]: row[1:] for row in scores[2:]}
+    for name, heading in COLUMNS.items():
+        for model, cell in zip(report.models, shown[heading], strict=True):
+            low_high = (
+                [f"{low:.3f}–{high:.3f}" for low, high in [model.intervals[name]]] if name in model.intervals else []
+            )
+            assert cell == [f"{model.scores[name]:.4f}", *low_high]
+    for model, row in zip(report.models, best[1:], strict=True):
+        assert row == [[model.name], *([f"{value:.4f} at {at:.3f}"] for value, at in model.best.values())]
+    for model, worst, everything in zip(report.models, scenes[:2], scenes[2:], strict=True):
+        rows = [
+            [s.fid, f"{s.spectra}", f"{s.cloudy}", f"{s.false_cloud}", f"{s.false_clear}", f"{s.accuracy:.4f}"]
+            for s in model.worst_scenes(len(model.scenes))
+        ]
+        assert len(rows) == report.scenes
+        assert [[cell for (cell,) in row] for row in everything[1:]] == rows
+        assert [[cell for (cell,) in row] for row in worst[1:]] == rows[:10]
+    assert page.titles[:3] == ["ROC", "ROC, upper left", "Precision and recall"]
+    assert page.titles[4:] == [f"Threshold sweep: {model.name}" for model in report.models]
+    assert to_html(report) == to_html(report)
+
+
+@pytest.mark.parametrize("missing", ["matplotlib", "jinja2"])
+def test_what_needs_a_missing_extra_is_left_out_and_said(report, tmp_path, monkeypatch, caplog, missing):
+    out = tmp_path / "out"
+    write_report(report, out)
+    extras._warn.cache_clear()
+    monkeypatch.setitem(sys.modules, missing, None)
+    paths = write_report(report, out, overwrite=True)
+    extra = {"matplotlib": "plots", "jinja2": "report"}[missing]
+    assert f"needs {missing}; install it with: pip install 'spectf-cloud[{extra}]'" in caplog.text
+    assert json.loads(paths["json"].read_text())["spectra"] == 300
+    assert {path.name for path in out.iterdir()} == {path.name for path in paths.values()}
+    if missing == "matplotlib":
+        page = Page(paths["html"].read_text())
+        assert "svg" not in page.counts and len(page.tables) == 6 and "spectf-cloud[plots]" in paths["html"].read_text()
+    else:
+        assert set(paths) == {"json", "md"}
 
 
 def test_single_commands_take_the_published_options(path, tmp_path, capsys, monkeypatch):

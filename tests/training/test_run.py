@@ -23,6 +23,7 @@ from spectra_files import make_rows, write_hdf5, write_split
 import spectf_cloud as sc
 from spectf_cloud.__main__ import main
 from spectf_cloud.errors import ConfigError, InputError, OutputError, UsageError
+from spectf_cloud.files import extras
 from spectf_cloud.model import ModelConfig
 from spectf_cloud.scoring.metrics import rank
 from spectf_cloud.training import trackers
@@ -100,6 +101,17 @@ def test_a_run_learns_and_leaves_what_it_should(config):
     rows = spectra.rows_of(card["scenes"]["test"])
     probability = sc.predict(spectra.take(rows), spectra.wavelength_nm, weights=report.weights)
     assert rank(spectra.cloud[rows], probability).auc() == pytest.approx(report.test["auc"], abs=1e-9)
+
+
+def test_without_matplotlib_a_run_finishes_and_says_what_is_left_out(config, monkeypatch, caplog):
+    config.outdir.mkdir()
+    (config.outdir / "curves.png").write_bytes(b"of an earlier run")
+    extras._warn.cache_clear()
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    assert train(config).epoch
+    said = "left out: curves.png needs matplotlib; install it with: pip install 'spectf-cloud[plots]'"
+    assert [record.getMessage() for record in caplog.records].count(said) == 1
+    assert (config.outdir / "metrics.csv").exists() and not (config.outdir / "curves.png").exists()
 
 
 def test_the_same_seed_gives_the_same_bits_and_another_does_not(config, tmp_path):
