@@ -22,10 +22,10 @@ from pathlib import Path
 from typing import Any
 
 import spectf_cloud as sc
-from evaluation.reliability import crashes, report, supply
-from evaluation.reliability.load import resident_growth
-from evaluation.reliability.scenes import small_granule, small_weights, whole_job
-from evaluation.reliability.targets import TARGETS
+import crashes
+from evaluation.reliability import report
+from jobs import small_granule, small_weights, whole_job
+from fuzz_targets import TARGETS
 from spectf_cloud.files.resources import resource
 from spectf_cloud.readers.irradiance import read_irradiance
 from spectf_cloud.readers.plausibility import doubts

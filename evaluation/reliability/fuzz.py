@@ -43,7 +43,7 @@ def _fuzz(target: str, findings: Path, seconds: int) -> None:
     import torch  # noqa: F401
 
     with atheris.instrument_imports(include=["spectf_cloud", "yaml"]):
-        from evaluation.reliability.targets import TARGETS, survives
+        from fuzz_targets import TARGETS, survives
 
     logging.disable(logging.CRITICAL)
     found, corpus = findings / target, findings / f"{target}.corpus"

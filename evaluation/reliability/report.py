@@ -25,7 +25,12 @@ def _fuzz(result: dict[str, Any]) -> list[tuple[str, ...]]:
     found = [f"{name}: {item}" for name, one in result.items() for item in one["found"]]
     outcome = "nothing escaped" if not found else "escaped: " + ", ".join(found)
     return [
-        ("coverage-guided fuzzing (atheris)", runs, outcome, "`tests/hostile/cases/`, read again by `hostile/test_inputs.py`")
+        (
+            "coverage-guided fuzzing (atheris)",
+            runs,
+            outcome,
+            "`tests/hostile/cases/`, read again by `hostile/test_inputs.py`",
+        )
     ]
 
 

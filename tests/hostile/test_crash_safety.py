@@ -1,4 +1,4 @@
-"""Whatever happens to a run, an output is absent, old or finished. 200 kills: python -m evaluation.reliability."""
+"""An output is absent, old or finished, however a run ends. 200 kills: python -m evaluation.reliability."""
 
 import os
 import signal
@@ -8,11 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from evaluation.reliability import crashes
-from evaluation.reliability.scenes import small_granule, small_weights, whole_job
 from spectf_cloud.errors import OutputError
 from spectf_cloud.files.atomic import PREFIX, atomic_output, check_output, writing_in
 from spectf_cloud.files.resources import RESOURCES, resource
+
+import crashes
+from jobs import small_granule, small_weights, whole_job
 
 
 @pytest.fixture(scope="module")

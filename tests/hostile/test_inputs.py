@@ -13,13 +13,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from evaluation.reliability import seeds
-from evaluation.reliability.targets import TARGETS, survives
 from spectf_cloud.__main__ import main
 from spectf_cloud.dataset import open_scene
 from spectf_cloud.errors import InputError
 from spectf_cloud.readers import emit, envi
 
+import fuzz_seeds as seeds
+from fuzz_targets import TARGETS, survives
 from scene_files import arrays, write_emit, write_envi
 
 CASES = sorted((Path(__file__).parent / "cases").glob("*/*"))
