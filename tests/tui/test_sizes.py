@@ -4,7 +4,7 @@ import random
 
 import numpy as np
 import pytest
-from test_tui_snapshots import STEM, app  # noqa: F401 - a fixture
+from test_snapshots import STEM, app  # noqa: F401 - a fixture
 from tui_app import choose, driven, until
 
 from spectf_cloud.tui.ask_screen import AskScreen, ConfirmScreen
