@@ -22,14 +22,15 @@ from pathlib import Path
 from typing import Any
 
 import spectf_cloud as sc
-import crashes
 from evaluation.reliability import report
-from jobs import small_granule, small_weights, whole_job
-from fuzz_targets import TARGETS
 from spectf_cloud.files.resources import resource
 from spectf_cloud.readers.irradiance import read_irradiance
 from spectf_cloud.readers.plausibility import doubts
 from spectf_cloud.simulation.presets import PRESETS
+
+import crashes
+from fuzz_targets import TARGETS
+from jobs import small_granule, small_weights, whole_job
 
 RESULTS = Path(__file__).with_name("reliability.json")
 _SEEDS = 2

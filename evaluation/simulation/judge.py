@@ -19,12 +19,13 @@ from pathlib import Path
 import numpy as np
 import torch
 
-import adding as exact
-import white_worlds as energy
 from evaluation.simulation import components, figures
 from evaluation.simulation.judged import REFERENCE, Pixels, auc, judge_scene, pool
 from spectf_cloud.simulation.config import SimulationConfig
 from spectf_cloud.simulation.surfaces import CLASSES
+
+import adding as exact
+import white_worlds as energy
 
 HERE = Path(__file__).parent
 SCENES = 12
