@@ -42,10 +42,9 @@ def table(results: Iterable[Result], pattern: str) -> str:
             row = tuple(part for part, want in paired if want.startswith("{"))
             column = next((part for part, want in paired if want == "*"), "measured")
             cells.setdefault(row, {})[column] = one
-    columns = {
-        name: {row[name].unit for row in cells.values() if name in row} for row in cells.values() for name in row
-    }
-    common = {name: units.pop() if len(units) == 1 else None for name, units in columns.items()}
+    columns = dict.fromkeys(name for row in cells.values() for name in row)
+    units = {name: {row[name].unit for row in cells.values() if name in row} for name in columns}
+    common = {name: found.pop() if len(found) == 1 else None for name, found in units.items()}
     head = [*labels, *(f"{name}, {unit}" if unit and unit not in _PLAIN else name for name, unit in common.items())]
     rows = [[*row, *(_cell(made.get(name), unit) for name, unit in common.items())] for row, made in cells.items()]
     lines = [head, ["---"] * len(labels) + ["---:"] * len(columns), *rows]
@@ -62,7 +61,8 @@ def shown(number: float, unit: str) -> str:
 
 
 def _fits(parts: tuple[str, ...], wanted: list[str]) -> bool:
-    return len(parts) == len(wanted) and all(want in (part, "*") or want[0] == "{" for part, want in zip(parts, wanted))
+    pairs = zip(parts, wanted, strict=False)
+    return len(parts) == len(wanted) and all(want in (part, "*") or want[0] == "{" for part, want in pairs)
 
 
 def _cell(one: Result | None, common: str | None) -> str:

@@ -45,10 +45,7 @@ sys.exit(status)
 
 
 def alone(scene: Scene, weights: str, irradiance: Path | None, fidelity: str, threads: int) -> Iterator[list[Seconds]]:
-    """Measure every other group of lines through inference; TOA reflectance is made before the clocks run.
-
-    Yields the groups' seconds in two lists, one for each half of the scene.
-    """
+    """Yield the seconds of inference for every other group of lines, then for the rest; TOA is made before."""
     found = find_weights(weights)
     tokens = Tokens.of_scene(scene, read_irradiance(irradiance or found.irradiance_path), trained=found.published)
     model = load_model(found, scene.sensor.wavelength_nm[tokens.kept])
@@ -106,14 +103,14 @@ def main() -> None:
     inference = Seconds(*map(sum, zip(*first, *next(halves), strict=True)))
     size = f"{scene.lines} × {scene.samples}, {given.threads} threads, {given.weights}, {given.fidelity}"
     results = [result("stages", size, stage, value=done["seconds"][stage], unit="s") for stage in (*STAGES, "whole")]
-    for what, seconds in (("whole command", whole), ("inference alone", inference)):
-        results += [
-            result("end to end", size, what, kind, value=getattr(seconds, kind), unit="s") for kind in ("wall", "cpu")
-        ]
-    results += [
-        result("end to end", size, "ratio", kind, value=getattr(whole, kind) / getattr(inference, kind), unit="×")
-        for kind in ("wall", "cpu")
-    ]
+    ratio = Seconds(whole.wall / inference.wall, whole.cpu / inference.cpu)
+    for what, seconds, unit in (
+        ("whole command", whole, "s"),
+        ("inference alone", inference, "s"),
+        ("ratio", ratio, "×"),
+    ):
+        for kind, value in seconds._asdict().items():
+            results.append(result("end to end", size, what, kind, value=value, unit=unit))
     add(given.out, [*results, result("peak memory", size, value=peak_mb, unit="MB")])
     report.main([PAGE])
 
