@@ -56,12 +56,13 @@ def read(path: Path) -> dict[str, Result]:
     return {row["name"]: Result(**row) for row in rows}
 
 
-def add(path: Path, new: Iterable[Result], *, replace: str = "") -> dict[str, Result]:
+def add(path: Path, new: Iterable[Result], *, replace: Iterable[str] = ()) -> dict[str, Result]:
     """Add results to a file and return all of them.
 
-    Those of the same name give way, and those whose names begin with the parts ``replace``.
+    Those of the same name give way, and those whose names begin with parts in ``replace``.
     """
-    kept = {name: old for name, old in read(path).items() if not replace or not f"{name} ".startswith(f"{replace} ")}
+    gone = tuple(f"{begin}{BETWEEN}" for begin in replace)
+    kept = {name: old for name, old in read(path).items() if not name.startswith(gone)}
     results = kept | {one.name: one for one in new}
     rows = ",\n ".join(json.dumps(asdict(one), ensure_ascii=False) for one in results.values())
     with atomic_output(path, overwrite=True) as temporary:

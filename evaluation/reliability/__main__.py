@@ -189,7 +189,7 @@ def _run(name: str, few: bool) -> None:
     print(f"{name}: {seconds.cpu:.0f} s of CPU: {outcomes}", flush=True)
     if not few:
         rows = [result("tried", what, said, value=value) for said, value in outcomes.items()]
-        add(RESULTS, rows, replace=f"tried / {what}")
+        add(RESULTS, rows, replace=[f"tried / {what}"])
 
 
 def main() -> None:
