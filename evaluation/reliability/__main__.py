@@ -101,7 +101,7 @@ def false_alarms(folder: Path, few: bool) -> Outcomes:
     irradiance = read_irradiance(resource("irr.npy"))
     scenes = [
         small_granule(folder / f"{preset}{seed}", seed, 12, 24, preset)
-        for preset in PRESETS[:: 5 if few else 1]
+        for preset in list(PRESETS)[:: 5 if few else 1]
         for seed in range(1 if few else 2)
     ]
     real = reference_folder() / "avirisng" / "ang20170323t202244_rdn_7000-7010"
