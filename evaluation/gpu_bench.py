@@ -90,7 +90,7 @@ class Bench:
                 yield self.result(what, name, kind, value=value, unit=unit)
 
 
-def measure(bench: Bench, out: Path) -> Iterator[list[Result]]:
+def measure(bench: Bench) -> Iterator[list[Result]]:
     """Yield the results of each part as they come."""
     from evaluation.gpu import clock, contenders, floors, whole
     from spectf_cloud.sensor import Sensor
@@ -99,9 +99,7 @@ def measure(bench: Bench, out: Path) -> Iterator[list[Result]]:
     device, smoke = bench.device, bench.smoke
     wavelength_nm = Sensor.emit().wavelength_nm[shown_bands(Sensor.emit())][:: 13 if smoke else 1]
     ceilings = clock.ceilings(device, smoke)
-    yield [
-        bench.result("ceilings", name, value=value, unit=name.rpartition(", ")[2]) for name, value in ceilings.items()
-    ]
+    yield [bench.result("ceilings", name, value=value) for name, value in ceilings.items()]
     model, tables, spectra = bench.prepared(wavelength_nm)
     paths, missing = contenders.contenders(model, tables, wavelength_nm, device, bench.sizes[1], smoke)
     print(*(f"{name} is not measured: {reason}" for name, reason in missing.items()), sep="\n")
@@ -158,7 +156,7 @@ def main() -> int:
     device = torch.device("cpu") if asked.smoke else torch.device("cuda", asked.device)
     asked.out.unlink(missing_ok=True)
     with torch.cuda.device(device) if device.type == "cuda" else nullcontext():
-        for results in measure(Bench(find_weights(asked.weights), device, asked.smoke), asked.out):
+        for results in measure(Bench(find_weights(asked.weights), device, asked.smoke)):
             add(asked.out, results)
             for one in results:
                 print(one.name, report.shown(one.number, one.unit), one.unit, flush=True)

@@ -26,6 +26,8 @@ def fill(page: Path, results_in: Path | None = None) -> str:
     def made(match: re.Match[str]) -> str:
         begin, file, pattern, end = match.groups()
         results = read(results_in or page.parent / file).values()
+        if not results:
+            return match[0]
         return f"{begin}{table(results, pattern)}\n{end}"
 
     return _TABLE.sub(made, page.read_text(encoding="utf-8"))
@@ -57,6 +59,8 @@ def shown(number: float, unit: str) -> str:
         return f"{number:.4f}"
     if unit == "share":
         return f"{100 * number:.3g} %"
+    if abs(number) >= 1e9:
+        return f"{number:.3g}"
     return f"{number:,.0f}" if number == int(number) or abs(number) >= 100 else f"{number:.3g}"
 
 

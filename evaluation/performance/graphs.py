@@ -16,6 +16,7 @@ from onnx.reference import ReferenceEvaluator
 from evaluation.reference import Spectra, reference_folder
 from evaluation.results import Result, result
 from evaluation.timer import alternate
+from spectf_cloud.inference.engines.native.backend import Unavailable
 from spectf_cloud.inference.engines.onnx import runtimes
 from spectf_cloud.inference.engines.onnx.graph import build_graph
 from spectf_cloud.inference.engines.torch import TorchBackend
@@ -34,11 +35,14 @@ def speed(chosen: dict[str, WeightsFile], bank: object, batch: int) -> Iterator[
     toa, wavelength_nm = _golden(2 if batch > TIMED else 40)
     model = load_model(weights, wavelength_nm)
     paths: dict[str, Callable[[Spectra], Spectra]] = {"PyTorch": TorchBackend(model, torch.device("cpu"), 1)}
-    for runtime in reversed(runtimes.RUNTIMES):
-        for size in BATCHES[runtime]:
+    for runtime, size in ((name, size) for name in reversed(runtimes.RUNTIMES) for size in BATCHES[name]):
+        try:
             with mock.patch.dict(runtimes._BATCH, {runtime: size}):
                 backend = runtimes.RuntimeBackend(runtime, model, weights.threshold, threads=1)
-            paths[f"{runtime}, {size} pixels a batch"] = backend
+        except Unavailable as reason:
+            print(f"{runtime} is not measured: {reason}")
+            continue
+        paths[f"{runtime}, {size} pixels a batch"] = backend
     for run in paths.values():
         run(toa[:64])
     for name, turns in alternate(paths, [toa] * ROUNDS).items():
