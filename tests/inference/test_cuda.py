@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from test_native_stages import lively_model, smooth_spectra
+from networks import lively_model, smooth_spectra
 
 from spectf_cloud.errors import UsageError
 from spectf_cloud.inference.engines.cuda import cache as cuda_cache

@@ -9,6 +9,7 @@ import onnx
 import onnxruntime
 import pytest
 import torch
+from networks import network, spectra
 from onnx.reference import ReferenceEvaluator
 
 from spectf_cloud.inference.engines.onnx.graph import OPSET, build_graph
@@ -18,20 +19,6 @@ from spectf_cloud.weights import find_weights
 
 # Of float32 logits, as issue 7 asks.
 CLOSE = 1e-4
-
-
-def network(bands: int, seed: int = 0, **shape: object) -> SpecTfEncoder:
-    """A small network whose every parameter is away from its initial 0 or 1."""
-    torch.manual_seed(seed)
-    model = SpecTfEncoder(np.linspace(400, 2450, bands), **shape).eval()  # type: ignore[arg-type]
-    with torch.no_grad():
-        for parameter in model.parameters():
-            parameter.add_(0.2 * torch.randn_like(parameter))
-    return model
-
-
-def spectra(pixels: int, bands: int, seed: int = 1) -> np.ndarray:
-    return np.random.default_rng(seed).uniform(0, 1.2, (pixels, bands)).astype(np.float32)
 
 
 def torch_logits(model: SpecTfEncoder, toa: np.ndarray) -> np.ndarray:

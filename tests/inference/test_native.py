@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from test_native_stages import USABLE, lively_model, smooth_spectra
+from networks import USABLE, lively_model, smooth_spectra
 
 from spectf_cloud.errors import UsageError
 from spectf_cloud.inference.engines.native import backend as native_backend

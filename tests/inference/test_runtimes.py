@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from test_export_graph import network, spectra
+from networks import network, spectra
 
 from spectf_cloud.errors import UsageError
 from spectf_cloud.inference import available

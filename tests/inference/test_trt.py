@@ -15,8 +15,8 @@ import pytest
 import standin_tensorrt as standin
 import torch
 import yaml
+from networks import network, spectra
 from standin_tensorrt import Builder, Memory, StandinDevice
-from test_export_graph import network, spectra
 
 from spectf_cloud.__main__ import main
 from spectf_cloud.errors import EngineError, MissingExtraError, UsageError

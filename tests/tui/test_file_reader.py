@@ -4,7 +4,9 @@ import os
 import time
 from pathlib import Path
 
+import child_work
 import pytest
+from child_work import end, loud, wanted
 from tui_app import choose, driven, make_app, until
 
 from spectf_cloud.errors import InputError
@@ -17,26 +19,9 @@ from spectf_cloud.tui.scenes import ScenesPage
 from scene_files import arrays, hung_attribute, write_emit
 
 
-def wanted():
-    """Somebody waits for the answer."""
-    return False
-
-
-def end(path):
-    """As a library that crashes does."""
-    os._exit(11)
-
-
-def loud(path):
-    """Writes where the application draws."""
-    os.write(1, b"noise")
-    os.write(2, b"noise")
-    return os.getpid()
-
-
 @pytest.fixture
 def files(monkeypatch):
-    paths = [os.environ.get("PYTHONPATH", ""), str(Path(__file__).parents[2])]
+    paths = [os.environ.get("PYTHONPATH", ""), str(Path(child_work.__file__).parent)]
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(paths))  # the child calls functions of this module
     reader = FileReader(timeout_s=20)
     yield reader

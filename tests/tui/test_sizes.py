@@ -4,8 +4,7 @@ import random
 
 import numpy as np
 import pytest
-from test_snapshots import STEM, app  # noqa: F401 - a fixture
-from tui_app import choose, driven, until
+from tui_app import STEM, choose, driven, small_archive, until  # noqa: F401 - a fixture
 
 from spectf_cloud.tui.ask_screen import AskScreen, ConfirmScreen
 from spectf_cloud.tui.masking_page import MaskingPage
@@ -23,17 +22,17 @@ def sizes(seed):
     return [*EDGES, *((chance.randint(2, 200), chance.randint(1, 60)) for _ in range(1))]
 
 
-async def scenes(app, pilot):  # noqa: F811
+async def scenes(app, pilot):
     await choose(pilot, f"{STEM.format('RAD')}.nc")
     await until(pilot, lambda: app.query_one("#thumbnail").shows_something)
 
 
-async def mask(app, pilot):  # noqa: F811
+async def mask(app, pilot):
     app.query_one(MaskingPage).choose(app.query_one("ScenesPage").folder / f"{STEM.format('RAD')}.nc")
     await pilot.press("f3")
 
 
-async def result(app, pilot):  # noqa: F811
+async def result(app, pilot):
     page = app.query_one(ResultPage)
     page.open_result(app.query_one("ScenesPage").folder / "first_prob.tif")
     await pilot.press("f4")
@@ -42,13 +41,13 @@ async def result(app, pilot):  # noqa: F811
     await pilot.press("up", "plus")
 
 
-async def train(app, pilot):  # noqa: F811
+async def train(app, pilot):
     await pilot.press("f5")
     app.query_one(TrainPage).open_run(app.query_one("ScenesPage").folder / "run")
 
 
 @pytest.mark.parametrize("page", [scenes, mask, result, train])
-async def test_a_page_fits_any_size(app, page):  # noqa: F811
+async def test_a_page_fits_any_size(app, page):
     async with driven(app) as pilot:
         await page(app, pilot)
         for number, size in enumerate(sizes(page.__name__)):
@@ -58,7 +57,7 @@ async def test_a_page_fits_any_size(app, page):  # noqa: F811
         assert app.is_running and app.return_code is None
 
 
-async def test_a_question_fits_any_size(app):  # noqa: F811
+async def test_a_question_fits_any_size(app):
     async with driven(app) as pilot:
         await result(app, pilot)
         asked = SaveScreen(app.query_one(ResultPage).result), AskScreen("Which?"), ConfirmScreen("?", "y", "n")
@@ -70,7 +69,7 @@ async def test_a_question_fits_any_size(app):  # noqa: F811
             assert len(app.screen_stack) == 1
 
 
-async def test_the_histogram_counts_anew_at_another_width(app):  # noqa: F811
+async def test_the_histogram_counts_anew_at_another_width(app):
     async with driven(app, (80, 24)) as pilot:
         await result(app, pilot)
         histogram = app.query_one("#threshold")
