@@ -23,7 +23,7 @@ from fuzz_targets import TARGETS, survives
 from scene_files import arrays, write_emit, write_envi
 
 CASES = sorted((Path(__file__).parent / "cases").glob("*/*"))
-FEW = settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+FEW = settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda path: f"{path.parent.name}-{path.name}")
@@ -112,7 +112,7 @@ SHAPES = st.one_of(
 )
 
 
-@settings(FEW, max_examples=40)
+@settings(FEW, max_examples=20)
 @given(
     name=st.sampled_from(["radiance", "obs"]),
     parts=st.dictionaries(
