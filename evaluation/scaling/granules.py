@@ -29,7 +29,7 @@ def make_granules(folder: Path, count: int, *, size: int = 12, broken: int = 10,
     netCDF and ENVI take turns. One scene of each kind is simulated; the granules are these, each a little dimmer than
     the one before, under names of their own. Copies lie in another folder: one in the same format, one in the other.
     """
-    models = [_simulate(folder / ".models", kind, size) for kind in range(len(_PRESETS))]
+    models = [_simulate(folder / ".models", kind, size) for kind in range(min(count, len(_PRESETS)))]
     for index in range(count - twice):
         form = ("netcdf", "envi")[index % 2]
         _derive(models[index % len(models)], folder / f"{index:04d}", index, form)
