@@ -38,7 +38,7 @@ reliability: $(VENV)/.dev ## kills, full disks, load, false alarms: writes evalu
 	$(BIN)/python -m evaluation.reliability
 
 bench-performance: $(VENV)/.dev ## speed and fidelity of every CPU path (half an hour of CPU; needs SPECTF_REFERENCE)
-	sh evaluation/performance/all.sh $(BIN)/python
+	$(BIN)/python -m evaluation.performance.bench
 
 clean: ## remove .venv, caches and demo output
 	rm -rf $(VENV) demo build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

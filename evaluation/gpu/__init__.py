@@ -1,1 +1,1 @@
-"""What a GPU makes of it: contenders, clocks, floors, the whole command. Run `evaluation/gpu_bench.py`."""
+"""Contenders, clocks, floors and the whole command on a GPU. Run `evaluation/gpu_bench.py`."""

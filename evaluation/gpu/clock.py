@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import subprocess
-import time
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from evaluation.timer import Seconds, alternate, seconds_of
 from spectf_cloud.inference.engines.native import backend as native_backend
 
 
@@ -36,54 +35,35 @@ class Spectra:
         return (mixed * (0.8 + 0.4 * gain) * (1 + 0.003 * noise)).clamp(-0.04, 1.7)
 
 
-def seconds(run: Callable[[], object], device: torch.device) -> float:
-    """One run: by events on a GPU, by the clock on a CPU."""
+def seconds_on(device: torch.device) -> Callable[[Callable[[], object]], Seconds]:
+    """Return what measures one run: by events on a GPU, by the clock on a CPU."""
     if device.type != "cuda":
-        began = time.perf_counter()
+        return seconds_of
+
+    def measure(run: Callable[[], object]) -> Seconds:
+        before, after = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+        before.record()
         run()
-        return time.perf_counter() - began
-    before, after = (torch.cuda.Event(enable_timing=True) for _ in range(2))
-    before.record()
-    run()
-    after.record()
-    after.synchronize()
-    return before.elapsed_time(after) / 1e3
+        after.record()
+        after.synchronize()
+        return Seconds(before.elapsed_time(after) / 1e3, 0.0)
+
+    return measure
 
 
-def median_rates(
+def rates(
     paths: dict[str, Callable[[Tensor], Tensor]], spectra: Spectra, pixels: int, rounds: int
 ) -> dict[str, list[float]]:
-    """Pixels per second, round by round; within a round every path sees the same fresh pixels, warm."""
-    device = spectra.toa.device
-    found: dict[str, list[float]] = {name: [] for name in paths}
+    """Return pixels per second, round by round; within a round every path sees the same fresh pixels, warm."""
     for run in paths.values():
         run(spectra.draw(pixels))
-    for _ in range(rounds):
-        toa = spectra.draw(pixels)
-        for name, run in paths.items():
-            found[name].append(pixels / seconds(partial(run, toa), device))
-    return found
-
-
-def fidelity(
-    paths: dict[str, Callable[[Tensor], Tensor]], exact: Callable[[Tensor], Tensor], toa: Tensor, threshold: float
-) -> dict[str, dict[str, float]]:
-    """Share of the mask that differs from float32, and errors of the probability."""
-    expected = exact(toa)
-    found = {}
-    for name, run in paths.items():
-        made = run(toa)
-        error = (made - expected).abs()
-        found[name] = {
-            "flips": float(((made > threshold) != (expected > threshold)).float().mean()),
-            "largest": float(error.max()),
-            "mean": float(error.mean()),
-        }
-    return found
+    fresh = (spectra.draw(pixels) for _ in range(rounds))
+    found = alternate(paths, fresh, seconds_on(spectra.toa.device))
+    return {name: [pixels / each.wall for each in turns] for name, turns in found.items()}
 
 
 def ceilings(device: torch.device, smoke: bool) -> dict[str, float]:
-    """Measured: copy on the device (bytes read and written), bf16 product, copy from pinned memory. Read: the clock."""
+    """Measure copies on the device (read and written) and from pinned memory, and a bf16 product; read the clock."""
     size, side = (2**20, 256) if smoke else (2**31, 8192)
     rng = torch.Generator(device).manual_seed(1)
     source = torch.empty(size // 4, device=device).uniform_(generator=rng)
@@ -91,14 +71,16 @@ def ceilings(device: torch.device, smoke: bool) -> dict[str, float]:
     a, b = (torch.randn(side, side, generator=rng, device=device).to(torch.bfloat16) for _ in range(2))
     host = torch.empty(size // 4, pin_memory=device.type == "cuda").uniform_()
 
+    measure = seconds_on(device)
+
     def rate(amount: float, run: Callable[[], object]) -> float:
         run()
-        return amount / float(np.median([seconds(run, device) for _ in range(3 if smoke else 10)]))
+        return amount / float(np.median([measure(run).wall for _ in range(3 if smoke else 10)]))
 
     found = {
-        "copy_bytes_per_s": rate(2 * size, lambda: target.copy_(source)),
-        "bf16_flop_per_s": rate(2 * side**3, lambda: a @ b),
-        "host_bytes_per_s": rate(size, lambda: target.copy_(host, non_blocking=True)),
+        "copy on the device, bytes/s": rate(2 * size, lambda: target.copy_(source)),
+        "bf16 product, FLOP/s": rate(2 * side**3, lambda: a @ b),
+        "copy from the host, bytes/s": rate(size, lambda: target.copy_(host, non_blocking=True)),
     }
     if device.type == "cuda":
         found["multiprocessors"] = torch.cuda.get_device_properties(device).multi_processor_count
@@ -108,15 +90,14 @@ def ceilings(device: torch.device, smoke: bool) -> dict[str, float]:
             "--format=csv,noheader,nounits",
             f"--id={device.index or 0}",
         ]
-        found["clock_hz"] = 1e6 * float(subprocess.run(query, capture_output=True, text=True, check=True).stdout)
+        found["clock, Hz"] = 1e6 * float(subprocess.run(query, capture_output=True, text=True, check=True).stdout)
     else:
-        found |= {"multiprocessors": 1.0, "clock_hz": 1e9}
+        found |= {"multiprocessors": 1.0, "clock, Hz": 1e9}
     return found
 
 
-def read_and_copy(path: Path, device: torch.device) -> float:
-    """Wall seconds to read a file, once, and copy it over: what no command can be faster than."""
-    began = time.perf_counter()
+def read_and_copy(path: Path, device: torch.device) -> None:
+    """Read a file once and copy it over: what no command can be faster than."""
     buffer = torch.empty(2**27, dtype=torch.uint8, pin_memory=device.type == "cuda")
     there = torch.empty_like(buffer, device=device)
     with path.open("rb", buffering=0) as file:
@@ -124,4 +105,3 @@ def read_and_copy(path: Path, device: torch.device) -> float:
             there[:got].copy_(buffer[:got])
     if device.type == "cuda":
         torch.cuda.synchronize(device)
-    return time.perf_counter() - began

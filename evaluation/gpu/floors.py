@@ -27,7 +27,7 @@ class Work:
 
 
 def work(bands: int) -> Work:
-    """With places filled up as the kernel fills them."""
+    """Count the work of a pixel, places filled up as the kernel fills them."""
     full, tail = tiles(bands)
     asked = full * TILE + tail
     asking = -(-bands // TILE) * TILE
@@ -38,13 +38,13 @@ def work(bands: int) -> Work:
 
 
 def floors(bands: int, rates: dict[str, float], pixels: int = SCENE_PIXELS) -> dict[str, float]:
-    """Seconds of a scene by each unit alone. The special-function floor is that of the network as written."""
+    """Return the seconds of a scene by each unit alone. Each has the machine to itself."""
     one = work(bands)
-    special = SPECIAL_PER_CLOCK * rates["multiprocessors"] * rates["clock_hz"]
+    special = SPECIAL_PER_CLOCK * rates["multiprocessors"] * rates["clock, Hz"]
     return {
         "exponentials as written": pixels * HEADS * bands**2 / special,
         "exponentials as padded": pixels * one.exponentials / special,
-        "tensor-core products": pixels * one.products_flop / rates["bf16_flop_per_s"],
-        "device memory, radiance once": pixels * one.bytes / (rates["copy_bytes_per_s"] / 2),
-        "copying radiance over": pixels * one.bytes / rates["host_bytes_per_s"],
+        "tensor-core products": pixels * one.products_flop / rates["bf16 product, FLOP/s"],
+        "device memory, radiance once": pixels * one.bytes / (rates["copy on the device, bytes/s"] / 2),
+        "copying radiance over": pixels * one.bytes / rates["copy from the host, bytes/s"],
     }

@@ -1,45 +1,54 @@
-"""Measure speed and fidelity of every CPU path and write a json; report.py makes the table of it.
+"""Measure speed and fidelity of every CPU path into performance.json, and fill performance.md.
 
-Paths alternate within each round on the same pixels. Times are CPU seconds of the process, so a busy machine
-disturbs them little; the slowest paths sit out the later rounds.
-Run: python -m evaluation.performance.bench PART BANK.npz OUT.json NAME=WEIGHTS ...  (the first one is timed), where
-PART is ``real``, ``simulated``, ``bands`` or ``fidelity``: parts may run side by side, and report.py joins them.
+    SPECTF_REFERENCE=... python -m evaluation.performance.bench [--only PART ...] [--folder bench]
+
+Speed is pixels per CPU second: paths alternate within each round on the same pixels, and the slowest sit out the later
+rounds. The folder keeps the bank of spectra between runs. ``--small`` tries everything on a few spectra and writes its
+results into the folder: they mean nothing.
 """
 
 from __future__ import annotations
 
-import json
+import argparse
 import os
-import sys
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from evaluation import report
+from evaluation.performance import graphs
+from evaluation.performance.bank import PER_SCENE, make_bank
 from evaluation.performance.original import BATCH, OriginalPath
+from evaluation.reference import Spectra, distance, reference_folder
+from evaluation.results import ROOT, Result, add, result
+from evaluation.timer import alternate
 from spectf_cloud.inference.engines.native.backend import TIERS, NativeBackend, Unavailable, open_native
 from spectf_cloud.inference.engines.native.kernel import usable_levels
 from spectf_cloud.inference.engines.native.reduction import DOMAIN
 from spectf_cloud.inference.engines.onnx.runtimes import RUNTIMES, RuntimeBackend
 from spectf_cloud.inference.engines.torch import TorchBackend
+from spectf_cloud.inference.predict import pick_backend
 from spectf_cloud.model import SpecTfEncoder
 from spectf_cloud.models.load import load_model, read_state_dict
 from spectf_cloud.weights import WeightsFile, find_weights
 
-Spectra = NDArray[np.float32]
 Run = Callable[[Spectra], Spectra]
+Chosen = dict[str, WeightsFile]
+Bank = dict[str, NDArray[np.generic]]
 
-ROUNDS = 5  # of 4096 pixels: 20,480
-SHORT_ROUNDS = 1  # for the float32 paths of others
-BAND_COUNTS = (60, 100, 150, 200, 268, 340, 425)
-PIXEL_COUNTS = (256, 1024, 4096, 16384)
+ROUNDS = 5
+BAND_COUNTS, PIXEL_COUNTS = (60, 100, 150, 200, 268, 340, 425), (256, 1024, 4096, 16384)
+ORIGINAL = "original bf16 + jit"
+#: Float32 paths are slow and steady: one round does.
+FLOAT32 = "float32"
+RATE = "pixels/CPU s"
 
 
 def forced(level: str, model: SpecTfEncoder, fidelity: str, threshold: float, threads: int = 1) -> NativeBackend:
-    """The native backend at one level."""
+    """Open the native backend at one level."""
     os.environ["SPECTF_SIMD"] = level
     try:
         return open_native(model, fidelity, threshold, threads)
@@ -47,147 +56,138 @@ def forced(level: str, model: SpecTfEncoder, fidelity: str, threshold: float, th
         del os.environ["SPECTF_SIMD"]
 
 
-def paths(chosen: dict[str, WeightsFile], wavelength_nm: NDArray[np.float64]) -> dict[str, tuple[Run, int]]:
-    """Everything to be timed, by name, with its rounds: every path with the first weights, the fastest with all."""
+def paths(chosen: Chosen, wavelength_nm: NDArray[np.float64]) -> dict[str, Run]:
+    """Return everything to be timed by name: every path with the first weights, the fastest with all."""
     (_, weights), *others = chosen.items()
     model = load_model(weights, wavelength_nm)
-    made: dict[str, tuple[Run, int]] = {
-        "original bf16 + jit": (OriginalPath(read_state_dict(weights), wavelength_nm), ROUNDS),
-        "PyTorch SDPA float32 (exact)": (TorchBackend(model, torch.device("cpu"), 1), SHORT_ROUNDS),
+    made: dict[str, Run] = {
+        ORIGINAL: OriginalPath(read_state_dict(weights), wavelength_nm),
+        f"PyTorch SDPA {FLOAT32} (exact)": TorchBackend(model, torch.device("cpu"), 1),
     }
     for runtime in RUNTIMES:
         try:
-            made[f"{runtime} float32"] = (RuntimeBackend(runtime, model, weights.threshold, 1), SHORT_ROUNDS)
+            made[f"{runtime} {FLOAT32}"] = RuntimeBackend(runtime, model, weights.threshold, 1)
         except Unavailable as reason:
             print(f"{runtime} is not measured: {reason}")
-    for level in usable_levels():
-        for fidelity in TIERS:
-            made[f"{level.name} {fidelity}"] = (forced(level.name, model, fidelity, weights.threshold), ROUNDS)
-    fastest = usable_levels()[0].name
-    made[f"{fastest} faithful, 2 threads"] = (forced(fastest, model, "faithful", weights.threshold, 2), ROUNDS)
+    fastest, *_ = names = [level.name for level in usable_levels()]
+    made |= {f"{name} {tier}": forced(name, model, tier, weights.threshold) for name in names for tier in TIERS}
+    made[f"{fastest} faithful, 2 threads"] = forced(fastest, model, "faithful", weights.threshold, 2)
     for name, other in others:
-        model = load_model(other, wavelength_nm)
-        for fidelity in TIERS:
-            made[f"{fastest} {fidelity}, {name}"] = (forced(fastest, model, fidelity, other.threshold), ROUNDS)
+        network = load_model(other, wavelength_nm)
+        made |= {f"{fastest} {tier}, {name}": forced(fastest, network, tier, other.threshold) for tier in TIERS}
     return made
 
 
-def rates(contenders: dict[str, tuple[Run, int]], spectra: Spectra) -> dict[str, list[float]]:
-    """Pixels per CPU second of every path, round by round; each round takes other pixels, all paths the same."""
-    found: dict[str, list[float]] = {name: [] for name in contenders}
-    for run, _ in contenders.values():
+def rates(source: str, contenders: dict[str, Run], spectra: Spectra, batch: int) -> Iterator[Result]:
+    """Time every path round by round on fresh pixels; yield rates, and ratios to the original where it takes part."""
+    for run in contenders.values():
         run(spectra[:256])
-    for turn in range(ROUNDS):
-        pixels = np.ascontiguousarray(spectra[turn * BATCH : (turn + 1) * BATCH])
-        for name, (run, rounds) in contenders.items():
-            if turn < rounds:
-                start = time.process_time()
-                run(pixels)
-                found[name].append(BATCH / (time.process_time() - start))
-        print(turn, {name: round(values[-1]) for name, values in found.items()}, flush=True)
-    return found
+    pixels = [np.ascontiguousarray(spectra[turn * batch : (turn + 1) * batch]) for turn in range(ROUNDS)]
+    found = alternate(contenders, pixels, rounds={name: 1 for name in contenders if FLOAT32 in name})
+    speeds = {name: [batch / seconds.cpu for seconds in turns] for name, turns in found.items()}
+    for name, values in speeds.items():
+        yield result("speed", source, name, value=values, unit=RATE)
+        if ORIGINAL in speeds:
+            ratio = float(np.median(values) / np.median(speeds[ORIGINAL]))
+            yield result("times the original", source, name, value=ratio, unit="×")
 
 
-def in_domain(spectra: Spectra) -> NDArray[np.bool_]:
-    """Which spectra the kernel itself computes."""
-    inside: NDArray[np.bool_] = (spectra.min(axis=1) >= DOMAIN[0]) & (spectra.max(axis=1) <= DOMAIN[1])
-    return inside
+def real(chosen: Chosen, bank: Bank, batch: int) -> Iterator[Result]:
+    """Measure rates on the real statistics."""
+    yield from rates("real statistics", paths(chosen, bank["wavelength_nm"]), bank["real"], batch)
 
 
-def fidelity(
-    weights: WeightsFile, wavelength_nm: NDArray[np.float64], spectra: Spectra, exact: Spectra, level_names: list[str]
-) -> dict[str, dict[str, float]]:
-    """Flips of the mask and errors of the probability of each level and tier, inside the domain."""
-    inside = in_domain(spectra)
-    spectra, exact = spectra[inside], exact[inside]
-    model = load_model(weights, wavelength_nm)
-    found = {}
-    for level in level_names:
-        for tier in TIERS:
-            made = forced(level, model, tier, weights.threshold)(spectra)
-            error = np.abs(made - exact)
-            found[f"{level} {tier}"] = {
-                "spectra": len(spectra),
-                "flips": float(((made > weights.threshold) != (exact > weights.threshold)).mean()),
-                "largest": float(error.max()),
-                "p999": float(np.quantile(error, 0.999)),
-                "mean": float(error.mean()),
-            }
-            print(weights.name, level, tier, found[f"{level} {tier}"], flush=True)
-    return found
-
-
-def _rate(run: Run, toa: Spectra) -> float:
-    run(toa[:256])
-    turns = []
-    for _ in range(3):
-        start = time.process_time()
-        run(toa)
-        turns.append(len(toa) / (time.process_time() - start))
-    return float(np.median(turns))
-
-
-def cost(weights: WeightsFile, wavelength_nm: NDArray[np.float64], spectra: Spectra) -> dict[str, dict[int, float]]:
-    """Pixels per CPU second of the default backend, for evenly spaced bands and for numbers of pixels."""
-    by_bands, by_pixels = {}, {}
-    for bands in BAND_COUNTS:
-        wanted_nm = np.linspace(wavelength_nm[0], wavelength_nm[-1], bands)
-        toa = np.stack([np.interp(wanted_nm, wavelength_nm, row) for row in spectra[:2000]]).astype(np.float32)
-        backend = open_native(load_model(weights, wanted_nm), "faithful", weights.threshold, threads=1)
-        by_bands[bands] = _rate(backend, toa)
-        print(bands, round(by_bands[bands]), flush=True)
-    backend = open_native(load_model(weights, wavelength_nm), "faithful", weights.threshold, threads=1)
-    for pixels in PIXEL_COUNTS:
-        by_pixels[pixels] = _rate(backend, spectra[:pixels])
-        print(pixels, round(by_pixels[pixels]), flush=True)
-    return {"bands": by_bands, "pixels": by_pixels}
-
-
-def time_source(
-    part: str,
-    bank: dict[str, NDArray[np.generic]],
-    chosen: dict[str, WeightsFile],
-    result: dict[str, dict[str, object]],
-) -> None:
-    """Rates on the real statistics, or on mixed, clear and overcast simulated scenes (the last two: fewer paths)."""
-    contenders = paths(chosen, bank["wavelength_nm"])
-    if part == "real":
-        result["rates"]["real statistics"] = rates(contenders, bank["real"])
-        return
+def simulated(chosen: Chosen, bank: Bank, batch: int) -> Iterator[Result]:
+    """Measure rates on simulated scenes: mixed by every path, clear and overcast by the fastest."""
+    contenders, fastest = paths(chosen, bank["wavelength_nm"]), usable_levels()[0].name
+    few = {name: run for name, run in contenders.items() if name.startswith(f"{fastest} ")}
     rng = np.random.default_rng(0)
-    fastest = usable_levels()[0].name
-    few = {name: path for name, path in contenders.items() if name.startswith(f"{fastest} ")}
     for kind, timed in (("mixed", contenders), ("clear", few), ("overcast", few)):
         spectra = bank["simulated"][bank["kind"] == kind]
-        drawn = spectra[rng.choice(len(spectra), ROUNDS * BATCH, replace=len(spectra) < ROUNDS * BATCH)]
-        result["rates"][f"simulated {kind}"] = rates(timed, drawn)
+        drawn = spectra[rng.choice(len(spectra), ROUNDS * batch, replace=len(spectra) < ROUNDS * batch)]
+        yield from rates(f"simulated {kind}", timed, drawn, batch)
 
 
-def main(part: str, bank_path: Path, output: Path, named: dict[str, str]) -> None:
-    """One part, written as it comes."""
+def cost(chosen: Chosen, bank: Bank, batch: int) -> Iterator[Result]:
+    """Measure the default backend for evenly spaced bands and for numbers of pixels."""
+    weights, nm = next(iter(chosen.values())), bank["wavelength_nm"]
+    spectra = bank["simulated"][bank["kind"] == "mixed"]
+
+    def rate(run: Run, toa: Spectra) -> list[float]:
+        run(toa[:256])
+        return [len(toa) / seconds.cpu for seconds in alternate({"": run}, [toa] * 3)[""]]
+
+    for bands in BAND_COUNTS:
+        wanted_nm = np.linspace(nm[0], nm[-1], bands)
+        toa = np.stack([np.interp(wanted_nm, nm, row) for row in spectra[: batch // 2]]).astype(np.float32)
+        backend = open_native(load_model(weights, wanted_nm), "faithful", weights.threshold, threads=1)
+        yield result("cost", "bands", str(bands), value=rate(backend, toa), unit=RATE)
+    backend = open_native(load_model(weights, nm), "faithful", weights.threshold, threads=1)
+    for pixels in PIXEL_COUNTS:
+        if pixels <= len(spectra):
+            yield result("cost", "pixels in a call", f"{pixels:,}", value=rate(backend, spectra[:pixels]), unit=RATE)
+
+
+def fidelity(chosen: Chosen, bank: Bank, batch: int) -> Iterator[Result]:
+    """Measure each level and tier inside the kernel's domain: the fastest on all spectra, the others on every tenth."""
+    for name, weights in chosen.items():
+        model = load_model(weights, bank["wavelength_nm"])
+        for source in ("real", "simulated"):
+            spectra, answers = bank[source], bank[f"{source}:{name}"]
+            inside = np.flatnonzero((spectra.min(axis=1) >= DOMAIN[0]) & (spectra.max(axis=1) <= DOMAIN[1]))
+            for number, level in enumerate(usable_levels()):
+                rows = inside if number == 0 else inside[:: max(1, len(inside) // 10_000)]
+                for tier in TIERS:
+                    made = forced(level.name, model, tier, weights.threshold)(spectra[rows])
+                    yield from _distance((name, source, f"{level.name} {tier}"), made, answers[rows], weights)
+
+
+def cube(chosen: Chosen, bank: Bank, batch: int) -> Iterator[Result]:
+    """Measure the default backends on the real AVIRIS-NG cube with its own bands."""
+    golden = np.load(reference_folder() / "golden/avirisng_20170323.npz")
+    nm = golden["kept_wavelength"]
+    spectra = golden["toa"][:, :, np.isin(golden["wavelength"], nm)].reshape(-1, len(nm)).astype(np.float32)
+    for name, weights in chosen.items():
+        model = load_model(weights, nm)
+        exact = TorchBackend(model, torch.device("cpu"), 1)(spectra)
+        for tier in TIERS:
+            backend = pick_backend(model, fidelity=tier, threshold=weights.threshold, threads=1)
+            path = f"{backend.name.removeprefix('native-')} {tier}"
+            yield from _distance((name, f"AVIRIS-NG cube, {len(nm)} bands", path), backend(spectra), exact, weights)
+
+
+def _distance(where: tuple[str, ...], made: Spectra, exact: Spectra, weights: WeightsFile) -> Iterator[Result]:
+    for what, (value, unit) in distance(made, exact, weights.threshold).items():
+        yield result("fidelity", *where, what, value=value, unit=unit)
+
+
+PARTS: dict[str, Callable[[Chosen, Bank, int], Iterator[Result]]] = {
+    "real": real, "simulated": simulated, "cost": cost, "fidelity": fidelity, "cube": cube,
+    "runtimes": graphs.speed, "graphs": graphs.fidelity,
+}  # fmt: skip
+
+
+def main() -> None:
+    """Measure the parts asked for."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", nargs="+", choices=PARTS, default=list(PARTS))
+    parser.add_argument("--folder", type=Path, default=ROOT / "bench", help="where the bank of spectra is kept")
+    parser.add_argument("--small", action="store_true", help="try the programs: a few spectra")
+    asked = parser.parse_args()
     torch.set_num_threads(1)
-    bank = dict(np.load(bank_path))
-    chosen = {name: find_weights(spec) for name, spec in named.items()}
-    first = next(iter(chosen))
-    result: dict[str, dict[str, object]] = {"timed": {"weights": first}, "rates": {}, "cost": {}, "fidelity": {}}
-    if part in ("real", "simulated"):
-        time_source(part, bank, chosen, result)
-    elif part == "bands":
-        mixed = bank["simulated"][bank["kind"] == "mixed"]
-        result["cost"] |= cost(chosen[first], bank["wavelength_nm"], mixed)
-    else:
-        fastest, *others = [level.name for level in usable_levels()]
-        for name, weights in chosen.items():
-            for source in ("real", "simulated"):
-                answers = bank[f"{source}:{name}"]
-                spectra = bank[source]
-                found = fidelity(weights, bank["wavelength_nm"], spectra, answers, [fastest])
-                every = slice(None, None, max(1, len(answers) // 10_000))
-                found |= fidelity(weights, bank["wavelength_nm"], spectra[every], answers[every], others)
-                result["fidelity"][f"{name}, {source}"] = found
-                output.write_text(json.dumps(result, indent=1))
-    output.write_text(json.dumps(result, indent=1))
+    asked.folder.mkdir(parents=True, exist_ok=True)
+    official = reference_folder() / "official"
+    chosen = {name: find_weights(str(official / name / "weights.pt")) for name in ("v0.1.0", "v0.0.1")}
+    chosen["builtin"] = find_weights("builtin")
+    bank = make_bank(asked.folder / f"bank{'_small' * asked.small}.npz", chosen, 40 if asked.small else PER_SCENE)
+    page = ROOT / "evaluation/performance.md"
+    out = asked.folder / "performance.json" if asked.small else page.with_suffix("") / "performance.json"
+    for part in asked.only:
+        for one in PARTS[part](chosen, bank, 64 if asked.small else BATCH):
+            print(one.name, report.shown(one.number, one.unit), one.unit, flush=True)
+            add(out, [one])
+    report.main([] if asked.small else [page])
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3]), dict(argument.split("=", 1) for argument in sys.argv[4:]))
+    main()

@@ -13,9 +13,10 @@ from pathlib import Path
 import numpy as np
 
 from spectf_cloud.inference.predict import predict
-from spectf_cloud.sensor import PUBLISHED_DROP_NM, Sensor
+from spectf_cloud.sensor import Sensor
 from spectf_cloud.simulation.granule import SimulationConfig, simulate_scene
 from spectf_cloud.simulation.presets import PRESETS
+from spectf_cloud.tokens import shown_bands
 
 RANDOM, HARD, SEED = 256, 128, 20240611
 OUTPUT = Path(__file__).parents[2] / "spectf_cloud/inference/probe.npz"
@@ -25,7 +26,7 @@ def main(weights: str) -> None:
     """Draw, judge, choose, write."""
     rng = np.random.default_rng(SEED)
     sensor = Sensor.emit()
-    kept = sensor.kept(PUBLISHED_DROP_NM)
+    kept = shown_bands(sensor)
     drawn = []
     for seed, name in enumerate(PRESETS):
         scene = simulate_scene(SimulationConfig(lines=128, samples=128, seed=seed, preset=name))

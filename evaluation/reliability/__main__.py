@@ -1,151 +1,169 @@
-"""Everything that reliability.md reports, done once: writes reliability.json and reliability.md.
+"""Kill, starve and repeat runs, and add what came of it to reliability.json and reliability.md.
 
-Run: python -m evaluation.reliability [--only NAME ...] [--fuzz FOLDER]
-About ten minutes of one core, root for small disks; fuzzing is run apart (evaluation.reliability.fuzz) and its FOLDER
-given here.
+    python -m evaluation.reliability [--only NAME ...] [--fuzz FOLDER] [--small]
+
+About ten minutes of one core; small disks need root. The fuzzers run apart (`evaluation.reliability.fuzz`); their
+findings in FOLDER are counted. ``--small`` tries every check a few times and writes nothing.
 """
 
 from __future__ import annotations
 
 import argparse
 import hashlib
-import json
 import logging
 import os
 import subprocess
 import sys
 import tempfile
-import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
 
 import spectf_cloud as sc
-from evaluation.reliability import crashes, report, supply
-from evaluation.reliability.load import resident_growth
-from evaluation.reliability.scenes import small_granule, small_weights, whole_job
-from evaluation.reliability.targets import TARGETS
+from evaluation import report
+from evaluation.reference import reference_folder
+from evaluation.results import ROOT, add, result
+from evaluation.timer import seconds_of
 from spectf_cloud.files.resources import resource
 from spectf_cloud.readers.irradiance import read_irradiance
 from spectf_cloud.readers.plausibility import doubts
 from spectf_cloud.simulation.presets import PRESETS
 
+import crashes
+from fuzz_targets import TARGETS
+from jobs import small_granule, small_weights, whole_job
+
+PAGE = ROOT / "evaluation/reliability.md"
 RESULTS = Path(__file__).with_name("reliability.json")
-_SEEDS = 2
+FILE_LIMITS = (0, 100, 500, 1000, 1500, 2000, 3000, 5000, 10_000, 20_000, 50_000, 10**7)
+DISK_PAGES = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 256)
+
+Outcomes = Mapping[str, float]
 
 
-def kills(folder: Path, count: int = 200) -> dict[str, Any]:
-    """Kill -9 at random moments."""
-    seen = crashes.kill_runs(*_scene(folder), _new(folder, "kills"), count, seed=1)
-    return {"runs": count, **seen}
-
-
-def disks(folder: Path) -> dict[str, Any]:
-    """Disks from empty to large enough, by RLIMIT_FSIZE and by a tmpfs where this may mount one."""
-    scene, codes = _scene(folder), Counter[str]()
-    for limit in (0, 100, 500, 1000, 1500, 2000, 3000, 5000, 10_000, 20_000, 50_000, 10**7):
-        codes[f"file size limit: exit code {crashes.limited_disk(*scene, _new(folder, f'limit{limit}'), limit)}"] += 1
-    if os.geteuid() == 0:
-        for pages in (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 256):
-            code, there = crashes.full_disk(*scene, folder / "disk", 4096 * pages)
-            assert not [name for name in there if name.startswith(".")], there
-            codes[f"tmpfs: exit code {code}"] += 1
-        codes[f"read-only folder: exit code {crashes.as_nobody(*_readable(scene), _new(folder, 'locked'))}"] += 1
-    return dict(codes)
-
-
-def writers(folder: Path, pairs: int = 100) -> dict[str, Any]:
-    """Two processes, one output."""
-    contents, outcomes = (b"a" * 200_000, b"b" * 300_000), Counter[str]()
-    place = _new(folder, "writers")
-    for number in range(pairs):
-        overwrite = bool(number % 2)
-        codes, content = crashes.two_writers(place / str(number), contents, overwrite=overwrite)
-        assert content in contents
-        outcomes[f"overwrite={overwrite}: exit codes {sorted(codes)}"] += 1
-    return {"pairs": pairs, **outcomes}
-
-
-def false_alarms(folder: Path, seeds: int = _SEEDS) -> dict[str, Any]:
-    """Simulated scenes of every kind, and real radiance: none may be doubted."""
-    irradiance, alarms, scenes = read_irradiance(resource("irr.npy")), [], 0
-    for preset in PRESETS:
-        for seed in range(seeds):
-            radiance = small_granule(folder / f"{preset}{seed}", seed, 12, 24, preset)
-            alarms += [f"{preset} {seed}: {doubt.text}" for doubt in doubts(sc.open_scene(radiance), irradiance)]
-            scenes += 1
-    reference = Path(os.environ.get("SPECTF_REFERENCE", "../shared/reference"))
-    real = reference / "avirisng" / "ang20170323t202244_rdn_7000-7010"
-    if real.exists():
-        alarms += [f"real AVIRIS-NG: {doubt.text}" for doubt in doubts(sc.open_scene(real), irradiance)]
-        scenes += 1
-    return {"scenes": scenes, "alarms": alarms}
-
-
-def determinism(folder: Path) -> dict[str, Any]:
-    """Digests of the five products over processes, hash seeds and thread counts."""
-    scene, digests = _scene(folder), Counter[str]()
-    for number, threads in enumerate((1, 1, 2, 4)):
-        out = _new(folder, f"same{number}")
-        command = [sys.executable, "-m", "spectf_cloud", *crashes.command(whole_job(scene[0], out, scene[1])), "-q"]
-        environment = os.environ | {"OMP_NUM_THREADS": str(threads), "PYTHONHASHSEED": str(number)}
-        subprocess.run(command, check=True, env=environment)
-        content = b"".join(path.read_bytes() for path in sorted(out.iterdir()))
-        digests[hashlib.sha256(content).hexdigest()[:16]] += 1
-    return {"runs": 4, "different results": len(digests)}
-
-
-def load(folder: Path, scenes: int = 200) -> dict[str, Any]:
-    """Resident memory over many scenes in this process."""
-    grown = resident_growth(*_scene(folder), _new(folder, "load"), scenes)
-    return {"scenes": scenes, "first_mb": grown.first_bytes / 1e6, "last_mb": grown.last_bytes / 1e6}
-
-
-def network(folder: Path) -> dict[str, Any]:
-    """A run where there is no network at all (``unshare -n``), and the sockets it asks for (``strace``)."""
-    scene = _scene(folder)
-    command = [
-        sys.executable, "-m", "spectf_cloud", *crashes.command(whole_job(scene[0], _new(folder, "net"), scene[1])), "-q"
-    ]  # fmt: skip
-    log = folder / "strace.log"
-    traced = subprocess.run(["strace", "-f", "-qq", "-e", "trace=socket,connect", "-o", log, *command], check=False)
-    asked = [row for row in log.read_text().splitlines() if "AF_INET" in row] if log.exists() else None
-    alone = subprocess.run(["unshare", "-n", *command], check=False).returncode
-    return {"exit_code_without_network": alone, "traced": traced.returncode == 0, "internet_sockets": asked}
-
-
-def supplies(folder: Path) -> dict[str, Any]:
-    """Pins, licences, vulnerabilities."""
-    rows = supply.dependencies()
+def kills(folder: Path, few: bool) -> Outcomes:
+    """Kill runs with signal 9 at random moments."""
+    runs = 4 if few else 200
+    seen = crashes.kill_runs(*_scene(folder), _new(folder, "kills"), runs, seed=1)
     return {
-        "packages": [[row.name, row.version, row.licence, row.pinned] for row in rows],
-        "not pinned": [row.name for row in rows if not row.pinned],
-        "strict": [row.name for row in rows if row.strict],
-        "vulnerabilities": supply.audit(),
+        "runs": runs,
+        "killed before the end": seen["killed"],
+        **{f"outputs {said}": seen[state] for said, state in _STATES.items()},
+        "outputs in any other state": 5 * runs - sum(seen[state] for state in _STATES.values()),
+        "strays, all gone after the next run": seen["strays left by the kill"],
     }
 
 
-CHECKS: dict[str, Callable[[Path], dict[str, Any]]] = {
-    "supply": supplies, "network": network, "determinism": determinism, "false_alarms": false_alarms,
-    "writers": writers, "disks": disks, "kills": kills, "load": load,
-}  # fmt: skip
+_STATES = {"absent": "absent", "old and whole": "old, whole", "new and whole": "new, whole"}
 
 
-def fuzzing(findings: Path) -> dict[str, Any]:
-    """Runs of the fuzzers by target, from their notes; minutes are of the clock, first note to last."""
-    result = {}
+def file_sizes(folder: Path, few: bool) -> Outcomes:
+    """Forbid files to grow beyond a size (RLIMIT_FSIZE)."""
+    scene = _scene(folder)
+    return Counter(
+        f"exit code {crashes.limited_disk(*scene, _new(folder, f'limit{limit}'), limit)}"
+        for limit in FILE_LIMITS[:: 6 if few else 1]
+    )
+
+
+def disks(folder: Path, few: bool) -> Outcomes:
+    """Write onto disks from empty to large enough."""
+    codes = Counter[str]()
+    for pages in DISK_PAGES[:: 5 if few else 1]:
+        code, there = crashes.full_disk(*_scene(folder), folder / "disk", 4096 * pages)
+        assert not [name for name in there if name.startswith(".")], there
+        codes[f"exit code {code}"] += 1
+    return codes
+
+
+def locked(folder: Path, few: bool) -> Outcomes:
+    """Write into a folder that belongs to somebody else."""
+    for place in {folder, *folder.parents} - {Path("/"), Path(tempfile.gettempdir())}:
+        place.chmod(0o755)
+    return {f"exit code {crashes.as_nobody(*_scene(folder), _new(folder, 'locked'))}": 1}
+
+
+def writers(folder: Path, few: bool) -> Outcomes:
+    """Let two processes write one output."""
+    contents, outcomes = (b"a" * 200_000, b"b" * 300_000), Counter[str]()
+    place = _new(folder, "writers")
+    for number in range(4 if few else 100):
+        overwrite = bool(number % 2)
+        codes, content = crashes.two_writers(place / str(number), contents, overwrite=overwrite)
+        assert content in contents
+        first, second = sorted(codes)
+        outcomes[f"{'with' if overwrite else 'without'} --overwrite, exit codes {first} and {second}"] += 1
+    return outcomes
+
+
+def false_alarms(folder: Path, few: bool) -> Outcomes:
+    """Look for doubts about simulated scenes of every kind, and about real radiance: there may be none."""
+    irradiance = read_irradiance(resource("irr.npy"))
+    scenes = [
+        small_granule(folder / f"{preset}{seed}", seed, 12, 24, preset)
+        for preset in list(PRESETS)[:: 5 if few else 1]
+        for seed in range(1 if few else 2)
+    ]
+    real = reference_folder() / "avirisng" / "ang20170323t202244_rdn_7000-7010"
+    scenes += [real] if real.exists() else []
+    alarms = [f"{path}: {doubt.text}" for path in scenes for doubt in doubts(sc.open_scene(path), irradiance)]
+    print(*alarms, sep="\n")
+    return {"scenes": len(scenes), "false alarms": len(alarms)}
+
+
+def determinism(folder: Path, few: bool) -> Outcomes:
+    """Compare the five products of processes with other hash seeds and thread counts."""
+    scene, digests = _scene(folder), set()
+    threads = (1, 2) if few else (1, 1, 2, 4)
+    for number, count in enumerate(threads):
+        out = _new(folder, f"same{number}")
+        environment = os.environ | {"OMP_NUM_THREADS": str(count), "PYTHONHASHSEED": str(number)}
+        subprocess.run(_command(scene, out), check=True, env=environment)
+        digests.add(hashlib.sha256(b"".join(path.read_bytes() for path in sorted(out.iterdir()))).hexdigest())
+    return {"processes": len(threads), "different results": len(digests)}
+
+
+def load(folder: Path, few: bool) -> Outcomes:
+    """Mask many scenes in this process."""
+    scenes = 12 if few else 200
+    first, last = crashes.resident_growth(*_scene(folder), _new(folder, "load"), scenes)
+    return {"scenes": scenes, "resident after ten, MB": first / 1e6, "resident after all, MB": last / 1e6}
+
+
+def network(folder: Path, few: bool) -> Outcomes:
+    """Run where there is no network at all (``unshare -n``), and count the sockets that are asked for (``strace``)."""
+    command, log = _command(_scene(folder), _new(folder, "net")), folder / "strace.log"
+    found = {"exit code": subprocess.run(["unshare", "-n", *command], check=False).returncode}
+    subprocess.run(["strace", "-f", "-qq", "-e", "trace=socket,connect", "-o", log, *command], check=True)
+    return found | {"internet sockets asked for": log.read_text().count("AF_INET")}
+
+
+CHECKS: dict[str, tuple[str, Callable[[Path, bool], Outcomes]]] = {
+    "kills": ("kill -9 at random moments, 5 outputs each", kills),
+    "file_sizes": ("files may not grow beyond a size", file_sizes),
+    "disks": ("disk of 4 kB to 1 MB", disks),
+    "locked": ("read-only folder", locked),
+    "writers": ("two processes, one output", writers),
+    "false_alarms": ("plausibility of sound scenes", false_alarms),
+    "determinism": ("processes with other threads and hash seeds", determinism),
+    "load": ("scenes in one process", load),
+    "network": ("a run without a network", network),
+}
+
+
+def count_findings(findings: Path) -> None:
+    """Add the runs of the fuzzers by target, from their notes; minutes are of the clock, first note to last."""
     for target in TARGETS:
         notes = findings / f"{target}.runs"
-        times = [float(row.split()[0]) for row in notes.read_text().splitlines()] if notes.exists() else []
-        found = [path.name for path in sorted((findings / target).iterdir()) if not path.name.startswith("slow-unit")]
-        minutes = (times[-1] - times[0]) / 60 if times else 0
-        result[target] = {"runs": 100 * len(times), "minutes": round(minutes, 1), "found": found}
-    return result
+        times = [float(row.split()[0]) for row in notes.read_text().splitlines()] if notes.exists() else [0.0]
+        escaped = [path for path in (findings / target).iterdir() if not path.name.startswith("slow-unit")]
+        minutes = round((times[-1] - times[0]) / 60, 1)
+        numbers = {"runs": 100 * len(times), "minutes": minutes, "escaped": len(escaped)}
+        add(RESULTS, [result("fuzz", target, name, value=value) for name, value in numbers.items()])
 
 
 def _scene(folder: Path) -> tuple[Path, Path]:
-    """A granule and its tiny network, made once."""
+    """Return a granule and its tiny network, made once."""
     made = folder / "scene"
     if not made.exists():
         small_granule(made)
@@ -153,11 +171,8 @@ def _scene(folder: Path) -> tuple[Path, Path]:
     return next(made.glob("EMIT_L1B_RAD_*.nc")), made / "small.pt"
 
 
-def _readable(scene: tuple[Path, Path]) -> tuple[Path, Path]:
-    for place in scene[0].parents:
-        if place != Path("/") and place.stat().st_uid == os.geteuid() and place != Path("/tmp"):
-            place.chmod(0o755)
-    return scene
+def _command(scene: tuple[Path, Path], out: Path) -> list[str]:
+    return [sys.executable, "-m", "spectf_cloud", *crashes.command(whole_job(scene[0], out, scene[1])), "-q"]
 
 
 def _new(folder: Path, name: str) -> Path:
@@ -166,28 +181,30 @@ def _new(folder: Path, name: str) -> Path:
     return place
 
 
+def _run(name: str, few: bool) -> None:
+    what, check = CHECKS[name]
+    outcomes: dict[str, float] = {}
+    with tempfile.TemporaryDirectory(prefix="spectf-reliability-") as folder:
+        seconds = seconds_of(lambda: outcomes.update(check(Path(folder), few)))
+    print(f"{name}: {seconds.cpu:.0f} s of CPU: {outcomes}", flush=True)
+    if not few:
+        rows = [result("tried", what, said, value=value) for said, value in outcomes.items()]
+        add(RESULTS, rows, replace=[f"tried / {what}"])
+
+
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    """Run the checks asked for and fill the page."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", nargs="*", choices=CHECKS, default=list(CHECKS))
     parser.add_argument("--fuzz", type=Path, help="folder of findings to count")
+    parser.add_argument("--small", action="store_true", help="try every check a few times, write nothing")
     options = parser.parse_args()
     logging.getLogger("spectf_cloud").setLevel(logging.CRITICAL)
     for name in options.only:
-        start = time.process_time()
-        with tempfile.TemporaryDirectory(prefix="spectf-reliability-") as folder:
-            result = CHECKS[name](Path(folder))
-        print(f"{name}: {time.process_time() - start:.0f} s of this process: {str(result)[:300]}", flush=True)
-        _save({name: result})
+        _run(name, options.small)
     if options.fuzz:
-        _save({"fuzz": fuzzing(options.fuzz)})
-    _save({})
-
-
-def _save(new: dict[str, Any]) -> None:
-    """Add to what was measured before, and write the page."""
-    results = (json.loads(RESULTS.read_text()) if RESULTS.exists() else {}) | new
-    RESULTS.write_text(json.dumps(results, indent=1) + "\n")
-    RESULTS.parent.with_suffix(".md").write_text(report.render(results), encoding="utf-8")
+        count_findings(options.fuzz)
+    report.main([PAGE])
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """Coverage-guided fuzzing of everything we read, by atheris (libFuzzer for Python).
 
 Run: python -m evaluation.reliability.fuzz TARGET --minutes 30 --findings FOLDER
-What escapes is saved once for each place it escapes from, and the run goes on; a crash of a C library or too much
+What escapes is saved once for each place it escapes from, and the run continues; a crash of a C library or too much
 memory ends it with libFuzzer's own report, and it is started again. Found cases go to tests/hostile/cases/TARGET/,
 where the suite reads each of them again.
 """
@@ -25,11 +25,12 @@ _LIMITS = [
     "-malloc_limit_mb=2500",
     "-verbosity=0",
 ]
+# Not those of fuzz_targets: what it imports has to be instrumented first.
 _NAMES = ("envi", "emit", "spectra", "weights", "config", "irradiance")
 
 
 def _place(escaped: BaseException) -> str:
-    """Type and the innermost line of ours: one finding each."""
+    """Name the type and the innermost line of ours: one finding each."""
     frames = [frame for frame in traceback.extract_tb(escaped.__traceback__) if "spectf_cloud" in frame.filename]
     where = f"{Path(frames[-1].filename).stem}-{frames[-1].lineno}" if frames else "outside"
     return f"{type(escaped).__name__}-{where}"
@@ -43,7 +44,7 @@ def _fuzz(target: str, findings: Path, seconds: int) -> None:
     import torch  # noqa: F401
 
     with atheris.instrument_imports(include=["spectf_cloud", "yaml"]):
-        from evaluation.reliability.targets import TARGETS, survives
+        from fuzz_targets import TARGETS, survives
 
     logging.disable(logging.CRITICAL)
     found, corpus = findings / target, findings / f"{target}.corpus"

@@ -1,23 +1,26 @@
-"""What one scene costs, stage by stage, and what the engine adds: the numbers of scaling.md.
+"""Measure what one scene costs, stage by stage, and what the engine adds; fill scaling.md.
 
-    python -m evaluation.scaling.cost FOLDER -- --weights W --irradiance E
+    python -m evaluation.scaling.cost GRANULES [--only PART ...] [--lines 640] [--weights W] [--irradiance E]
 
-Seconds of CPU are counted, for the machine is shared: wall-clock seconds count what others do. Writes cost.json here.
+GRANULES are small ones, as of `evaluation.scaling.granules`. CPU seconds are counted, because the clock also counts
+what others do on a shared machine.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import os
+import re
 import shutil
+import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from datetime import UTC, datetime
+from dataclasses import dataclass
 from pathlib import Path
+from statistics import median
 from typing import Any
 from unittest import mock
 
@@ -26,6 +29,9 @@ import numpy as np
 import psutil
 
 import spectf_cloud.archive.worker as worker
+from evaluation import report
+from evaluation.results import ROOT, Result, add, result
+from evaluation.timer import alternate, seconds_of
 from spectf_cloud.archive.dask_engine import Cluster, Dask
 from spectf_cloud.archive.engine import Engine, Serial
 from spectf_cloud.archive.fingerprint import recipe_of
@@ -42,17 +48,44 @@ from spectf_cloud.readers.emit import EmitCube
 from spectf_cloud.simulation.config import SimulationConfig
 from spectf_cloud.simulation.granule import simulate_granule
 
-HERE = Path(__file__).parent
-FULL = (1280, 1242)
-_EMPTY_TASKS = 200
-_SCENES = 8
-_SHORT = 128
-_FEW = 40
+PAGE = ROOT / "evaluation/scaling.md"
+SAMPLES, EMPTY_TASKS, SCENES = 1242, 200, 8
+_TIME = re.compile(r"(?<=T)\d{6}(?=_)")
+#: What a worker's scene goes through: where it is called, by which name, and the stage it is.
+_STAGES: tuple[tuple[Any, str, str], ...] = (
+    (EmitCube, "read", "read"),
+    (sys.modules["spectf_cloud.mapping.deploy"], "_write", "write"),
+    (worker, "deploy", "deploy"),
+    (worker, "write_thumbnail", "thumbnail"),
+    (worker, "record_file", "checksums"),
+    (worker, "footprint", "footprint"),
+    (worker, "write_receipt", "receipt"),
+)
+
+
+@dataclass(frozen=True)
+class Job:
+    """What is measured: small granules, settings, a folder for what comes of them, and lines of the large scenes."""
+
+    granules: tuple[Granule, ...]
+    settings: Settings
+    folder: Path
+    lines: int
+    rounds: int
+
+    @property
+    def recipe(self) -> Any:
+        """What decides whether outputs are stale."""
+        return recipe_of(self.settings)
+
+    def task(self, granule: Granule, folder: Path) -> Task:
+        """Return the task of a granule whose outputs go into a folder."""
+        return Task(granule, folder, self.settings, self.recipe.key, self.folder)
 
 
 def scene_of(folder: Path, lines: int) -> Granule:
-    """A granule as wide as EMIT's, its lines those of a small simulated scene over and over."""
-    small = simulate_granule(folder / "small", SimulationConfig(lines=16, samples=FULL[1], seed=5)).files
+    """Write a granule as wide as EMIT's, its lines those of a small simulated scene over and over."""
+    small = simulate_granule(folder / "small", SimulationConfig(lines=16, samples=SAMPLES, seed=5)).files
     target = folder / f"{lines}"
     target.mkdir(parents=True)
     for role in ("radiance", "observation"):
@@ -72,8 +105,27 @@ def scene_of(folder: Path, lines: int) -> Granule:
     return find_granules([str(target)], Search()).granules[0]
 
 
-def measured(call: Callable[..., Any], spent: dict[str, float], name: str) -> Callable[..., Any]:
-    """The call, its CPU seconds added up under a name: of its thread where others compute meanwhile, else of all."""
+def scene(job: Job) -> Iterator[Result]:
+    """Measure one scene by stage; the network is loaded before."""
+    granule = scene_of(job.folder / "scene", job.lines)
+    task = job.task(granule, job.folder / "scene" / granule.id)
+    worker.process(task)
+    shutil.rmtree(task.folder)
+    spent: dict[str, float] = {}
+    with ExitStack() as stack:
+        for target, name, stage in _STAGES:
+            stack.enter_context(mock.patch.object(target, name, _counted(getattr(target, name), spent, stage)))
+        outcome: list[Any] = []
+        spent["all"] = seconds_of(lambda: outcome.append(worker.process(task))).cpu
+    assert outcome[0].state == "done", outcome[0].error
+    spent["compute"] = spent.pop("deploy") - spent["read"] - spent["write"] - spent["thumbnail"]
+    size = f"{job.lines} lines of {SAMPLES} pixels, {job.recipe.weights.removeprefix('official:')}"
+    for stage, value in spent.items():
+        yield result("scene", size, stage, value=round(value, 3), unit="CPU s")
+
+
+def _counted(call: Callable[..., Any], spent: dict[str, float], name: str) -> Callable[..., Any]:
+    """Add up a call's CPU seconds under a name: of its thread where others compute meanwhile, else of the process."""
     clock = time.thread_time if name == "read" else time.process_time
 
     def counted(*arguments: Any, **options: Any) -> Any:
@@ -86,45 +138,44 @@ def measured(call: Callable[..., Any], spent: dict[str, float], name: str) -> Ca
     return counted
 
 
-def cost_of_a_scene(granule: Granule, settings: Settings, out: Path) -> dict[str, float]:
-    """CPU seconds of one scene by stage; the network is loaded before."""
-    task = Task(granule, out / granule.id, settings, recipe_of(settings).key, out)
-    worker.process(task)
-    shutil.rmtree(task.folder)
-    spent: dict[str, float] = {}
-    with ExitStack() as stack:
-        for target, name, stage in (
-            (EmitCube, "read", "read"),
-            (sys.modules["spectf_cloud.mapping.deploy"], "_write", "write"),
-            (worker, "deploy", "deploy"),
-            (worker, "write_thumbnail", "thumbnail"),
-            (worker, "record_file", "checksums"),
-            (worker, "footprint", "footprint"),
-            (worker, "write_receipt", "receipt"),
+def engine(job: Job) -> Iterator[Result]:
+    """Measure the ledger's work on a few granules, then tasks that are done already: only the engine is left."""
+    out = job.folder / "ledger"
+    outcomes = [worker.process(job.task(granule, granule_folder(out, granule.id))) for granule in job.granules]
+    done = [outcome for outcome in outcomes if outcome.state == "done"]
+    by_id = {granule.id: granule for granule in job.granules}
+    with open_ledger(out) as ledger:
+        for name, work in (
+            ("plan", lambda: ledger.plan([by_id[outcome.granule] for outcome in done], job.recipe)),
+            ("record", lambda: [ledger.record(outcome) for outcome in done]),
+            ("publish", lambda: publish(ledger, out)),
         ):
-            call = measured(getattr(target, name), spent, stage)
-            stack.enter_context(mock.patch.object(target, name, call))
-        start = time.process_time()
-        outcome = worker.process(task)
-        spent["all"] = time.process_time() - start
-    assert outcome.state == "done", outcome.error
-    spent["compute"] = spent.pop("deploy") - spent["read"] - spent["write"] - spent["thumbnail"]
-    return {name: round(value, 3) for name, value in spent.items()}
+            yield result("granule", name, value=round(1000 * seconds_of(work).cpu / len(done), 2), unit="CPU ms")
+    ready = [job.task(by_id[one.granule], granule_folder(out, one.granule)) for one in done]
+    tasks = [ready[i % len(ready)] for i in range(EMPTY_TASKS)]
+    yield from _tasks("task", "serial", Serial(), tasks[:4], tasks)
+    yield from _tasks("task", "dask, 1 worker", Dask(Cluster(workers=1)), tasks[:4], tasks)
+    yield from _tasks("task", "dask, 2 workers", Dask(Cluster(workers=2)), tasks[:4], tasks)
 
 
-def cost_of_tasks(engine: Engine, warm: list[Task], tasks: list[Task]) -> dict[str, float]:
-    """Milliseconds a task, wall clock and CPU of all processes; the workers are up and have their network.
+def efficiency(job: Job) -> Iterator[Result]:
+    """Measure the same short scenes on one worker and on two."""
+    granule = scene_of(job.folder / "short", max(16, job.lines // 5))
+    for workers in (1, 2):
+        place = job.folder / f"efficiency{workers}"
+        tasks = [job.task(granule, place / str(i)) for i in range(SCENES + 2 * workers)]
+        name = f"{workers} worker{'s' * (workers > 1)}"
+        yield from _tasks("efficiency", name, Dask(Cluster(workers=workers)), tasks[SCENES:], tasks[:SCENES])
 
-    With tasks that are done already, nothing is left but the engine.
-    """
+
+def _tasks(what: str, name: str, engine: Engine, warm: list[Task], tasks: list[Task]) -> Iterator[Result]:
+    """Yield milliseconds a task, by the clock and of all processes; the workers are up and have their network."""
     with engine:
         _through(engine, warm)
         began, cpu = time.monotonic(), _cpu_of_all()
         _through(engine, tasks)
-        return {
-            "wall_ms": round(1000 * (time.monotonic() - began) / len(tasks), 2),
-            "cpu_ms": round(1000 * (_cpu_of_all() - cpu) / len(tasks), 2),
-        }
+        for kind, seconds in (("wall", time.monotonic() - began), ("cpu", _cpu_of_all() - cpu)):
+            yield result(what, name, kind, value=round(1000 * seconds / len(tasks), 2), unit="ms")
 
 
 def _through(engine: Engine, tasks: list[Task]) -> None:
@@ -138,81 +189,76 @@ def _through(engine: Engine, tasks: list[Task]) -> None:
 
 
 def _cpu_of_all() -> float:
-    """CPU seconds of this process and its children so far."""
+    """Return the CPU seconds of this process and its living children so far."""
     here = psutil.Process()
     times = [process.cpu_times() for process in (here, *here.children(recursive=True))]
     return sum(each.user + each.system for each in times)
 
 
-def efficiency(granule: Granule, settings: Settings, folder: Path) -> dict[str, dict[str, float]]:
-    """The same scenes on one worker and on two: CPU and wall-clock milliseconds a scene."""
-    recipe = recipe_of(settings).key
-    found = {}
-    for workers in (1, 2):
-        tasks = [
-            Task(granule, folder / f"e{workers}" / str(i), settings, recipe, folder)
-            for i in range(_SCENES + 2 * workers)
-        ]
-        found[str(workers)] = cost_of_tasks(Dask(Cluster(workers=workers)), tasks[_SCENES:], tasks[:_SCENES])
-    return found
+def commands(job: Job) -> Iterator[Result]:
+    """Measure whole commands over two scenes in turns, start-up and dask included: deploy-pt, and deploy-many."""
+    pairs = list(_same_scene_twice(job.folder / "commands", job.lines))
+    options = ["--weights", job.settings.weights, "-q"]
+    options += ["--irradiance", str(job.settings.irradiance)] if job.settings.irradiance else []
+
+    def run(*arguments: object) -> None:
+        subprocess.run([sys.executable, "-m", "spectf_cloud", *map(str, arguments), *options], check=True)
+
+    def each(out: Path) -> None:
+        for number, (radiance, observation) in enumerate(pairs):
+            mask, ortho = out / f"{number}.tif", out / f"{number}_ortho.tif"
+            run("deploy-pt", mask, observation, radiance, "--ortho", ortho)
+
+    def many(out: Path) -> None:
+        run("deploy-many", pairs[0][0].parent, "--out", out / "many", "--workers", 1, "--ortho")
+
+    outs = [job.folder / f"out{turn}" for turn in range(job.rounds)]
+    for out in outs:
+        out.mkdir()
+    found = alternate({"deploy-pt for each": each, "deploy-many, one worker": many}, outs)
+    cpu = {name: [round(seconds.cpu, 1) for seconds in turns] for name, turns in found.items()}
+    what = f"{len(pairs)} scenes of {job.lines} lines, {job.settings.weights}"
+    for name, values in cpu.items():
+        yield result("commands", what, name, value=values, unit="CPU s")
+    alone, together = (median(values) for values in cpu.values())
+    yield result("commands", what, "added", value=round(together / alone - 1, 4), unit="share")
 
 
-def cost_of_the_ledger(granules: tuple[Granule, ...], settings: Settings, folder: Path) -> dict[str, float]:
-    """CPU milliseconds a granule of planning, recording and publishing."""
-    recipe = recipe_of(settings)
-    out = folder / "ledger"
-    tasks = [Task(g, granule_folder(out, g.id), settings, recipe.key, folder) for g in granules[:_FEW]]
-    outcomes = [worker.process(task) for task in tasks]
-    done = [outcome for outcome in outcomes if outcome.state == "done"]
-    spent = {}
-    with open_ledger(out) as ledger:
-        for name, work in (
-            ("plan", lambda: ledger.plan([g for g in granules if g.id in {o.granule for o in done}], recipe)),
-            ("record", lambda: [ledger.record(outcome) for outcome in done]),
-            ("publish", lambda: publish(ledger, out)),
-        ):
-            start = time.process_time()
-            work()
-            spent[f"{name}_ms"] = round(1000 * (time.process_time() - start) / len(done), 2)
-    return spent
+def _same_scene_twice(folder: Path, lines: int) -> Iterator[tuple[Path, Path]]:
+    """Yield radiance and geometry of one granule under two names, a second apart."""
+    granule = scene_of(folder, lines)
+    pair = Path(granule.radiance), Path(granule.observation or "")
+    yield pair
+    later = f"{int(_TIME.findall(pair[0].name)[0]) + 1:06d}"
+    names = [path.with_name(_TIME.sub(later, path.name)) for path in pair]
+    for path, name in zip(pair, names, strict=True):
+        os.link(path, name)
+    yield names[0], names[1]
+
+
+PARTS = {"engine": engine, "scene": scene, "efficiency": efficiency, "commands": commands}
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("granules", type=Path, help="small granules, as of evaluation.scaling.granules")
-    parser.add_argument("--lines", type=int, default=FULL[0])
+    """Measure the parts asked for."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("granules", type=Path)
+    parser.add_argument("--only", nargs="+", choices=PARTS, default=list(PARTS))
+    parser.add_argument("--few", type=int, default=40, help="granules for the engine's cost")
+    parser.add_argument("--lines", type=int, default=640)
+    parser.add_argument("--rounds", type=int, default=3, help="of whole commands")
     parser.add_argument("--weights", default="builtin")
     parser.add_argument("--irradiance", type=Path)
-    arguments = parser.parse_args()
-    settings = Settings(MaskOptions(arguments.weights, arguments.irradiance), ortho=True)
-    granules = find_granules([str(arguments.granules)], Search()).granules
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        found: dict[str, Any] = {
-            "measured": f"{datetime.now(UTC):%Y-%m-%d}",
-            "cores": os.cpu_count(),
-            "load": round(os.getloadavg()[0], 1),
-            "weights": recipe_of(settings).choices["weights"],
-            "lines": arguments.lines,
-            "samples": FULL[1],
-        }
-        found["ledger"] = cost_of_the_ledger(granules, settings, folder)
-        recipe = recipe_of(settings).key
-        done = [path.parent for path in (folder / "ledger").rglob("receipt.json")]
-        by_id = {granule.id: granule for granule in granules}
-        tasks = [
-            Task(by_id[done[i % len(done)].name], done[i % len(done)], settings, recipe, folder)
-            for i in range(_EMPTY_TASKS)
-        ]
-        found["serial"] = cost_of_tasks(Serial(), tasks[:4], tasks)
-        for workers in (1, 2):
-            found[f"dask_{workers}"] = cost_of_tasks(Dask(Cluster(workers=workers)), tasks[:4], tasks)
-        scene = scene_of(folder, arguments.lines)
-        found["scene_cpu_s"] = cost_of_a_scene(scene, settings, folder)
-        found["efficiency"] = efficiency(scene_of(folder / "short", _SHORT), settings, folder)
-    before = json.loads((HERE / "cost.json").read_text())  # overhead.py adds to it
-    (HERE / "cost.json").write_text(json.dumps(before | found, indent=1) + "\n")
-    print(json.dumps(found, indent=1))
+    parser.add_argument("--out", type=Path, default=PAGE.with_suffix("") / "scaling.json")
+    asked = parser.parse_args()
+    granules = find_granules([str(asked.granules)], Search()).granules[: asked.few]
+    for part in asked.only:
+        with tempfile.TemporaryDirectory() as folder:
+            settings = Settings(MaskOptions(asked.weights, asked.irradiance), ortho=True)
+            for one in PARTS[part](Job(granules, settings, Path(folder), asked.lines, asked.rounds)):
+                print(one.name, report.shown(one.number, one.unit), one.unit, flush=True)
+                add(asked.out, [one])
+    report.main([PAGE])
 
 
 if __name__ == "__main__":

@@ -1,8 +1,10 @@
-"""Many small simulated granules to try an archive run on: mixed formats, ten broken in ten ways, two given twice."""
+"""Make many small simulated granules to try an archive run on: both formats, ten broken in ten ways, two twice."""
 
 from __future__ import annotations
 
 import argparse
+import os
+import re
 import shutil
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -27,7 +29,7 @@ def make_granules(folder: Path, count: int, *, size: int = 12, broken: int = 10,
     netCDF and ENVI take turns. One scene of each kind is simulated; the granules are these, each a little dimmer than
     the one before, under names of their own. Copies lie in another folder: one in the same format, one in the other.
     """
-    models = [_simulate(folder / ".models", kind, size) for kind in range(len(_PRESETS))]
+    models = [_simulate(folder / ".models", kind, size) for kind in range(min(count, len(_PRESETS)))]
     for index in range(count - twice):
         form = ("netcdf", "envi")[index % 2]
         _derive(models[index % len(models)], folder / f"{index:04d}", index, form)
@@ -45,7 +47,7 @@ def _simulate(folder: Path, kind: int, size: int) -> dict[str, Path]:
 
 
 def _derive(model: dict[str, Path], folder: Path, index: int, form: str) -> None:
-    """A granule like ``model``, under the name of the overpass ``index``, dimmer by a part in a thousand of it."""
+    """Write a granule like ``model``, under the name of the overpass ``index``, dimmer by a thousandth."""
     folder.mkdir(parents=True, exist_ok=True)
     start, scale = _FIRST + index * _APART, np.float32(1 - index / 1000)
     if form == "netcdf":
@@ -72,74 +74,43 @@ def _find(granule: Path, pattern: str) -> Path:
     return next(granule.glob(pattern))
 
 
-def _empty(granule: Path) -> None:
-    _find(granule, "*RAD*.nc").write_bytes(b"")
+def _write(pattern: str, content: bytes) -> Callable[[Path], object]:
+    return lambda granule: _find(granule, pattern).write_bytes(content)
 
 
-def _no_header(granule: Path) -> None:
-    _find(granule, "*_rdn_*.hdr").unlink()
+def _cut(pattern: str, share: float) -> Callable[[Path], object]:
+    """Return what cuts a file down to a share of its size."""
+    return lambda granule: os.truncate(path := _find(granule, pattern), int(share * path.stat().st_size))
 
 
-def _truncated(granule: Path) -> None:
-    path = _find(granule, "*RAD*.nc")
-    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+def _remove(pattern: str) -> Callable[[Path], object]:
+    return lambda granule: _find(granule, pattern).unlink()
 
 
-def _no_data_file(granule: Path) -> None:
-    _find(granule, "*_rdn_*.img").unlink()
-
-
-def _web_page(granule: Path) -> None:
-    _find(granule, "*RAD*.nc").write_text("<html><body>401 Unauthorized</body></html>")
-
-
-def _garbled_header(granule: Path) -> None:
-    header = _find(granule, "*_rdn_*.hdr")
-    header.write_text(header.read_text().replace("lines", "lions"))
-
-
-def _no_observation(granule: Path) -> None:
-    _find(granule, "*OBS*.nc").unlink()
-
-
-def _short_data_file(granule: Path) -> None:
-    path = _find(granule, "*_rdn_*.img")
-    path.write_bytes(path.read_bytes()[:-100])
+def _edit(pattern: str, change: Callable[[str], str]) -> Callable[[Path], object]:
+    return lambda granule: (path := _find(granule, pattern)).write_text(change(path.read_text()))
 
 
 def _geometry_as_radiance(granule: Path) -> None:
     shutil.copy(_find(granule, "*OBS*.nc"), _find(granule, "*RAD*.nc"))
 
 
-def _no_wavelengths(granule: Path) -> None:
-    header = _find(granule, "*_rdn_*.hdr")
-    kept, inside = [], False
-    for line in header.read_text().splitlines():
-        inside = inside or line.lower().startswith(("wavelength", "fwhm"))
-        if not inside:
-            kept.append(line)
-        if "}" in line or "units" in line:
-            inside = False
-    header.write_text("\n".join(kept) + "\n")
+def _without_wavelengths(header: str) -> str:
+    return re.sub(r"^(wavelength|fwhm).*?(\}|nanometers)[^\n]*\n", "", header, flags=re.MULTILINE | re.DOTALL | re.I)
 
 
-def _sun_far_away(granule: Path) -> None:
-    with h5py.File(_find(granule, "*OBS*.nc"), "r+") as file:
-        file["obs"][..., 10] = 5.2
-
-
-_BREAKERS: tuple[Callable[[Path], None], ...] = (
-    _empty,
-    _no_header,
-    _truncated,
-    _no_data_file,
-    _web_page,
-    _garbled_header,
-    _no_observation,
-    _short_data_file,
+#: In turn for a netCDF and for an ENVI granule.
+_BREAKERS: tuple[Callable[[Path], object], ...] = (
+    _write("*RAD*.nc", b""),
+    _remove("*_rdn_*.hdr"),
+    _cut("*RAD*.nc", 0.5),
+    _remove("*_rdn_*.img"),
+    _write("*RAD*.nc", b"<html><body>401 Unauthorized</body></html>"),
+    _edit("*_rdn_*.hdr", lambda header: header.replace("lines", "lions")),
+    _remove("*OBS*.nc"),
+    _cut("*_rdn_*.img", 0.99),
     _geometry_as_radiance,
-    _no_wavelengths,
-    _sun_far_away,
+    _edit("*_rdn_*.hdr", _without_wavelengths),
 )
 
 

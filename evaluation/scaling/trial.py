@@ -1,9 +1,9 @@
-"""Hundreds of granules through ``deploy-many`` while its workers, client and scheduler are killed.
+"""Mask hundreds of granules with ``deploy-many`` while its workers, client and scheduler are killed.
 
-    python -m evaluation.scaling.trial [--count 300] FOLDER -- --weights W …
+    python -m evaluation.scaling.trial FOLDER [--count 300] [-- --weights W ...]
 
 Makes the granules in FOLDER, masks them on a two-worker LocalCluster and on a scheduler with two workers over loopback
-TCP, kills processes in mid-run, and checks against what is known of the granules. Writes trial.json here.
+TCP, kills processes in mid-run, and checks against what is known of the granules. Fills scaling.md.
 """
 
 from __future__ import annotations
@@ -23,9 +23,11 @@ from typing import Any
 
 import psutil
 
+from evaluation import report
+from evaluation.results import ROOT, Result, add, result
 from evaluation.scaling.granules import make_granules
 
-RESULTS = Path(__file__).with_name("trial.json")
+PAGE = ROOT / "evaluation/scaling.md"
 BROKEN, TWICE = 10, 2
 _POLL_S = 0.5
 
@@ -33,10 +35,10 @@ _POLL_S = 0.5
 class Trial:
     """One output folder, and what is found of it."""
 
-    def __init__(self, granules: Path, out: Path, options: list[str]) -> None:
+    def __init__(self, where: str, granules: Path, out: Path, options: list[str]) -> None:
         # The granules' names carry times that their geometry does not: plausibility is not what is tried here.
-        self.granules, self.out, self.options = granules, out, ["--trust-input", *options]
-        self.notes: list[dict[str, Any]] = []
+        self.where, self.granules, self.out, self.options = where, granules, out, ["--trust-input", *options]
+        self.results: list[Result] = []
         self.expected = len([path for path in granules.iterdir() if path.name.isdecimal()]) - BROKEN
 
     def start(self, *more: str) -> subprocess.Popen[str]:
@@ -68,22 +70,19 @@ class Trial:
         """When each granule's receipt was written (ns)."""
         return {path.parent.name: path.stat().st_mtime_ns for path in self.out.rglob("receipt.json")}
 
-    def note(self, what: str, **found: Any) -> None:
-        self.notes.append({"what": what, **found})
+    def note(self, what: str, **found: float) -> None:
+        """Add numbers found at one step."""
+        for name, value in found.items():
+            self.results.append(result("trial", self.where, what, name.replace("_", " "), value=value))
         print(f"  {what}: {found}", flush=True)
 
-    def finish(self, run: subprocess.Popen[str], what: str) -> dict[str, Any]:
+    def finish(self, run: subprocess.Popen[str], what: str) -> None:
         """Wait for the end of a run and note its last event."""
-        start = time.monotonic()
         out, err = run.communicate()
         event: dict[str, Any] = json.loads(out.splitlines()[-1]) if out else {}
-        shown = {
-            key: event.get(key) for key in ("masked", "unchanged", "failed", "set_aside", "message") if key in event
-        }
-        self.note(what, exit_code=run.returncode, waited_s=round(time.monotonic() - start, 1), **shown)
-        if not out:
-            print(err[-2000:])
-        return event
+        shown = {key: event[key] for key in ("masked", "unchanged", "failed", "set_aside") if key in event}
+        self.note(what, exit_code=run.returncode, **shown)
+        print("  ", event.get("message", "") or err[-2000:])
 
     def check(self, before: dict[str, int], what: str) -> None:
         """Every good granule done, every broken one listed with its reason, nothing done again that was done."""
@@ -91,21 +90,23 @@ class Trial:
         again = [name for name, when in before.items() if after.get(name) != when]
         with sqlite3.connect(self.out / "ledger.sqlite") as ledger:
             reasons = [reason for (reason,) in ledger.execute("SELECT error FROM granule WHERE state = 'failed'")]
-            attempts = dict(ledger.execute("SELECT attempts, count(*) FROM granule WHERE state = 'done' GROUP BY 1"))
-        claims = len(list(self.out.rglob(".claim")) + list(self.out.rglob(".spectf-part-*")))
+        left = len(list(self.out.rglob(".claim")) + list(self.out.rglob(".spectf-part-*")))
+        named = len([reason for reason in reasons if reason])
         self.note(
-            what, done=self.done(), receipts=len(after), failed_with_reason=len([r for r in reasons if r]),
-            done_again=len(again), attempts_of_done=attempts, leftovers=claims,
-        )  # fmt: skip
+            what,
+            done=self.done(),
+            receipts=len(after),
+            failed_with_reason=named,
+            done_again=len(again),
+            leftovers=left,
+        )
         assert self.done() == len(after) == self.expected, (self.states(), len(after))
         assert len(reasons) == BROKEN and all(reasons)
-        assert not again and not claims
+        assert not again and not left
 
 
 def on_local_cluster(trial: Trial, folder: Path) -> None:
-    """Two workers; one is killed, then the client, with all that hangs on it."""
-    print("LocalCluster", flush=True)
-    start = time.monotonic()
+    """Run two workers; kill one, then the client with all that hangs on it."""
     run = trial.start("--workers", "2")
     trial.wait_for(trial.expected // 5, run)
     worker = local_workers(run.pid)[0]
@@ -120,15 +121,13 @@ def on_local_cluster(trial: Trial, folder: Path) -> None:
     before = trial.receipts()
     trial.finish(trial.start("--workers", "2"), "run again")
     trial.check(before, "all done")
-    trial.note("seconds", whole=round(time.monotonic() - start, 1))
     before = trial.receipts()
     trial.finish(trial.start("--workers", "2"), "run a third time")
     trial.check(before, "nothing done again")
 
 
 def on_loopback(trial: Trial, folder: Path) -> None:
-    """A scheduler and two workers of their own; a worker, the client and the scheduler are killed in turn."""
-    print("scheduler and workers over loopback TCP", flush=True)
+    """Run a scheduler and two workers of their own; kill a worker, the client and the scheduler in turn."""
     with cluster(folder) as (address, scheduler, workers):
         run = trial.start("--scheduler", address)
         trial.wait_for(trial.expected // 6, run)
@@ -145,11 +144,7 @@ def on_loopback(trial: Trial, folder: Path) -> None:
         scheduler.kill()
         trial.note("scheduler killed", done=trial.done())
         trial.finish(run, "the run ends with a message")
-    to_the_end(trial, folder, before | trial.receipts())
-
-
-def to_the_end(trial: Trial, folder: Path, before: dict[str, int]) -> None:
-    """What is left, on a new scheduler and new workers."""
+    before |= trial.receipts()
     with cluster(folder) as (address, _, _):
         trial.finish(trial.start("--scheduler", address), "run again on a new scheduler")
         trial.check(before, "all done")
@@ -193,30 +188,26 @@ def local_workers(client: int) -> list[psutil.Process]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    """Run both trials and fill the page."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--count", type=int, default=300)
-    parser.add_argument("--only", choices=("local", "loopback", "rest"), help="rest: of an interrupted loopback")
+    parser.add_argument("--only", choices=("local", "loopback"))
+    parser.add_argument("--out", type=Path, default=PAGE.with_suffix("") / "scaling.json")
     parser.add_argument("options", nargs="*", help="for deploy-many, after --")
-    arguments = parser.parse_args()
-    folder = arguments.folder.resolve()
+    asked = parser.parse_args()
+    folder = asked.folder.resolve()
     granules = folder / "granules"
     if not granules.is_dir():
-        make_granules(granules, arguments.count, broken=BROKEN, twice=TWICE)
-    results = json.loads(RESULTS.read_text()) if RESULTS.is_file() else {}
-    results["granules"] = arguments.count
-    for name, act in (("local", on_local_cluster), ("loopback", on_loopback)):
-        if arguments.only in (None, name):
+        make_granules(granules, asked.count, broken=BROKEN, twice=TWICE)
+    for name, where, act in (("local", "LocalCluster", on_local_cluster), ("loopback", "loopback TCP", on_loopback)):
+        if asked.only in (None, name):
             shutil.rmtree(folder / name, ignore_errors=True)
-            trial = Trial(granules, folder / name, arguments.options)
-            results[name] = trial.notes
+            trial = Trial(where, granules, folder / name, asked.options)
+            print(where, flush=True)
             act(trial, folder)
-            RESULTS.write_text(json.dumps(results, indent=1) + "\n")
-    if arguments.only == "rest":
-        trial = Trial(granules, folder / "loopback", arguments.options)
-        to_the_end(trial, folder, trial.receipts())
-        results.setdefault("loopback", []).extend(trial.notes)
-        RESULTS.write_text(json.dumps(results, indent=1) + "\n")
+            add(asked.out, trial.results, replace=[f"trial / {where}"])
+    report.main([PAGE])
 
 
 if __name__ == "__main__":

@@ -15,11 +15,12 @@ from matplotlib.patches import Ellipse
 from numpy.typing import NDArray
 from PIL import Image
 
-from evaluation.simulation.components import normalised, real_statistics
+from evaluation.reference import real_statistics, scaled
 from evaluation.simulation.judged import THRESHOLD, Pixels, judge_scene
 from spectf_cloud.sensor import Sensor
 from spectf_cloud.simulation.config import SimulationConfig
 from spectf_cloud.simulation.surfaces import CLASSES
+from spectf_cloud.tokens import shown_bands
 
 #: Atmospheric windows that the figures name.
 _GASES = ((760, "O$_2$"), (940, "H$_2$O"), (1130, "H$_2$O"), (1380, "H$_2$O"), (1880, "H$_2$O"), (2010, "CO$_2$"))
@@ -55,8 +56,7 @@ def draw_all(folder: Path, pixels: Pixels, irradiance: Path) -> None:
 
 def spectra(pixels: Pixels) -> plt.Figure:
     """TOA reflectance: median and middle 80 % of each clear class and of clouds."""
-    sensor = Sensor.emit()
-    nm = _gapped(sensor.wavelength_nm[sensor.kept()])
+    nm = np.insert(_KEPT_NM, _GAP, np.nan)
     figure, (ground, sky) = plt.subplots(1, 2, figsize=(13, 4.6), layout="constrained", sharey=True)
     lit = pixels.clear & (pixels.shadow < 0.2)
     for number, colour in enumerate(_COLOURS, start=1):
@@ -88,13 +88,8 @@ def _band(axes: Axes, nm: NDArray[np.float64], toa: NDArray[np.floating], colour
     axes.fill_between(nm, low, high, color=colour, alpha=0.13, lw=0)
 
 
-_KEPT_NM = Sensor.emit().wavelength_nm[Sensor.emit().kept()]
+_KEPT_NM = Sensor.emit().wavelength_nm[shown_bands(Sensor.emit())]
 _GAP = int(np.argmax(np.diff(_KEPT_NM))) + 1
-
-
-def _gapped(nm: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Band centres with a break where the dropped bands were."""
-    return np.insert(nm, _GAP, np.nan)
 
 
 def thickness(pixels: Pixels) -> plt.Figure:
@@ -131,7 +126,7 @@ def _against(axes: Axes, x: NDArray[np.floating], p: NDArray[np.floating], colou
 def real_components(pixels: Pixels) -> plt.Figure:
     """Simulated spectra in the plane of the leading real components, and both sets of components."""
     real = real_statistics()
-    simulated = normalised(pixels.radiance)
+    simulated = scaled(pixels.radiance)
     scores = (simulated - real.mean) @ real.components
     own = np.linalg.svd(simulated - simulated.mean(axis=0), full_matrices=False)[2]
     figure = plt.figure(figsize=(13, 6.4), dpi=80, layout="constrained")

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from evaluation.reference import reference_folder
 from spectf_cloud.model import ModelConfig, SpecTfEncoder
 from spectf_cloud.simulation.config import SimulationConfig
 from spectf_cloud.simulation.geometry import SUN_DISTANCE, SUN_ZENITH
@@ -17,11 +16,11 @@ from spectf_cloud.simulation.granule import simulate_scene
 from spectf_cloud.simulation.scene import CLEAR, CLOUD_ICE, CLOUD_LIQUID, SimulatedScene
 from spectf_cloud.simulation.surfaces import CLASSES
 from spectf_cloud.toa import reflectance_per_radiance, toa_reflectance
+from spectf_cloud.tokens import shown_bands
 
 Float32Array = NDArray[np.float32]
 Mask = NDArray[np.bool_]
 
-REFERENCE = Path(os.environ.get("SPECTF_REFERENCE", "../shared/reference"))
 THRESHOLD = 0.51
 #: Surfaces that the published network is known to confuse with cloud: reported, not gated.
 APART = tuple(CLASSES.index(name) + 1 for name in ("sun glint", "snow", "ice"))
@@ -70,8 +69,8 @@ def pool(parts: list[Pixels]) -> Pixels:
 def published_network(wavelength_nm: NDArray[np.float64]) -> SpecTfEncoder:
     """The published v0.1.0 network for these bands."""
     network = ModelConfig().build(wavelength_nm)
-    weights = torch.load(REFERENCE / "official/v0.1.0/weights.pt", weights_only=True, map_location="cpu")
-    network.load_state_dict(weights)
+    weights = reference_folder() / "official/v0.1.0/weights.pt"
+    network.load_state_dict(torch.load(weights, weights_only=True, map_location="cpu"))
     return network.eval()
 
 
@@ -93,7 +92,7 @@ def judge_scene(config: SimulationConfig, count: int | None) -> tuple[SimulatedS
     pixels = np.flatnonzero(scene.geometry.valid)
     if count is not None:
         pixels = np.sort(rng.choice(pixels, min(count, len(pixels)), replace=False))
-    kept = scene.sensor.kept()
+    kept = shown_bands(scene.sensor)
     obs = scene.geometry.obs.reshape(-1, scene.geometry.obs.shape[2])[pixels].astype(np.float64)
     radiance = scene.noisy_radiance(pixels, rng)
     factors = reflectance_per_radiance(scene.irradiance[kept], float(obs[:, SUN_DISTANCE].mean()))

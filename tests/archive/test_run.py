@@ -27,7 +27,7 @@ from spectf_cloud.inference.options import MaskOptions
 from archives import granule_id, serving, write_archive, write_granule
 from scene_files import raster
 
-HANGS = Path(__file__).parents[2] / "evaluation/reliability/hangs"
+HANGS = Path(__file__).parents[1] / "hostile/hangs"
 EVERYTHING = Settings(probability=True, ortho=True, netcdf=True, quicklook=True)
 
 

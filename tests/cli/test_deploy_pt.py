@@ -304,10 +304,16 @@ def test_a_scene_of_nan_is_all_no_data_and_a_warning(tmp_path, capsys):
         assert (mask.read(1) == 255).all()
 
 
+@pytest.fixture(scope="module")
+def long_granule(tmp_path_factory):
+    """More than a second's work."""
+    return write_emit(tmp_path_factory.mktemp("long"), arrays(lines=1500, samples=300))
+
+
 @pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
-def test_an_interrupted_run_leaves_nothing(tmp_path, stop):
-    rad, _ = write_emit(tmp_path, arrays(lines=4000, samples=300))
-    before = files(tmp_path)
+def test_an_interrupted_run_leaves_nothing(long_granule, tmp_path, stop):
+    rad, _ = long_granule
+    before = files(rad.parent)
     command = [sys.executable, "-m", "spectf_cloud", "deploy-pt", str(tmp_path / "m.tif"), str(rad), "--json"]
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
 
@@ -324,7 +330,7 @@ def test_an_interrupted_run_leaves_nothing(tmp_path, stop):
         _, errors = child.communicate(timeout=60)
     assert child.returncode == 130
     assert "Traceback" not in errors
-    assert files(tmp_path) == before
+    assert (files(rad.parent), files(tmp_path)) == (before, [])
 
 
 def test_an_unforeseen_error_is_one_line_too(granule, tmp_path, capsys, monkeypatch):

@@ -1,6 +1,8 @@
 """`simulate` and `dataset simulate` as a user calls them."""
 
+import io
 import json
+from contextlib import redirect_stdout
 
 import h5py
 import pytest
@@ -22,13 +24,28 @@ def run(*arguments):
 SMALL = ("--lines", 16, "--samples", 12)
 
 
-def test_simulate_writes_a_granule_and_says_what(tmp_path, capsys):
-    assert run("simulate", tmp_path / "g", *SMALL, "--seed", 3, "--preset", "scattered") == 0
-    out = capsys.readouterr().out
-    radiance = next((tmp_path / "g").glob("EMIT_L1B_RAD_001_*.nc"))
-    assert str(radiance) in out and "scattered" in out and "cloud" in out
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """Folder of a granule, and what the command said."""
+    folder, said = tmp_path_factory.mktemp("made") / "g", io.StringIO()
+    with redirect_stdout(said):
+        assert run("simulate", folder, *SMALL, "--seed", 3, "--preset", "scattered") == 0
+    return folder, said.getvalue()
+
+
+@pytest.fixture(scope="module")
+def like(made):
+    return next(made[0].glob("EMIT_L1B_OBS_*.nc"))
+
+
+def test_simulate_writes_a_granule_and_says_what(made):
+    folder, said = made
+    radiance = next(folder.glob("EMIT_L1B_RAD_001_*.nc"))
+    assert str(radiance) in said and "scattered" in said and "cloud" in said
     # OBS is found beside it by its name.
     assert open_scene(radiance).lines == 16
+    with raster(folder / "truth.tif") as truth:
+        assert truth.tags()["simulated"].startswith("SIMULATED") and "lines=16" in truth.tags()["simulation"]
 
 
 def test_json_events_name_the_files(tmp_path, capsys):
@@ -68,7 +85,7 @@ def test_dataset_simulate(tmp_path):
     out = tmp_path / "x.hdf5"
     options = [
         "--scenes",
-        "2",
+        "1",
         "--spectra-per-scene",
         "20",
         "--lines",
@@ -82,16 +99,9 @@ def test_dataset_simulate(tmp_path):
     result = CliRunner().invoke(dataset.app, ["simulate", str(out), *options])
     done = json.loads(result.stdout.splitlines()[-1])
     with h5py.File(out) as file:
-        assert len(file["labels"]) == done["spectra"] == 40
+        assert len(file["labels"]) == done["spectra"] == 20
     again = CliRunner().invoke(dataset.app, ["simulate", str(out), *options])
     assert isinstance(again.exception, OutputError) and "--overwrite" in str(again.exception)
-
-
-@pytest.fixture(scope="module")
-def like(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("like")
-    assert run("simulate", folder, *SMALL, "--seed", 5, "-q") == 0
-    return next(folder.glob("EMIT_L1B_OBS_*.nc"))
 
 
 def test_like_takes_size_time_and_place_from_the_file_and_says_so(tmp_path, like):
@@ -149,9 +159,3 @@ def test_like_another_file_is_refused_by_name(tmp_path, capsys, like, fault):
     assert run("simulate", tmp_path / "g", "--like", path) == 3
     error = capsys.readouterr().err
     assert "given.nc" in error and "not foreseen" not in error and error.count("\n") == 1
-
-
-def test_the_whole_truth_file_says_that_it_is_simulated(tmp_path):
-    assert run("simulate", tmp_path, *SMALL, "-q") == 0
-    with raster(tmp_path / "truth.tif") as truth:
-        assert truth.tags()["simulated"].startswith("SIMULATED") and "lines=16" in truth.tags()["simulation"]

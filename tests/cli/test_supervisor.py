@@ -12,7 +12,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from evaluation.reliability import crashes
 from spectf_cloud import __main__ as command_line
 from spectf_cloud.cli import reporting, supervisor
 from spectf_cloud.files.atomic import atomic_output
@@ -20,9 +19,10 @@ from spectf_cloud.files.reading import Board, limit_reads, reading, temporary_fi
 from spectf_cloud.readers import emit
 from spectf_cloud.readers.raw import read_raw
 
+import crashes
 from scene_files import arrays, hung_attribute, write_emit
 
-HANGS = sorted((Path(__file__).parents[2] / "evaluation/reliability/hangs").glob("*.nc"))
+HANGS = sorted((Path(__file__).parents[1] / "hostile/hangs").glob("*.nc"))
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="commands are supervised on Linux only")
 
 

@@ -13,17 +13,17 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from evaluation.reliability import seeds
-from evaluation.reliability.targets import TARGETS, survives
 from spectf_cloud.__main__ import main
 from spectf_cloud.dataset import open_scene
 from spectf_cloud.errors import InputError
 from spectf_cloud.readers import emit, envi
 
+import fuzz_seeds as seeds
+from fuzz_targets import TARGETS, survives
 from scene_files import arrays, write_emit, write_envi
 
 CASES = sorted((Path(__file__).parent / "cases").glob("*/*"))
-FEW = settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+FEW = settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda path: f"{path.parent.name}-{path.name}")
@@ -112,7 +112,7 @@ SHAPES = st.one_of(
 )
 
 
-@settings(FEW, max_examples=40)
+@settings(FEW, max_examples=20)
 @given(
     name=st.sampled_from(["radiance", "obs"]),
     parts=st.dictionaries(

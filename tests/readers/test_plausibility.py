@@ -6,7 +6,6 @@ import h5py
 import numpy as np
 import pytest
 
-from evaluation.reliability.scenes import small_weights
 from spectf_cloud.__main__ import main
 from spectf_cloud.dataset import open_scene
 from spectf_cloud.errors import InputError
@@ -17,6 +16,7 @@ from spectf_cloud.sensor import Sensor
 from spectf_cloud.simulation.granule import SimulationConfig, simulate_granule
 from spectf_cloud.toa import resample_irradiance
 
+from jobs import small_weights
 from scene_files import arrays, obs_fields, raster, wavelength_fields, write_envi
 from small_scenes import as_reflectance
 

@@ -7,7 +7,8 @@ import pytest
 from spectra_files import make_rows, write_hdf5
 
 import spectf_cloud as sc
-from evaluation.training.throughput import compare
+
+from training_race import compare
 
 
 @pytest.fixture

@@ -23,7 +23,7 @@ from spectf_cloud.model import SpecTfEncoder
 Float32Array = NDArray[np.float32]
 _Compute = Callable[[Float32Array], Float32Array]
 
-# Measured best of 1 to 16, see evaluation/performance/runtimes.md; the logits of one pixel already fill a core's cache.
+# Measured best of 1 to 16, see evaluation/performance.md; the logits of one pixel already fill a core's cache.
 _BATCH = {"openvino": 16, "onnxruntime": 1}
 #: Fastest first.
 RUNTIMES = tuple(_BATCH)

@@ -1,7 +1,8 @@
-"""Runs that are killed, stopped, starved of disk or input: what they leave behind."""
+"""Runs that are killed, stopped or starved of disk, what they leave behind, and the memory that many runs take."""
 
 from __future__ import annotations
 
+import gc
 import os
 import random
 import resource
@@ -15,24 +16,25 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from evaluation.reliability.scenes import whole_job
 from spectf_cloud.__main__ import main
 from spectf_cloud.files.atomic import atomic_output
 from spectf_cloud.mapping.deploy import DeployJob, deploy
 from spectf_cloud.mapping.outputs import Products
 
+from jobs import whole_job
+
 _NOBODY = 65534
-_LONGEST_S = 300
+_MAX_S = 300
 #: Exit code of a child that was interrupted before the command itself took heed of signals.
 EARLY = 71
 
 
 def forked(work: Callable[[], object]) -> int:
-    """Process id of a child that does the work and ends: 0 done, 70 an exception. Imports are paid for already."""
+    """Return the id of a child process that does the work and ends: 0 done, 70 an exception. It imports nothing."""
     child = os.fork()
     if child:
         return child
-    signal.alarm(_LONGEST_S)  # whatever hangs in a forked child is a failure, not a wait without end
+    signal.alarm(_MAX_S)  # a forked child that hangs fails instead of waiting without end
     code = 70
     try:
         result = work()
@@ -47,7 +49,7 @@ def forked(work: Callable[[], object]) -> int:
 
 
 def exit_code(child: int) -> int:
-    """What a child ended with; minus the signal that ended it."""
+    """Wait for a child; return its exit code, or minus the signal that ended it."""
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
@@ -78,7 +80,7 @@ def kill_runs(radiance: Path, weights: Path, folder: Path, kills: int, seed: int
         for kind, path in job.outputs.items():
             seen[_state(path, old.outputs[kind], new.outputs[kind])] += 1
         seen["strays left by the kill"] += len(list(out.glob(".*")))
-        if number % 10 == 9:
+        if number % 10 == 9 or number == kills - 1:
             assert exit_code(forked(lambda job=job: deploy(job))) == 0
             assert sorted(out.iterdir()) == sorted(job.outputs.values()), "a stray survived the next run"
     return seen
@@ -108,7 +110,7 @@ def _state(path: Path, old: Path, new: Path) -> str:
 
 
 def limited_disk(radiance: Path, weights: Path, out: Path, limit_bytes: int) -> int:
-    """Exit code of a run whose files may not grow beyond a size; nothing may be left that is not whole."""
+    """Return the exit code of a run whose files may not grow beyond a size; nothing may be left that is not whole."""
     job = whole_job(radiance, out, weights)
 
     def work() -> int:
@@ -121,7 +123,7 @@ def limited_disk(radiance: Path, weights: Path, out: Path, limit_bytes: int) -> 
 
 
 def quiet_main(job: DeployJob) -> int:
-    """The command line of a job, its words kept from the terminal."""
+    """Run the command line of a job with its output thrown away."""
     null = os.open(os.devnull, os.O_WRONLY)
     os.dup2(null, 1)
     os.dup2(null, 2)
@@ -129,7 +131,7 @@ def quiet_main(job: DeployJob) -> int:
 
 
 def command(job: DeployJob) -> list[str]:
-    """Arguments that mean the job."""
+    """Return the command line's arguments for a job."""
     named = [f"--{kind}={path}" for kind, path in job.outputs.items() if kind not in ("mask", "probability")]
     return [
         "deploy-pt",
@@ -144,7 +146,7 @@ def command(job: DeployJob) -> list[str]:
 
 @contextmanager
 def small_disk(place: Path, size_bytes: int) -> Iterator[Path]:
-    """A file system in memory of that size; needs root."""
+    """Mount a file system in memory of that size; needs root."""
     place.mkdir(exist_ok=True)
     options = f"size={size_bytes},mode=777"
     subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", place], check=True, capture_output=True)
@@ -155,14 +157,14 @@ def small_disk(place: Path, size_bytes: int) -> Iterator[Path]:
 
 
 def full_disk(radiance: Path, weights: Path, place: Path, size_bytes: int) -> tuple[int, list[str]]:
-    """Exit code and what is there after a run onto a disk of that size."""
+    """Return the exit code and the files left by a run onto a disk of that size."""
     with small_disk(place, size_bytes) as disk:
         job = whole_job(radiance, disk, weights)
         return exit_code(forked(lambda: quiet_main(job))), sorted(path.name for path in disk.iterdir())
 
 
 def as_nobody(radiance: Path, weights: Path, out: Path) -> int:
-    """Exit code of a run by a user who may not write there."""
+    """Return the exit code of a run by a user who may not write there."""
     job = whole_job(radiance, out, weights)
 
     def work() -> int:
@@ -173,7 +175,7 @@ def as_nobody(radiance: Path, weights: Path, out: Path) -> int:
 
 
 def two_writers(target: Path, contents: tuple[bytes, bytes], *, overwrite: bool) -> tuple[list[int], bytes]:
-    """Two processes write one output at the same moment: their exit codes, and what is there afterwards."""
+    """Let two processes write one output at the same moment; return their exit codes and what is there afterwards."""
     ready, go = os.pipe()
 
     def write(content: bytes) -> int:
@@ -190,3 +192,21 @@ def two_writers(target: Path, contents: tuple[bytes, bytes], *, overwrite: bool)
     os.close(ready)
     os.close(go)
     return [exit_code(child) for child in children], target.read_bytes()
+
+
+def resident_growth(radiance: Path, weights: Path, folder: Path, scenes: int, warm_up: int = 10) -> tuple[int, int]:
+    """Mask a scene with every product over and over in this process.
+
+    Returns the resident bytes after the first few, which fill caches, and after all of them.
+    """
+    first = 0
+    for number in range(scenes):
+        deploy(whole_job(radiance, folder, weights))
+        if number + 1 == warm_up:
+            first = _resident_bytes()
+    return first, _resident_bytes()
+
+
+def _resident_bytes() -> int:
+    gc.collect()
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")

@@ -1,4 +1,4 @@
-"""One function for each thing we read: bytes in, all read that a run reads; only `SpectfError` may come out."""
+"""One function for each kind of file: it reads what a run reads, and only `SpectfError` may come out."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 
-from evaluation.reliability import seeds
 from spectf_cloud.data.spectra import open_spectra
 from spectf_cloud.errors import SpectfError
 from spectf_cloud.models.arch_spec import read_arch_spec
@@ -18,6 +17,8 @@ from spectf_cloud.readers import emit, envi
 from spectf_cloud.readers.irradiance import read_irradiance
 from spectf_cloud.scene import Cube
 from spectf_cloud.weights import find_weights
+
+import fuzz_seeds as seeds
 
 Target = Callable[[bytes, Path], None]
 
@@ -92,7 +93,7 @@ TARGETS: dict[str, tuple[Target, Callable[[], Iterator[bytes]]]] = {
 
 
 def survives(target: str, content: bytes, folder: Path) -> BaseException | None:
-    """What escaped that is no `SpectfError`, or None."""
+    """Return the exception that escaped and is not a `SpectfError`, or None."""
     try:
         TARGETS[target][0](content, folder)
     except SpectfError:

@@ -1,6 +1,6 @@
 """The figures of docs/inference.md, from the built-in weights and the bundled probe spectra.
 
-Run: python -m evaluation.performance.figures [WEIGHTS]
+Run: python docs/inference/make_figures.py [WEIGHTS]
 """
 
 from __future__ import annotations
@@ -17,20 +17,20 @@ from spectf_cloud.inference.engines.native.backend import load_tables
 from spectf_cloud.inference.engines.native.tables import DEGREE, Tables
 from spectf_cloud.models.load import load_model
 from spectf_cloud.models.numpy_spectf import gelu
-from spectf_cloud.sensor import PUBLISHED_DROP_NM, Sensor
+from spectf_cloud.sensor import Sensor
+from spectf_cloud.tokens import shown_bands
 from spectf_cloud.weights import find_weights
 
 matplotlib.use("Agg")
 from matplotlib import pyplot as plt
 
-OUTPUT = Path(__file__).parents[2] / "docs/inference"
+OUTPUT = Path(__file__).parent
 
 
 def main(weights: str) -> None:
     """Write every figure."""
-    sensor = Sensor.emit()
-    model = load_model(find_weights(weights), sensor.wavelength_nm[sensor.kept(PUBLISHED_DROP_NM)])
-    wavelength_nm = sensor.wavelength_nm[sensor.kept(PUBLISHED_DROP_NM)]
+    wavelength_nm = Sensor.emit().wavelength_nm[shown_bands(Sensor.emit())]
+    model = load_model(find_weights(weights), wavelength_nm)
     state = {name: value.double().numpy() for name, value in model.state_dict().items()}
     curve = reduction.TokenCurve.of(model, state)
     tables, probe = load_tables(model)

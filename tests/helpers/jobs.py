@@ -1,4 +1,4 @@
-"""Tiny scenes and a network of a few parameters: what is tried here does not depend on their size."""
+"""A tiny granule, a network of a few parameters, and the job that makes every product of them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _SMALL = ModelConfig(num_heads=1, dim_proj=4, dim_ff=4)
 
 
 def small_weights(folder: Path) -> Path:
-    """Random weights of a tiny network, with their card."""
+    """Write random weights of a tiny network, and their card."""
     torch.manual_seed(0)
     path = folder / "small.pt"
     torch.save(_SMALL.build([400.0, 500.0]).state_dict(), path)
@@ -25,13 +25,13 @@ def small_weights(folder: Path) -> Path:
 
 
 def small_granule(folder: Path, seed: int = 0, lines: int = 24, samples: int = 16, preset: str = "mixed") -> Path:
-    """A simulated granule; returns its radiance."""
+    """Simulate a granule; return its radiance file."""
     folder.mkdir(parents=True, exist_ok=True)
     return simulate_granule(folder, SimulationConfig(lines, samples, seed, preset)).files["radiance"]
 
 
 def whole_job(radiance: Path, out: Path, weights: Path, **options: object) -> DeployJob:
-    """Every product of a scene in one folder."""
+    """Return the job that writes every product of a scene into one folder."""
     return DeployJob(
         out=out / "mask.tif",
         radiance=radiance,

@@ -1,7 +1,7 @@
 """Compile the CUDA kernel for GPUs that are not here and report what each needs of a multiprocessor.
 
 Triton carries its own assembler, so no GPU and no CUDA toolkit is needed; nothing is run.
-Run: python -m evaluation.gpu.resources [--bands 268] [--arch 80 90] [--quarters 1]; one line of JSON for each.
+Run: python tests/helpers/cuda_resources.py [--bands 268] [--arch 80 90] [--quarters 1]; one line of JSON for each.
 """
 
 from __future__ import annotations

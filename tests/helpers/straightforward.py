@@ -80,7 +80,7 @@ class Straightforward(nn.Module):
         self.head = nn.Linear(config.dim_proj, 2)
 
     def forward(self, x: Tensor) -> Tensor:
-        wavelength = self.wavelength.view(1, -1, 1).expand(len(x), -1, 1)
+        wavelength = self.wavelength.view(1, -1, 1).expand(x.shape[0], -1, 1)
         tokens = self.spectral_embed(torch.cat([x, wavelength], -1))
         for layer in self.layers:
             tokens = layer(tokens)

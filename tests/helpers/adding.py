@@ -31,14 +31,14 @@ class Slab(NamedTuple):
 
 
 def deviation() -> tuple[float, float]:
-    """Smallest and largest relative difference of `simulated` from `adding` over suns, tops, clouds and grounds."""
+    """Smallest and largest relative difference of `simulated` from `added` over suns, tops, clouds and grounds."""
     differences = []
     for sun_deg in (30.0, 60.0):
         for top_km in (1.0, 3.0, 8.0):
             for thickness in (0.3, 2.0, 5.0, 20.0):
                 for ground in (0.05, 0.2, 0.8):
                     case = (sun_deg, top_km, thickness, ground)
-                    differences.append(simulated(*case) / adding(*case) - 1)
+                    differences.append(simulated(*case) / added(*case) - 1)
     return float(np.min(differences)), float(np.max(differences))
 
 
@@ -66,7 +66,7 @@ def simulated(sun_deg: float, top_km: float, thickness: float, ground: float) ->
     return mean
 
 
-def adding(sun_deg: float, top_km: float, thickness: float, ground: float) -> FloatArray:
+def added(sun_deg: float, top_km: float, thickness: float, ground: float) -> FloatArray:
     """The same by adding the layers with all their directions."""
     nodes, weights = np.polynomial.legendre.leggauss(doubling.STREAMS)
     mu = np.concatenate([0.5 * (nodes + 1), np.cos(np.deg2rad([sun_deg, VIEW_DEG]))])

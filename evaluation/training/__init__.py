@@ -1,1 +1,0 @@
-"""Training speed against the straightforward loop."""
