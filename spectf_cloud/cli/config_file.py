@@ -30,8 +30,8 @@ def _use_as_defaults(context: typer.Context, path: Path | None) -> Path | None:
     return path
 
 
-def stronger(context: typer.Context, *names: str) -> Path | None:
-    """Of parameters that mean the same, the value typed, else from the environment, else from the file."""
+def explicit_value(context: typer.Context, *names: str) -> Path | None:
+    """Return, of parameters that mean the same, the value typed, else from the environment, else from the file."""
 
     def rank(name: str) -> int:
         source = context.get_parameter_source(name)

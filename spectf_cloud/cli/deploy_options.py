@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from spectf_cloud.cli.config_file import stronger
+from spectf_cloud.cli.config_file import explicit_value
 from spectf_cloud.cli.fields import Shown
 from spectf_cloud.cli.reporting import Reporter
 from spectf_cloud.errors import UsageError
@@ -85,8 +85,8 @@ def mask(context: typer.Context, files: SceneFiles, reporter: Reporter, **job: A
 
 def _scene(context: typer.Context, files: SceneFiles) -> tuple[Path, Path, Path | None]:
     """Mask to write, radiance and observation, by name or in order."""
-    out = stronger(context, "outfp", "out")
-    observation, radiance = stronger(context, "obsfp", "obs"), stronger(context, "rdnfp", "rdn")
+    out = explicit_value(context, "outfp", "out")
+    observation, radiance = explicit_value(context, "obsfp", "obs"), explicit_value(context, "rdnfp", "rdn")
     # Two files given in order are OUT and the radiance; its OBS is found by name.
     if radiance is None:
         observation, radiance = files.obs, files.obsfp

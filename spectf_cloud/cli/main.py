@@ -78,6 +78,6 @@ def run(arguments: Sequence[str]) -> int:
             return reporting.failed(text, MissingExtraError.exit_code, arguments)
         if reporting.active and reporting.active.verbose >= 2:
             raise
-        text = f"{type(error).__name__}: {error} (not foreseen; run again with -vv and report what it shows)"
+        text = f"{type(error).__name__}: {error} (unexpected error; rerun with -vv and report the traceback)"
         return reporting.failed(" ".join(text.split()), SpectfError.exit_code, arguments)
     return code if isinstance(code, int) else 0

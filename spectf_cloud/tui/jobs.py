@@ -207,8 +207,8 @@ def _why(job: Job, code: int) -> str:
         except ValueError:
             name = "unknown"
         return f"the job's process was ended from outside by signal {-code} ({name})"
-    last = next((line for line in reversed(job.log) if line.strip()), "it said nothing")
-    return f"the job ended with exit code {code}: {last}"
+    last = next((line for line in reversed(job.log) if line.strip()), None)
+    return f"the job exited with code {code}: {last}" if last else f"the job exited with code {code} and no message"
 
 
 def _signal(job: Job, number: int) -> None:
