@@ -52,19 +52,6 @@ class Architecture:
         ):
             raise ModelError(f"dropout must lie in [0, 1), not {self.dropout!r}")
 
-    def shapes(self, bands: int) -> dict[str, tuple[int, ...]]:
-        """Return the shapes of the tensors of a network for this many bands, by their state-dict names."""
-        dim, hidden = self.dim_proj, self.dim_ff
-        wide = dim * bands if self.agg == "flat" else dim
-        made: dict[str, tuple[int, ...]] = _linear("spectral_embed.linear", 2, dim)
-        for layer in (f"layers.{number}" for number in range(self.num_layers)):
-            attention = f"{layer}.attention.attention"
-            made |= {f"{attention}.in_proj_weight": (3 * dim, dim), f"{attention}.in_proj_bias": (3 * dim,)}
-            made |= _linear(f"{attention}.out_proj", dim, dim)
-            made |= _linear(f"{layer}.ff.linear1", dim, hidden) | _linear(f"{layer}.ff.linear2", hidden, dim)
-            made |= {f"{layer}.{norm}.{name}": (dim,) for norm in ("norm1", "norm2") for name in ("weight", "bias")}
-        return made | _linear("head", wide, self.dim_output)
-
     @classmethod
     def from_mapping(cls, values: Mapping[str, Any]) -> Self:
         """Build from a plain mapping (YAML, JSON); unknown keys raise `ModelError`."""
@@ -75,6 +62,20 @@ class Architecture:
         if unknown:
             raise ModelError(f"unknown architecture keys {', '.join(unknown)}; known keys: {', '.join(known)}")
         return cls(**values)
+
+
+def tensor_shapes(shape: Architecture, bands: int) -> dict[str, tuple[int, ...]]:
+    """Return the shapes of the tensors of a network for this many bands, by their state-dict names."""
+    dim, hidden = shape.dim_proj, shape.dim_ff
+    wide = dim * bands if shape.agg == "flat" else dim
+    made = _linear("spectral_embed.linear", 2, dim)
+    for layer in (f"layers.{number}" for number in range(shape.num_layers)):
+        attention = f"{layer}.attention.attention"
+        made |= {f"{attention}.in_proj_weight": (3 * dim, dim), f"{attention}.in_proj_bias": (3 * dim,)}
+        made |= _linear(f"{attention}.out_proj", dim, dim)
+        made |= _linear(f"{layer}.ff.linear1", dim, hidden) | _linear(f"{layer}.ff.linear2", hidden, dim)
+        made |= {f"{layer}.{norm}.{name}": (dim,) for norm in ("norm1", "norm2") for name in ("weight", "bias")}
+    return made | _linear("head", wide, shape.dim_output)
 
 
 def _linear(name: str, inputs: int, outputs: int) -> dict[str, tuple[int, ...]]:

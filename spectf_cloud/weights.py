@@ -9,7 +9,8 @@ from __future__ import annotations
 import logging
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, fields
 from functools import cache
 from pathlib import Path
@@ -119,11 +120,12 @@ def find_weights(spec: str | Path = BUILTIN) -> Checkpoint:
         path, irradiance = (fetch(file) for file in (release.weights, release.irradiance))
         return _of_release(release, path, irradiance)
     path = resource("weights.pt") if spec == BUILTIN else Path(spec)
-    if not path.is_file():
-        names = ", ".join((BUILTIN, *RELEASES))
-        raise WeightsError(f"{path}: no such weights file; give a path or one of {names}")
-    found = read_checkpoint(path)
-    foreign = None if found.published else foreign_kind(path, found.kind)
+    with _named(path):
+        if not path.is_file():
+            names = ", ".join((BUILTIN, *RELEASES))
+            raise WeightsError(f"{path}: no such weights file; give a path or one of {names}")
+        found = read_checkpoint(path)
+        foreign = None if found.published else foreign_kind(path, found.kind)
     if foreign:
         raise WeightsError(f"{path} is {foreign}")
     return found
@@ -134,7 +136,7 @@ def read_checkpoint(path: Path) -> Checkpoint:
 
     Raises `WeightsError`.
     """
-    try:
+    with _named(path):
         if path.stat().st_size > MAX_WEIGHTS_BYTES:
             raise WeightsError(f"{path} is larger than 1 GiB, too large for SpecTf weights")
         checksum = sha256_of(path)
@@ -142,6 +144,13 @@ def read_checkpoint(path: Path) -> Checkpoint:
             if release.weights.sha256 == checksum:
                 return _of_release(release, path, _find_irradiance(release.irradiance.sha256, path))
         return _of_card(path, checksum, read_card(path))
+
+
+@contextmanager
+def _named(path: Path) -> Iterator[None]:
+    """Say which file the system cannot read."""
+    try:
+        yield
     except OSError as error:
         raise WeightsError(f"{path}: cannot be read: {error.strerror or error}") from error
 

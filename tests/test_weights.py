@@ -211,6 +211,11 @@ def test_unknown_names_list_the_known_ones():
         find_weights("official:v9")
 
 
+def test_a_path_that_the_system_refuses_is_named():
+    with pytest.raises(WeightsError, match="cannot be read"):
+        find_weights("w" * 300 + ".pt")
+
+
 SMALL = ModelConfig(num_heads=1, dim_proj=4, dim_ff=4)
 BANDS = np.array([400.0, 500.0])
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from spectf_cloud.architecture import Architecture
+from spectf_cloud.architecture import Architecture, tensor_shapes
 from spectf_cloud.errors import WeightsError
 from spectf_cloud.files.extras import has_torch
 from spectf_cloud.files.tensors import MAX_WEIGHTS_BYTES, Tensors
@@ -31,7 +31,7 @@ def load_numpy(
     """
     config = architecture or weights.architecture or Architecture()
     state = weights.tensors()
-    wanted = config.shapes(len(wavelength_nm))
+    wanted = tensor_shapes(config, len(wavelength_nm))
     found = {name: value.shape for name, value in state.items()}
     wrong = sorted(name for name in wanted.keys() | found.keys() if wanted.get(name) != found.get(name))
     if wrong:

@@ -8,7 +8,7 @@ from spectf_cloud.inference.backend import resolve_device
 from spectf_cloud.inference.engines.torch import TorchBackend
 from spectf_cloud.model import ModelConfig
 from spectf_cloud.models.load import load_model
-from spectf_cloud.weights import WeightsFile, find_weights
+from spectf_cloud.weights import Checkpoint, find_weights
 
 
 @pytest.fixture(scope="module")
@@ -94,7 +94,7 @@ def test_devices():
 
 
 def weights_at(path):
-    return WeightsFile(path.name, path, "", 0.5, path)
+    return Checkpoint(path.name, path, "", 0.5, path)
 
 
 def test_weights_that_cannot_be_used_are_named(tmp_path, model, wavelength_nm):

@@ -6,7 +6,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from spectf_cloud.architecture import Architecture
+from spectf_cloud.architecture import Architecture, tensor_shapes
 from spectf_cloud.inference.engines.numpy import NumpyBackend
 from spectf_cloud.inference.engines.torch import TorchBackend
 from spectf_cloud.model import ModelConfig, normalise_wavelength
@@ -32,7 +32,7 @@ def test_every_architecture_is_the_function_of_pytorch(shape, bands, seed):
     torch.manual_seed(seed)
     model = ModelConfig(**shape).build(np.linspace(400, 2400, bands)).eval()
     state = model.state_dict()
-    assert Architecture(**shape).shapes(bands) == {name: tuple(value.shape) for name, value in state.items()}
+    assert tensor_shapes(Architecture(**shape), bands) == {name: tuple(value.shape) for name, value in state.items()}
     toa = torch.rand(3, bands) * 2
     with torch.inference_mode():
         wanted = model(toa.unsqueeze(-1)).numpy()

@@ -15,7 +15,7 @@ from spectf_cloud.files.atomic import check_output
 from spectf_cloud.models.arch_spec import read_arch_spec
 from spectf_cloud.sensor import BandRanges, Sensor
 from spectf_cloud.tokens import shown_bands
-from spectf_cloud.weights import WeightsFile, find_weights
+from spectf_cloud.weights import Checkpoint, find_weights
 
 #: Forms of `outputs.SUFFIXES`.
 ONNX, ENGINE = "ONNX", "TensorRT engine"
@@ -25,7 +25,7 @@ ONNX, ENGINE = "ONNX", "TensorRT engine"
 class ExportSource:
     """Weights, the architecture if told, and the (bands,) centres, nm, without those that are not shown to it."""
 
-    weights: WeightsFile
+    weights: Checkpoint
     architecture: Architecture | None
     wavelength_nm: NDArray[np.float64]
     drop_nm: BandRanges

@@ -24,6 +24,7 @@ from spectf_cloud.inference.engines.native.reduction import DOMAIN
 from spectf_cloud.inference.engines.native.table_cache import keep_arrays, read_arrays
 from spectf_cloud.inference.engines.native.tables import Tables, UnsupportedModelError, build_tables, check_supported
 from spectf_cloud.inference.engines.numpy import exact_backend
+from spectf_cloud.models import numpy_spectf
 from spectf_cloud.models.numpy_spectf import NumpySpecTf
 
 if TYPE_CHECKING:
@@ -250,5 +251,5 @@ def _fingerprint(model: SpecTfEncoder | NumpySpecTf) -> str:
 
 @cache
 def _code() -> bytes:
-    code = (reduction.__file__, tables_module.__file__, tail_tables.__file__, PROBE)
+    code = (reduction.__file__, tables_module.__file__, tail_tables.__file__, numpy_spectf.__file__, PROBE)
     return b"".join(Path(str(path)).read_bytes() for path in code)

@@ -28,7 +28,7 @@ from spectf_cloud.inference.engines.source import ONNX, ExportSource, check_expo
 from spectf_cloud.model import SpecTfEncoder
 from spectf_cloud.models.load import load_model
 from spectf_cloud.sensor import BandRanges
-from spectf_cloud.weights import BUILTIN, WeightsFile
+from spectf_cloud.weights import BUILTIN, Checkpoint
 
 if TYPE_CHECKING:
     from onnx import ModelProto
@@ -50,7 +50,7 @@ class Exported:
 class Source:
     """Weights with the network of them for some bands."""
 
-    weights: WeightsFile
+    weights: Checkpoint
     model: SpecTfEncoder
     wavelength_nm: np.ndarray
     drop_nm: BandRanges
