@@ -135,7 +135,9 @@ def network(folder: Path, few: bool) -> Outcomes:
     command, log = _command(_scene(folder), _new(folder, "net")), folder / "strace.log"
     found = {"exit code": subprocess.run(["unshare", "-n", *command], check=False).returncode}
     subprocess.run(["strace", "-f", "-qq", "-e", "trace=socket,connect", "-o", log, *command], check=True)
-    return found | {"internet sockets asked for": log.read_text().count("AF_INET")}
+    asked = [row for row in log.read_text().splitlines() if "AF_INET" in row]
+    print(*asked, sep="\n")
+    return found | {"internet sockets asked for": len(asked)}
 
 
 CHECKS: dict[str, tuple[str, Callable[[Path, bool], Outcomes]]] = {
