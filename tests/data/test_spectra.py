@@ -17,7 +17,7 @@ from spectf_cloud.errors import InputError, OutputError, UsageError
 def cache(tmp_path, monkeypatch):
     folder = tmp_path / "cache"
     monkeypatch.setenv("SPECTF_CACHE_DIR", str(folder))
-    return folder
+    return folder / "spectra"
 
 
 def test_two_files_become_one_table(tmp_path):
