@@ -18,7 +18,7 @@ from spectf_cloud.readers.irradiance import local_irradiance, read_irradiance
 from spectf_cloud.scene import Scene, missing
 from spectf_cloud.sensor import PUBLISHED_DROP_NM, BandRanges, Sensor, parse_band_ranges
 from spectf_cloud.toa import reflectance_per_radiance, resample_irradiance, toa_reflectance
-from spectf_cloud.weights import RELEASES, WeightsFile, irradiance_for, sha256_of
+from spectf_cloud.weights import RELEASES, Checkpoint, irradiance_for, sha256_of
 
 BoolArray = NDArray[np.bool_]
 FloatArray = NDArray[np.float64]
@@ -121,7 +121,7 @@ class Tokens:
     def for_weights(
         cls,
         scene: Scene,
-        weights: WeightsFile,
+        weights: Checkpoint,
         irradiance: str | Path | None = None,
         drop_nm: BandRanges = PUBLISHED_DROP_NM,
         *,

@@ -106,10 +106,6 @@ class Checkpoint:
         return state
 
 
-#: The earlier name.
-WeightsFile = Checkpoint
-
-
 def find_weights(spec: str | Path = BUILTIN) -> Checkpoint:
     """Return SpecTf weights by path or by name: ``builtin``, ``official:v0.1.0``, ``official:v0.0.1``.
 

@@ -25,7 +25,7 @@ from spectf_cloud.readers.irradiance import read_irradiance
 from spectf_cloud.scene import NODATA
 from spectf_cloud.simulation.granule import SimulationConfig, simulate_granule
 from spectf_cloud.tokens import Tokens
-from spectf_cloud.weights import WeightsFile
+from spectf_cloud.weights import Checkpoint
 
 if TYPE_CHECKING:
     from evaluation.gpu_bench import Bench
@@ -69,7 +69,7 @@ def measure(bench: Bench, folder: Path, lines: int, samples: int) -> Iterator[Re
             yield bench.result("fidelity of a mask", name, kind, value=value, unit=unit)
 
 
-def original_way(radiance: Path, observation: Path, weights: WeightsFile, device: torch.device) -> np.ndarray:
+def original_way(radiance: Path, observation: Path, weights: Checkpoint, device: torch.device) -> np.ndarray:
     """Mask as the published deployment does: scene in memory, DataLoader of pixels, batches of 4096 in bfloat16."""
     scene = open_scene(radiance, observation)
     tokens = Tokens.of_scene(scene, read_irradiance(weights.irradiance_path), trained=weights.published)

@@ -19,7 +19,7 @@ from spectf_cloud.sensor import Sensor
 from spectf_cloud.simulation import noise
 from spectf_cloud.simulation.granule import SimulationConfig, simulate_scene
 from spectf_cloud.tokens import shown_bands
-from spectf_cloud.weights import WeightsFile
+from spectf_cloud.weights import Checkpoint
 
 SCENES = (
     *("mixed", "mixed", "broken", "scattered", "cirrus", "clear"),
@@ -28,7 +28,7 @@ SCENES = (
 PER_SCENE, REAL_SEED, PIXEL_SEED = 8500, 123, 5
 
 
-def make_bank(path: Path, chosen: dict[str, WeightsFile], per_scene: int = PER_SCENE) -> dict[str, NDArray[np.generic]]:
+def make_bank(path: Path, chosen: dict[str, Checkpoint], per_scene: int = PER_SCENE) -> dict[str, NDArray[np.generic]]:
     """Read the bank at a path, drawn first if there is none, and add the answers of networks that it lacks."""
     if path.is_file():
         bank = dict(np.load(path))

@@ -33,10 +33,10 @@ from spectf_cloud.inference.engines.torch import TorchBackend
 from spectf_cloud.inference.predict import pick_backend
 from spectf_cloud.model import SpecTfEncoder
 from spectf_cloud.models.load import load_model, read_state_dict
-from spectf_cloud.weights import WeightsFile, find_weights
+from spectf_cloud.weights import Checkpoint, find_weights
 
 Run = Callable[[Spectra], Spectra]
-Chosen = dict[str, WeightsFile]
+Chosen = dict[str, Checkpoint]
 Bank = dict[str, NDArray[np.generic]]
 
 ROUNDS = 5
@@ -156,7 +156,7 @@ def cube(chosen: Chosen, bank: Bank, batch: int) -> Iterator[Result]:
             yield from _distance((name, f"AVIRIS-NG cube, {len(nm)} bands", path), backend(spectra), exact, weights)
 
 
-def _distance(where: tuple[str, ...], made: Spectra, exact: Spectra, weights: WeightsFile) -> Iterator[Result]:
+def _distance(where: tuple[str, ...], made: Spectra, exact: Spectra, weights: Checkpoint) -> Iterator[Result]:
     for what, (value, unit) in distance(made, exact, weights.threshold).items():
         yield result("fidelity", *where, what, value=value, unit=unit)
 

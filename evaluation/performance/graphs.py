@@ -21,7 +21,7 @@ from spectf_cloud.inference.engines.onnx import runtimes
 from spectf_cloud.inference.engines.onnx.graph import build_graph
 from spectf_cloud.inference.engines.torch import TorchBackend
 from spectf_cloud.models.load import load_model
-from spectf_cloud.weights import WeightsFile
+from spectf_cloud.weights import Checkpoint
 
 ROUNDS, TIMED = 5, 342
 BATCHES = {"openvino": (4, 16), "onnxruntime": (1, 16)}
@@ -29,7 +29,7 @@ BATCHES = {"openvino": (4, 16), "onnxruntime": (1, 16)}
 INTERPRETED = 16
 
 
-def speed(chosen: dict[str, WeightsFile], bank: object, batch: int) -> Iterator[Result]:
+def speed(chosen: dict[str, Checkpoint], bank: object, batch: int) -> Iterator[Result]:
     """Time PyTorch and the runtimes at several batch sizes, with the first weights."""
     weights = next(iter(chosen.values()))
     toa, wavelength_nm = _golden(2 if batch > TIMED else 40)
@@ -49,7 +49,7 @@ def speed(chosen: dict[str, WeightsFile], bank: object, batch: int) -> Iterator[
         yield result("runtimes", name, "float32", value=[len(toa) / each.cpu for each in turns], unit="pixels/CPU s")
 
 
-def fidelity(chosen: dict[str, WeightsFile], bank: object, batch: int) -> Iterator[Result]:
+def fidelity(chosen: dict[str, Checkpoint], bank: object, batch: int) -> Iterator[Result]:
     """Measure the largest error of logit and probability of every graph against float32 PyTorch."""
     for name, weights in chosen.items():
         toa, wavelength_nm = _golden(1 if batch > TIMED else 40)

@@ -60,7 +60,6 @@ def run_archive(job: ArchiveJob, progress: Callable[[Status], None] | None = Non
     start = time.monotonic()
     if job.engine == "dask":
         extras.need("dask", "masking on several workers (or use --engine serial)")
-    extras.need("stac", "a catalogue of the masks")
     recipe = recipe_of(job.settings)
     found = find_granules(job.sources, job.search)
     with open_ledger(job.out) as ledger:
@@ -81,7 +80,8 @@ def run_archive(job: ArchiveJob, progress: Callable[[Status], None] | None = Non
                 run.work(engine, tasks)
         taken_up = len(due) - len(tasks)
         changed = run.ended or taken_up or not (job.out / COLLECTION).is_file()
-        catalogue = publish(ledger, job.out) if changed else None
+        published = changed and extras.have("stac", "the catalogue of the masks")
+        catalogue = publish(ledger, job.out) if published else None
         states = Counter(row.state for row in ledger.rows() if row.id in wanted)
     return ArchiveReport(
         out=job.out,

@@ -12,7 +12,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from spectf_cloud.archive.fingerprint import recipe_of
 from spectf_cloud.archive.integrity import all_there, broken_output
@@ -23,7 +23,7 @@ from spectf_cloud.catalogue.granules import Granule, is_address
 from spectf_cloud.dataset import open_scene
 from spectf_cloud.errors import InputError, SpectfError, UsageError
 from spectf_cloud.files.atomic import PREFIX
-from spectf_cloud.files.extras import need
+from spectf_cloud.files.extras import have
 from spectf_cloud.files.file_lock import claim
 from spectf_cloud.inference.kept import KeptBackend
 from spectf_cloud.mapping.deploy import DeployJob, deploy
@@ -133,9 +133,6 @@ def _time_limit(seconds: float | None) -> Iterator[None]:
 
 
 def _masked(task: Task) -> Outcome:
-    need("stac", "the footprint of a scene")
-    from spectf_cloud.products.footprint import footprint
-
     recipe = recipe_of(task.settings)
     if recipe.key != task.recipe:
         raise UsageError(
@@ -161,7 +158,7 @@ def _masked(task: Task) -> Outcome:
             outputs = {
                 kind: record_file(path, path.name) for kind, path in {**report.outputs, "thumbnail": thumbnail}.items()
             }
-            place, grid = footprint(scene, glt), _grid(scene, glt)
+            place, grid = _footprint(scene, glt), _grid(scene, glt)
     seconds = {**watch.seconds, **report.seconds, "whole": time.perf_counter() - start}
     outcome = Outcome(
         granule=task.granule.id,
@@ -216,6 +213,15 @@ def _input_records(granule: Granule, scene: Scene) -> dict[str, FileRecord]:
         address = is_address(given)
         records[role] = record_file(cube.path, given if address else str(cube.path), address=address)
     return records
+
+
+def _footprint(scene: Scene, glt: Glt | None) -> dict[str, Any] | None:
+    """Return where the scene is on the ground; None where it has no place, or without the extra."""
+    if not have("stac", "the footprints of the masks"):
+        return None
+    from spectf_cloud.products.footprint import footprint
+
+    return footprint(scene, glt)
 
 
 def _grid(scene: Scene, glt: Glt | None) -> dict[str, object] | None:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spectf_cloud.inference.options import MaskOptions
-from spectf_cloud.weights import PUBLISHED_THRESHOLD, WeightsFile
+from spectf_cloud.weights import PUBLISHED_THRESHOLD, Checkpoint
 
 if TYPE_CHECKING:
     from spectf_cloud.architecture import Architecture
@@ -24,7 +24,7 @@ class BackendRequest:
     The threshold and the threads of the options are those that apply, no defaults.
     """
 
-    weights: WeightsFile
+    weights: Checkpoint
     architecture: Architecture | None
     wavelength_nm: NDArray[np.float64]
     options: MaskOptions

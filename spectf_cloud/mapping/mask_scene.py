@@ -24,7 +24,7 @@ from spectf_cloud.products.preview import PREVIEW_NM
 from spectf_cloud.scene import NODATA, Scene
 from spectf_cloud.sensor import PUBLISHED_DROP_NM, BandRanges
 from spectf_cloud.tokens import Tokens
-from spectf_cloud.weights import BUILTIN, WeightsFile, find_weights
+from spectf_cloud.weights import BUILTIN, Checkpoint, find_weights
 
 if TYPE_CHECKING:
     from spectf_cloud.architecture import Architecture
@@ -182,7 +182,7 @@ def _said(lines: int, scene: Scene) -> int:
 
 
 def _provenance(
-    scene: Scene, tokens: Tokens, weights: WeightsFile, threshold: float, backend: Backend
+    scene: Scene, tokens: Tokens, weights: Checkpoint, threshold: float, backend: Backend
 ) -> dict[str, str]:
     """What every product says about how it was made."""
     mark = {SIMULATED_TAG: SIMULATED} if scene.simulated else {}
