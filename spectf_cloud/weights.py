@@ -21,6 +21,7 @@ from spectf_cloud.errors import ModelError, WeightsError
 from spectf_cloud.files.atomic import atomic_output
 from spectf_cloud.files.card import card_path, read_card, save_card
 from spectf_cloud.files.foreign_weights import foreign_content, foreign_kind
+from spectf_cloud.files.releases import BUILTIN as BUILTIN
 from spectf_cloud.files.releases import OFFICIAL_IRRADIANCE as OFFICIAL_IRRADIANCE
 from spectf_cloud.files.releases import RELEASES as RELEASES
 from spectf_cloud.files.releases import Release, fetch
@@ -35,7 +36,6 @@ logger = logging.getLogger(__name__)
 PUBLISHED_THRESHOLD = 0.51
 #: Threshold of another model without a card.
 PLAIN_THRESHOLD = 0.5
-BUILTIN = "builtin"
 #: The kind of network that masks scenes; others are ``resnet``, ``xgboost`` and what later versions add.
 SPECTF = "spectf"
 _QUANTITIES = ("radiance", "toa_reflectance", "surface_reflectance")

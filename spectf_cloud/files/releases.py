@@ -10,6 +10,8 @@ from pathlib import Path
 from spectf_cloud.errors import InputError, WeightsError
 from spectf_cloud.files.cache import cache_folder
 
+BUILTIN = "builtin"
+
 OFFICIAL_COMMIT = "2f7f05b7affa4eedb2c8e66f4efd8f225c8d55d5"
 OFFICIAL_URL = f"https://raw.githubusercontent.com/emit-sds/SpecTf/{OFFICIAL_COMMIT}/spectf_cloud/"
 

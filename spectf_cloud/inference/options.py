@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from spectf_cloud.errors import UsageError
-from spectf_cloud.weights import BUILTIN
+from spectf_cloud.files.releases import BUILTIN
 
 #: How far a backend may stray from the float32 reference; see docs/inference.md.
 Fidelity = Literal["exact", "faithful", "fast"]

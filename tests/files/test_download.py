@@ -11,7 +11,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 import spectf_cloud.files.download as fetch
-import spectf_cloud.weights as weights
+import spectf_cloud.files.releases as releases
 from spectf_cloud.__main__ import main
 from spectf_cloud.errors import InputError, OutputError, UsageError
 from spectf_cloud.files.cache import cache_folder
@@ -158,6 +158,6 @@ def test_command_lists_and_fetches(zenodo, tmp_path, capsys):
 def test_one_variable_moves_every_cache(monkeypatch, tmp_path):
     monkeypatch.setenv("SPECTF_CACHE_DIR", str(tmp_path))
     monkeypatch.delenv("SPECTF_WEIGHTS_DIR", raising=False)
-    assert weights.weights_dir() == cache_folder() == tmp_path
+    assert releases.weights_dir() == cache_folder() == tmp_path
     monkeypatch.setenv("SPECTF_WEIGHTS_DIR", str(tmp_path / "w"))
-    assert weights.weights_dir() == tmp_path / "w"
+    assert releases.weights_dir() == tmp_path / "w"

@@ -12,8 +12,8 @@ from safetensors.torch import save_file
 
 import spectf_cloud as sc
 from spectf_cloud.__main__ import main
+from spectf_cloud.files.cache import cache_folder
 from spectf_cloud.files.resources import resource
-from spectf_cloud.inference.engines.native.kernel import cache_dir
 
 from scene_files import arrays, write_emit
 
@@ -52,7 +52,7 @@ def threshold(scene):
 def masked(scene, threshold, tmp_path, monkeypatch):
     """A function: the same job with and without PyTorch, each with tables of its own; the two masks."""
 
-    kernels = cache_dir() / "kernels"
+    kernels = cache_folder() / "kernels"
     kernels.mkdir(parents=True, exist_ok=True)
 
     def run(*options):
