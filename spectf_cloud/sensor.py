@@ -61,13 +61,20 @@ class Sensor:
         What to call it in reports.
     wavelength_nm, fwhm_nm
         (bands,) float64, nm, in the order of the data.
+    band_names
+        One a band, all different; empty where they have none.
     """
 
     name: str
     wavelength_nm: FloatArray
     fwhm_nm: FloatArray
+    band_names: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+        if self.band_names and not len(set(self.band_names)) == len(self.band_names) == self.bands:
+            twice = sorted({name for name in self.band_names if self.band_names.count(name) > 1})
+            wrong = f"{twice[0]} twice" if twice else f"{len(self.band_names)} of {self.bands}"
+            raise InputError(f"{self.name}: band names must be one a band and different, not {wrong}")
         if self.wavelength_nm.ndim != 1 or self.wavelength_nm.shape != self.fwhm_nm.shape:
             raise InputError(
                 f"{self.name}: {self.wavelength_nm.size} band centres but {self.fwhm_nm.size} band widths; "
