@@ -1,9 +1,11 @@
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 import xarray
+import yaml
 
 import spectf_cloud as sc
 from spectf_cloud.errors import ConfigError, InputError, UsageError
@@ -143,6 +145,12 @@ def test_descriptors_leave_out_what_is_not_spectral():
     assert found.band_names == ("2", "3", "nir") and found.positions == (1, 2, 5)
     (note,) = found.notes
     assert note.endswith("left out: 1 (thermal), 4 (SAR), height (DEM), 7 (fill)")
+
+
+def test_the_example_of_the_guide_is_a_sensor():
+    page = (Path(__file__).parents[1] / "docs" / "sensors.md").read_text(encoding="utf-8")
+    found = find_sensor(yaml.safe_load(page.split("```yaml\n")[1].split("```")[0]))
+    assert found.bands == 23 and found.by_name["green"] == (560, 26) and found.band_names[2:4] == ("hs_3", "hs_4")
 
 
 def test_mappings_are_as_in_yaml():

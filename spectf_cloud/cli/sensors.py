@@ -30,7 +30,7 @@ def list_sensors(*, reporter: Reporter) -> None:
         low, high = float(sensor.wavelength_nm.min()), float(sensor.wavelength_nm.max())
         row = {"name": name, "title": sensor.title, "aliases": sensor.aliases, "kind": sensor.kind}
         rows.append(row | {"bands": sensor.bands, "first_nm": low, "last_nm": high})
-        lines.append(f"{name:<14}{sensor.bands:>4} bands {low:>5.0f}–{high:<5.0f}nm  {sensor.title}")
+        lines.append(f"{name:<23}{sensor.bands:>4} bands {low:>5.0f}–{high:<5.0f}nm  {sensor.title}")
     reporter.done({"sensors": rows}, *lines)
 
 
@@ -69,7 +69,7 @@ def match(
     for each in found:
         of_known = each.fitting + len(each.absent)
         lines.append(
-            f"  {each.name:<14}{each.fitting} of the file's {sensor.bands} and of its own {of_known} bands fit, "
+            f"  {each.name:<23}{each.fitting} of the file's {sensor.bands} and of its own {of_known} bands fit, "
             f"{each.mean_nm:.1f} nm apart"
         )
         lines += [f"    only in the file: {_few(each.unknown)}"] if each.unknown else []

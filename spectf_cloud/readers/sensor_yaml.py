@@ -77,6 +77,12 @@ class KnownSensor(Sensor):
     positions: tuple[int, ...] = ()
     notes: tuple[str, ...] = ()
 
+    @property
+    def by_name(self) -> dict[str, tuple[float, float]]:
+        """Centre and width of each band, nm, by its name."""
+        rows = zip(self.band_names, self.wavelength_nm.tolist(), self.fwhm_nm.tolist(), strict=True)
+        return {name: (centre, width) for name, centre, width in rows}
+
 
 @cache
 def known_sensors() -> dict[str, KnownSensor]:

@@ -82,7 +82,7 @@ def test_hyperion_is_the_table_of_usgs(reference):
 def test_edges_become_centre_and_width():
     red = sensor_of({"bands": [{"name": "red", "min_nm": 630, "max_nm": 690}, {"min_nm": 500, "max_nm": 600}]}, "x")
     assert red.wavelength_nm.tolist() == [660, 550] and red.fwhm_nm.tolist() == [60, 100]
-    assert red.band_names == ("red", "2")
+    assert red.by_name == {"red": (660, 60), "2": (550, 100)}
 
 
 def test_emit_and_evenly_spaced_bands():
