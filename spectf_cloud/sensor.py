@@ -129,7 +129,7 @@ class Sensor:
             other = "micrometers" if np.nanmax(centres) < _LARGEST_MICROMETRE else "nanometers"
             named = f"{centres[0]:g} to {centres[-1]:g} {units}"
             raise InputError(f"{source}: band centres of {named} are no imager's; say that they are {other}")
-        widths = _spacing(centres, source) if fwhm is None else np.asarray(fwhm, dtype=np.float64)
+        widths = spacing(centres, source) if fwhm is None else np.asarray(fwhm, dtype=np.float64)
         try:
             return cls(name, centres * factor, widths * factor)
         except InputError as error:
@@ -172,8 +172,11 @@ def parse_band_ranges(values: object, source: str) -> BandRanges:
     return tuple(ranges)
 
 
-def _spacing(centres: FloatArray, source: str) -> FloatArray:
-    """Distance of each centre to its nearest different neighbours: (bands,), in the unit of the centres."""
+def spacing(centres: FloatArray, source: str) -> FloatArray:
+    """Return the distance of each centre to its nearest different neighbours: (bands,), in the unit of the centres.
+
+    Raises `InputError` naming ``source`` where all centres are one.
+    """
     different, place = np.unique(centres, return_inverse=True)
     if len(different) < 2:
         raise InputError(

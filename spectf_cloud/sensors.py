@@ -23,11 +23,11 @@ from spectf_cloud.readers import emit, envi, raster
 from spectf_cloud.readers.band_names import plain
 from spectf_cloud.readers.envi_header import read_header
 from spectf_cloud.readers.sensor_yaml import KnownSensor, known_sensor, known_sensors, read_sensor, sensor_of
-from spectf_cloud.sensor import Sensor
+from spectf_cloud.sensor import Sensor, spacing
 
 __all__ = ["KnownSensor", "Match", "find_sensor", "match", "names"]
 
-#: How far apart two centres of one band may be: nm, and as a share of the wider band.
+#: How far apart two centres of one band may be: nm, and as a share of its width.
 TOLERANCE_NM = 10.0
 _TOLERANCE_OF_WIDTH = 0.1
 #: How many times as wide one of the two may be.
@@ -184,8 +184,9 @@ class Match:
 def match(sensor: Sensor, tolerance_nm: float = TOLERANCE_NM) -> tuple[Match, ...]:
     """Compare a sensor with all known ones; return those with a band in common, the best fit first.
 
-    Two bands fit where their centres are at most ``tolerance_nm`` or a tenth of the wider band apart, and neither is
-    more than twice as wide as the other; each is paired once, the closest first.
+    Two bands fit where their centres are at most ``tolerance_nm`` or a tenth of the known band apart, and neither is
+    more than twice as wide as the other; each is paired once, the closest first. Widths that are only the spacing of
+    the bands count for nothing: so they are where a file has none.
     """
     found = (_compared(sensor, known, tolerance_nm) for known in known_sensors().values())
     return tuple(sorted((each for each in found if each.fitting), key=lambda each: (-each.share, each.mean_nm)))
@@ -206,10 +207,11 @@ def _compared(sensor: Sensor, known: Sensor, tolerance_nm: float) -> Match:
 
 def _pairs(sensor: Sensor, known: Sensor, tolerance_nm: float) -> Iterator[tuple[int, int]]:
     apart = np.abs(sensor.wavelength_nm[:, None] - known.wavelength_nm)
-    wider = np.maximum(sensor.fwhm_nm[:, None], known.fwhm_nm)
-    narrower = np.minimum(sensor.fwhm_nm[:, None], known.fwhm_nm)
-    near = apart <= np.maximum(tolerance_nm, _TOLERANCE_OF_WIDTH * wider)
-    ones, others = np.nonzero(near & (wider <= _MAX_WIDTH_RATIO * narrower))
+    fits = apart <= np.maximum(tolerance_nm, _TOLERANCE_OF_WIDTH * known.fwhm_nm)
+    if not _are_spacing(sensor):
+        ratio = sensor.fwhm_nm[:, None] / known.fwhm_nm
+        fits &= (ratio <= _MAX_WIDTH_RATIO) & (ratio >= 1 / _MAX_WIDTH_RATIO)
+    ones, others = np.nonzero(fits)
     free_ones, free_others = set(range(sensor.bands)), set(range(known.bands))
     for place in np.argsort(apart[ones, others], kind="stable"):
         pair = int(ones[place]), int(others[place])
@@ -217,6 +219,12 @@ def _pairs(sensor: Sensor, known: Sensor, tolerance_nm: float) -> Iterator[tuple
             free_ones.remove(pair[0])
             free_others.remove(pair[1])
             yield pair
+
+
+def _are_spacing(sensor: Sensor) -> bool:
+    """Whether a sensor's widths are only the distances of its bands."""
+    centres = sensor.wavelength_nm
+    return len(np.unique(centres)) > 1 and np.allclose(sensor.fwhm_nm, spacing(centres, sensor.name))
 
 
 def _labels(sensor: Sensor, without: set[int]) -> tuple[str, ...]:

@@ -186,5 +186,13 @@ def test_bands_of_one_centre_are_told_apart_by_their_width():
     assert next(each for each in match(twice) if each.name == "SENTINEL2A").unknown == ("834 nm",)
 
 
+def test_a_file_without_widths_is_matched_by_its_centres(tmp_path):
+    header = tmp_path / "stack.hdr"
+    centres = ", ".join(str(nm) for nm in sc.sensors.SENTINEL2A.wavelength_nm)
+    header.write_text(f"ENVI\nlines = 1\nsamples = 1\nbands = 13\ndata type = 4\nwavelength = {{{centres}}}\n")
+    best = match(find_sensor(header))[0]
+    assert (best.name, best.fitting, best.mean_nm) == ("SENTINEL2A", 13, 0)
+
+
 def test_enmap_is_recognised(chip):
     assert match(find_sensor(chip))[0].name == "ENMAP"

@@ -16,6 +16,7 @@ app = typer.Typer(help="Sensors known by name, and which of them a file's bands 
 _MAX_MATCHES = 5
 _MAX_NAMED = 8
 
+# Its default is sensors.TOLERANCE_NM, with which NumPy would come.
 Tolerance = Annotated[float, typer.Option(min=0.1, help="How far apart the centres of two bands may be, nm.")]
 
 
@@ -56,7 +57,9 @@ def match(
         Path, typer.Argument(readable=False, help="GeoTIFF, ENVI header, EMIT granule or YAML with wavelengths.")
     ],
     *,
-    tolerance: Tolerance = 10.0,
+    tolerance:
+    # Its default is sensors.TOLERANCE_NM, with which NumPy would come.
+    Tolerance = 10.0,
     reporter: Reporter,
 ) -> None:
     """Compare a file's bands with every known sensor's, the best fit first."""

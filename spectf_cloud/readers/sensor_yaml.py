@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache
 from numbers import Real
 from pathlib import Path
@@ -31,6 +31,7 @@ REGISTRY = Path(__file__).resolve().parents[1] / "sensors.yml"
 MAX_BANDS = 2**14
 
 _TEXTS = ("name", "title", "kind", "units", "source", "like")
+_INHERITED = ("source", "kind", "units", "scale")
 _KEYS = (*_TEXTS, "scale", "aliases", "rename", "gsd_m", "bands")
 _BAND_KEYS = (
     "name", "prefix", "centre_nm", "fwhm_nm", "min_nm", "max_nm", "min_wavelength", "max_wavelength", "first_nm",
@@ -114,37 +115,31 @@ def sensor_of(content: Mapping[str, Any], source: str, others: Mapping[str, Know
 
     Raises `ConfigError` naming ``source``.
     """
-    _check_keys(content, _KEYS, source)
-    for key in _TEXTS:
-        if not isinstance(content.get(key, ""), str):
-            raise ConfigError(f"{source}: {key} must be a text, not {content[key]!r}")
-    if content.get("kind") not in (None, *get_args(Quantity)):
-        raise ConfigError(f"{source}: kind must be one of {', '.join(get_args(Quantity))}, not {content['kind']!r}")
+    _check(content, source)
     base = _base(content, source, others)
     left_out: list[str] = []
     bands = [] if base is None else list(_of_base(base, content, source))
     bands += _listed(content, len(bands), left_out, source)
     if not bands:
         raise ConfigError(f"{source}: no spectral bands are listed; give each a name, centre_nm and fwhm_nm")
-    name, values = str(content.get("name", source)), np.array([(band.centre_nm, band.fwhm_nm) for band in bands])
-    known = {key: content[key] for key in ("title", "source", "kind", "units") if key in content}
+    name = str(content.get("name", source))
+    known = {} if base is None else {key: getattr(base, key) for key in _INHERITED}
+    known |= {key: content[key] for key in ("title", "source", "kind", "units") if key in content}
     known |= {"scale": _number(content, "scale", source)} if "scale" in content else {}
     try:
-        made = KnownSensor(
+        return KnownSensor(
             name=name,
-            wavelength_nm=values[:, 0],
-            fwhm_nm=values[:, 1],
+            wavelength_nm=np.array([band.centre_nm for band in bands]),
+            fwhm_nm=np.array([band.fwhm_nm for band in bands]),
             band_names=tuple(band.name for band in bands),
             aliases=_words(content, "aliases", source),
             gsd_m=tuple(band.gsd_m for band in bands),
             positions=tuple(band.position for band in bands),
             notes=(f"{name}: not spectral and left out: {', '.join(left_out)}",) if left_out else (),
+            **known,
         )
     except InputError as error:
         raise ConfigError(f"{source}: {error}") from error
-    if base is not None:
-        known = {key: getattr(base, key) for key in ("source", "kind", "units", "scale")} | known
-    return replace(made, **known)
 
 
 def to_mapping(sensor: Sensor) -> dict[str, Any]:
@@ -265,6 +260,16 @@ def _not_spectral(entry: Mapping[str, Any], where: str) -> str:
             "DEM and fill"
         )
     return found
+
+
+def _check(content: Mapping[str, Any], source: str) -> None:
+    """Refuse keys that are not known, texts that are none, and kinds that there are not."""
+    _check_keys(content, _KEYS, source)
+    for key in _TEXTS:
+        if not isinstance(content.get(key, ""), str):
+            raise ConfigError(f"{source}: {key} must be a text, not {content[key]!r}")
+    if content.get("kind") not in (None, *get_args(Quantity)):
+        raise ConfigError(f"{source}: kind must be one of {', '.join(get_args(Quantity))}, not {content['kind']!r}")
 
 
 def _check_keys(content: Mapping[str, Any], known: Sequence[str], source: str) -> None:
