@@ -1,20 +1,14 @@
 """Sensors described in YAML: the ones known by name in ``sensors.yml``, and those of a user's own file.
 
-A sensor is a mapping; docs/sensors.md explains its keys. Each entry of ``bands`` is one of
-
-- a band: ``{name: B04, centre_nm: 664.6, fwhm_nm: 30}``, or by its edges ``{name: red, min_nm: 650, max_nm: 680}``
-- evenly spaced bands: ``{first_nm: 401.9, last_nm: 999.5, count: 235, fwhm_nm: 3.5}``
-- a table: ``{centre_nm: [381, 388.4], fwhm_nm: [8.4, 8.4]}``
+A sensor is a mapping; docs/sensors.md explains its keys.
 """
 
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from numbers import Real
 from pathlib import Path
 from typing import Any, get_args
 
@@ -24,28 +18,17 @@ import yaml
 from spectf_cloud.errors import ConfigError, InputError
 from spectf_cloud.files.yaml import read_yaml
 from spectf_cloud.readers.band_names import plain
+from spectf_cloud.readers.listed_bands import ListedBand, check_keys, listed_bands, number_in, short
 from spectf_cloud.scene import Quantity
 from spectf_cloud.sensor import Sensor
 
 REGISTRY = Path(__file__).resolve().parents[1] / "sensors.yml"
-MAX_BANDS = 2**14
 
 _TEXTS = ("name", "title", "kind", "units", "source", "like")
 _INHERITED = ("source", "kind", "units", "scale")
 _KEYS = (*_TEXTS, "scale", "aliases", "rename", "gsd_m", "bands")
-_BAND_KEYS = (
-    "name", "prefix", "centre_nm", "fwhm_nm", "min_nm", "max_nm", "min_wavelength", "max_wavelength", "first_nm",
-    "last_nm", "count", "gsd_m", "band_type",
-)  # fmt: skip
-_EDGES = (("min_nm", "max_nm"), ("min_wavelength", "max_wavelength"))
 #: In `sensors.yml` alone: its bands are those that `Sensor` itself knows.
 _COMPUTED = "Sensor.emit"
-# Words of a band type; bands of the first ones are not spectral.
-_NOT_SPECTRAL = {
-    "thermal": "thermal", "temperature": "thermal", "sar": "SAR", "vv": "SAR", "vh": "SAR", "hh": "SAR", "hv": "SAR",
-    "angle": "SAR", "dem": "DEM", "fill": "fill",
-}  # fmt: skip
-_SPECTRAL = {"reflectance", "radiance", "optical"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,15 +100,17 @@ def sensor_of(content: Mapping[str, Any], source: str, others: Mapping[str, Know
     """
     _check(content, source)
     base = _base(content, source, others)
-    left_out: list[str] = []
-    bands = [] if base is None else list(_of_base(base, content, source))
-    bands += _listed(content, len(bands), left_out, source)
+    gsd_m = number_in(content, "gsd_m", source) if "gsd_m" in content else math.nan
+    bands = [] if base is None else list(_of_base(base, content.get("rename", {}), gsd_m, source))
+    entries = content.get("bands", [])
+    listed, left_out = listed_bands(_emit() if entries == _COMPUTED else entries, len(bands), gsd_m, source)
+    bands += listed
     if not bands:
         raise ConfigError(f"{source}: no spectral bands are listed; give each a name, centre_nm and fwhm_nm")
     name = str(content.get("name", source))
     known = {} if base is None else {key: getattr(base, key) for key in _INHERITED}
     known |= {key: content[key] for key in ("title", "source", "kind", "units") if key in content}
-    known |= {"scale": _number(content, "scale", source)} if "scale" in content else {}
+    known |= {"scale": number_in(content, "scale", source)} if "scale" in content else {}
     try:
         return KnownSensor(
             name=name,
@@ -164,132 +149,48 @@ def to_yaml(sensor: Sensor) -> str:
     return yaml.safe_dump(content, sort_keys=False, default_flow_style=None, width=120, allow_unicode=True)
 
 
-@dataclass(frozen=True)
-class _Band:
-    name: str
-    centre_nm: float
-    fwhm_nm: float
-    gsd_m: float
-    position: int
-
-
 def _base(content: Mapping[str, Any], source: str, others: Mapping[str, KnownSensor] | None) -> KnownSensor | None:
     like = content.get("like")
     if like is None:
         return None
     found = known_sensor(like) if others is None else others.get(like)
     if found is None:
-        raise ConfigError(f"{source}: like names {like!r}, which is not known; see spectf-cloud sensors list")
+        raise ConfigError(f"{source}: like names {short(like)}, which is not known; see spectf-cloud sensors list")
     return found
 
 
-def _of_base(base: KnownSensor, content: Mapping[str, Any], source: str) -> Iterator[_Band]:
-    """Yield the bands of the sensor it is like, under new names and of another size where the mapping says so."""
-    new_names = content.get("rename", {})
+def _emit() -> list[dict[str, Any]]:
+    emit = Sensor.emit()
+    return [{"centre_nm": emit.wavelength_nm.tolist(), "fwhm_nm": emit.fwhm_nm.tolist()}]
+
+
+def _of_base(base: KnownSensor, new_names: object, gsd_m: float, source: str) -> Iterator[ListedBand]:
+    """Yield the bands of another sensor, some under new names, and all of another size unless that is NaN."""
     if not isinstance(new_names, Mapping) or not set(new_names) <= set(base.band_names):
-        raise ConfigError(f"{source}: rename must be old: new names of bands of {base.name}, not {new_names!r}")
-    gsd_m = _number(content, "gsd_m", source) if "gsd_m" in content else None
+        raise ConfigError(f"{source}: rename must be old: new names of bands of {base.name}, not {short(new_names)}")
     rows = zip(base.band_names, base.wavelength_nm.tolist(), base.fwhm_nm.tolist(), base.gsd_m, strict=True)
     for position, (name, centre, width, own_gsd_m) in enumerate(rows):
-        yield _Band(str(new_names.get(name, name)), centre, width, own_gsd_m if gsd_m is None else gsd_m, position)
-
-
-def _listed(content: Mapping[str, Any], start: int, left_out: list[str], source: str) -> Iterator[_Band]:
-    """Yield the spectral bands of the list, numbered from ``start``, and put the others' names into ``left_out``."""
-    entries = content.get("bands", [])
-    if entries == _COMPUTED:
-        emit = Sensor.emit()
-        entries = [{"centre_nm": emit.wavelength_nm.tolist(), "fwhm_nm": emit.fwhm_nm.tolist()}]
-    if not isinstance(entries, Sequence) or isinstance(entries, str):
-        raise ConfigError(f"{source}: bands must be a list of bands, not {entries!r}")
-    gsd_m = _number(content, "gsd_m", source) if "gsd_m" in content else math.nan
-    position = start
-    for number, entry in enumerate(entries, start=1):
-        where = f"{source}: entry {number} of bands"
-        if not isinstance(entry, Mapping):
-            raise ConfigError(f"{where} is {entry!r}, not a mapping such as {{name: B1, centre_nm: 443, fwhm_nm: 20}}")
-        _check_keys(entry, _BAND_KEYS, where)
-        prefix, own_gsd_m = str(entry.get("prefix", "")), _number(entry, "gsd_m", where) if "gsd_m" in entry else gsd_m
-        what = _not_spectral(entry, where)
-        if what:
-            left_out.append(f"{entry.get('name', position + 1)} ({what})")
-            position += 1
-            continue
-        for centre_nm, fwhm_nm in _centres(entry, where):
-            name = str(entry.get("name", f"{prefix}{position + 1}"))
-            yield _Band(name, centre_nm, fwhm_nm, own_gsd_m, position)
-            position += 1
-            if position > MAX_BANDS:
-                raise ConfigError(f"{where} goes beyond {MAX_BANDS} bands, more than any sensor has")
-
-
-def _centres(entry: Mapping[str, Any], where: str) -> Iterator[tuple[float, float]]:
-    """Yield centre and width, nm, of each band of an entry."""
-    edges = next((keys for keys in _EDGES if keys[0] in entry), None)
-    if edges:
-        low, high = (_number(entry, key, where) for key in edges)
-        if not low < high:
-            raise ConfigError(f"{where}: {edges[0]} is {low:g} and {edges[1]} {high:g}; write the lower edge first")
-        yield (low + high) / 2, high - low
-    elif "count" in entry:
-        count = entry["count"]
-        if isinstance(count, bool) or not isinstance(count, int) or not 2 <= count <= MAX_BANDS:
-            raise ConfigError(f"{where}: count must be a whole number from 2 to {MAX_BANDS}, not {count!r}")
-        first, last, width = (_number(entry, key, where) for key in ("first_nm", "last_nm", "fwhm_nm"))
-        yield from ((centre, width) for centre in np.linspace(first, last, count).tolist())
-    elif isinstance(entry.get("centre_nm"), list):
-        columns = [entry["centre_nm"], entry.get("fwhm_nm")]
-        if not isinstance(columns[1], list) or len(columns[0]) != len(columns[1]):
-            raise ConfigError(f"{where}: fwhm_nm must list as many numbers as centre_nm")
-        for row in zip(*columns, strict=True):
-            centre, width = (_number({"centre_nm": value}, "centre_nm", where) for value in row)
-            yield centre, width
-    else:
-        yield _number(entry, "centre_nm", where), _number(entry, "fwhm_nm", where)
-
-
-def _not_spectral(entry: Mapping[str, Any], where: str) -> str:
-    """What a band is that no spectrum holds; empty for a spectral one."""
-    if "band_type" not in entry:
-        return ""
-    words = re.findall(r"[a-z]+", str(entry["band_type"]).lower())
-    found = next((_NOT_SPECTRAL[word] for word in words if word in _NOT_SPECTRAL), "")
-    if not found and not _SPECTRAL & set(words):
-        raise ConfigError(
-            f"{where}: band_type {entry['band_type']!r} is not known; there are reflectance, radiance, thermal, SAR, "
-            "DEM and fill"
-        )
-    return found
+        size_m = own_gsd_m if math.isnan(gsd_m) else gsd_m
+        yield ListedBand(str(new_names.get(name, name)), centre, width, size_m, position)
 
 
 def _check(content: Mapping[str, Any], source: str) -> None:
     """Refuse keys that are not known, texts that are none, and kinds that there are not."""
-    _check_keys(content, _KEYS, source)
+    check_keys(content, _KEYS, source)
     for key in _TEXTS:
         if not isinstance(content.get(key, ""), str):
-            raise ConfigError(f"{source}: {key} must be a text, not {content[key]!r}")
+            raise ConfigError(f"{source}: {key} must be a text, not {short(content[key])}")
     if content.get("kind") not in (None, *get_args(Quantity)):
-        raise ConfigError(f"{source}: kind must be one of {', '.join(get_args(Quantity))}, not {content['kind']!r}")
-
-
-def _check_keys(content: Mapping[str, Any], known: Sequence[str], source: str) -> None:
-    unknown = next((key for key in content if key not in known), None)
-    if unknown is not None:
-        raise ConfigError(f"{source}: the key {unknown!r} is not known; there are {', '.join(known)}")
+        raise ConfigError(
+            f"{source}: kind must be one of {', '.join(get_args(Quantity))}, not {short(content['kind'])}"
+        )
 
 
 def _words(content: Mapping[str, Any], key: str, source: str) -> tuple[str, ...]:
     words = content.get(key, [])
     if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
-        raise ConfigError(f"{source}: {key} must be a list of texts, not {words!r}")
+        raise ConfigError(f"{source}: {key} must be a list of texts, not {short(words)}")
     return tuple(words)
-
-
-def _number(content: Mapping[str, Any], key: str, source: str) -> float:
-    value = content.get(key)
-    if isinstance(value, bool) or not isinstance(value, Real) or not 0 < float(value) < math.inf:
-        raise ConfigError(f"{source}: {key} must be a number above 0, not {value!r}")
-    return float(value)
 
 
 def _plain_number(value: float) -> int | float:
