@@ -115,8 +115,8 @@ def _not_spectral(entry: Mapping[str, Any], where: str) -> str:
     found = next((_NOT_SPECTRAL[word] for word in words if word in _NOT_SPECTRAL), "")
     if not found and not _SPECTRAL & set(words):
         raise ConfigError(
-            f"{where}: the band_type {short(kind)} is not known; there are reflectance, radiance, thermal, SAR, DEM and "
-            "fill"
+            f"{where}: the band_type {short(kind)} is not known; there are reflectance, radiance, thermal, SAR, DEM "
+            "and fill"
         )
     return found
 
