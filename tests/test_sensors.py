@@ -39,6 +39,7 @@ def test_importing_the_package_reads_no_table():
 def test_known_sensors_are_attributes():
     assert sc.sensors.SENTINEL2A is find_sensor("sentinel 2a") and "HYPERION" in dir(sc.sensors)
     assert set(sc.sensors.names()) < set(dir(sc.sensors))
+    assert repr(sc.sensors.LANDSAT8) == "Sensor('LANDSAT8', 8 bands, 443–2201 nm)"
     for name in ("SENTINEL9", "S2A", "Sensors"):
         with pytest.raises(AttributeError, match=name):
             getattr(sc.sensors, name)

@@ -31,7 +31,7 @@ _KEYS = (*_TEXTS, "scale", "aliases", "rename", "gsd_m", "bands")
 _COMPUTED = "Sensor.emit"
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class KnownSensor(Sensor):
     """A sensor and what is known of it beyond its bands.
 
