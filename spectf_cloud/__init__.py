@@ -12,6 +12,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from spectf_cloud import sensors as sensors
     from spectf_cloud.data.spectra import Spectra as Spectra
     from spectf_cloud.data.spectra import open_spectra as open_spectra
     from spectf_cloud.dataset import open_scene as open_scene
@@ -40,6 +41,7 @@ _PUBLIC = {
     "open_scene": "dataset",
     "open_spectra": "data.spectra",
     "predict": "inference.predict",
+    "sensors": "sensors",
 }
 
 __all__ = sorted(_PUBLIC)
@@ -49,7 +51,8 @@ def __getattr__(name: str) -> Any:
     """Public names load on first use, so that `import spectf_cloud` does not load PyTorch."""
     if name not in _PUBLIC:
         raise AttributeError(f"module 'spectf_cloud' has no attribute {name!r}")
-    return getattr(import_module(f"spectf_cloud.{_PUBLIC[name]}"), name)
+    module = import_module(f"spectf_cloud.{_PUBLIC[name]}")
+    return module if name == _PUBLIC[name] else getattr(module, name)
 
 
 def __dir__() -> list[str]:

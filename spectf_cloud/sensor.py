@@ -61,13 +61,20 @@ class Sensor:
         What to call it in reports.
     wavelength_nm, fwhm_nm
         (bands,) float64, nm, in the order of the data.
+    band_names
+        One a band, all different; empty where they have none.
     """
 
     name: str
     wavelength_nm: FloatArray
     fwhm_nm: FloatArray
+    band_names: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+        if self.band_names and not len(set(self.band_names)) == len(self.band_names) == self.bands:
+            twice = sorted({name for name in self.band_names if self.band_names.count(name) > 1})
+            wrong = f"{twice[0]} twice" if twice else f"{len(self.band_names)} of {self.bands}"
+            raise InputError(f"{self.name}: band names must be one a band and different, not {wrong}")
         if self.wavelength_nm.ndim != 1 or self.wavelength_nm.shape != self.fwhm_nm.shape:
             raise InputError(
                 f"{self.name}: {self.wavelength_nm.size} band centres but {self.fwhm_nm.size} band widths; "
@@ -122,7 +129,7 @@ class Sensor:
             other = "micrometers" if np.nanmax(centres) < _LARGEST_MICROMETRE else "nanometers"
             named = f"{centres[0]:g} to {centres[-1]:g} {units}"
             raise InputError(f"{source}: band centres of {named} are no imager's; say that they are {other}")
-        widths = _spacing(centres, source) if fwhm is None else np.asarray(fwhm, dtype=np.float64)
+        widths = spacing(centres, source) if fwhm is None else np.asarray(fwhm, dtype=np.float64)
         try:
             return cls(name, centres * factor, widths * factor)
         except InputError as error:
@@ -165,8 +172,11 @@ def parse_band_ranges(values: object, source: str) -> BandRanges:
     return tuple(ranges)
 
 
-def _spacing(centres: FloatArray, source: str) -> FloatArray:
-    """Distance of each centre to its nearest different neighbours: (bands,), in the unit of the centres."""
+def spacing(centres: FloatArray, source: str) -> FloatArray:
+    """Return the distance of each centre to its nearest different neighbours: (bands,), in the unit of the centres.
+
+    Raises `InputError` naming ``source`` where all centres are one.
+    """
     different, place = np.unique(centres, return_inverse=True)
     if len(different) < 2:
         raise InputError(

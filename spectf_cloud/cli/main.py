@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from spectf_cloud.cli import archive, cloud_eval, dataset, export, reporting, train_comparison, weights
+from spectf_cloud.cli import archive, cloud_eval, dataset, export, reporting, sensors, train_comparison, weights
 from spectf_cloud.cli.deploy_many import deploy_many
 from spectf_cloud.cli.deploy_pt import deploy_pt
 from spectf_cloud.cli.deploy_trt import deploy_trt
@@ -42,6 +42,7 @@ app.add_typer(train_comparison.app, name="train-comparison")
 app.add_typer(dataset.app, name="dataset")
 app.add_typer(archive.app, name="archive")
 app.add_typer(weights.app, name="weights")
+app.add_typer(sensors.app, name="sensors")
 app.add_typer(export.app, name="export")
 
 

@@ -14,6 +14,7 @@ FLOORS = (
     ("model",),
     ("scene", "weights"),
     ("readers",),
+    ("sensors",),
     ("dataset", "tokens"),
     ("products",),
     ("simulation", "catalogue"),

@@ -73,6 +73,8 @@ COMMANDS = [
     "weights",
     "weights list",
     "weights verify",
+    "sensors list",
+    "sensors match",
     "dataset",
     "dataset simulate",
     "explain",

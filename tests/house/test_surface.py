@@ -19,7 +19,7 @@ from spectf_cloud.cli.main import app
 
 SNAPSHOTS = Path(__file__).with_name("snapshots")
 #: Modules whose paths are part of the contract (shared/DESIGN.md).
-PUBLIC_MODULES = ("model", "dataset", "toa", "sensor", "scene", "weights", "errors")
+PUBLIC_MODULES = ("model", "dataset", "toa", "sensor", "sensors", "scene", "weights", "errors")
 
 
 def compare(name, text):
@@ -50,7 +50,10 @@ def test_help_texts():
 
 
 def members(name, thing):
-    """A function's signature, or a class's and those of its public methods and properties."""
+    """A function's signature, or a class's and those of its public methods and properties, or a module's names."""
+    if inspect.ismodule(thing):
+        yield from (line for own in thing.__all__ for line in members(f"{name}.{own}", getattr(thing, own)))
+        return
     if not inspect.isclass(thing):
         yield re.sub(r" at 0x[0-9a-f]+", "", f"{name}{inspect.signature(thing)}")
         return

@@ -32,7 +32,8 @@ def test_the_wheel_holds_what_the_package_needs_and_nothing_else(wheel):
     names = set(zipfile.ZipFile(wheel).namelist())
     for name in ("weights.pt", "weights.yml", "irr.npy", "spectf_cloud_config.yml"):
         assert f"spectf_cloud/resources/{name}" in names
-    assert {"spectf_cloud/scoring/report.html.j2", "spectf_cloud/archive/browse.html"} <= names
+    carried = ("scoring/report.html.j2", "archive/browse.html", "sensors.yml")
+    assert {f"spectf_cloud/{name}" for name in carried} <= names
     assert {name.split("/")[0].split("-")[0] for name in names} == {"spectf_cloud"}
 
 
