@@ -73,8 +73,8 @@ def decode_fmask(fmask: NDArray[np.uint8]) -> Fmask:
     """
     nodata = fmask == _FMASK_FILL
     held = np.where(nodata, 0, fmask).astype(np.uint8)
-    flags = ((held >> bit) & 1 == 1 for bit in range(_AEROSOL_BIT))
-    return Fmask(*flags, aerosol=held >> _AEROSOL_BIT, nodata=nodata)
+    cirrus, cloud, adjacent, shadow, snow, water = (held & 1 << bit != 0 for bit in range(_AEROSOL_BIT))
+    return Fmask(cirrus, cloud, adjacent, shadow, snow, water, (held >> _AEROSOL_BIT).astype(np.uint8), nodata)
 
 
 def read_fmask(path: Path) -> Fmask:

@@ -1,8 +1,8 @@
 """PlanetScope scenes of 4 and 8 bands: AnalyticMS as top-of-atmosphere reflectance, AnalyticMS_SR of the surface.
 
 AnalyticMS: DN times the reflectanceCoefficient of the band in the XML, which holds the sun's angle and distance
-already; without one, pi L d² / (E0 cos) of the radiance DN times radiometricScaleFactor, W m-2 sr-1 um-1. _SR: DN / 10000
-(Planet Imagery Product Specifications).
+already; without one, pi L d² / (E0 cos) of the radiance DN times radiometricScaleFactor, W m-2 sr-1 um-1. _SR: DN over
+10000 (Planet Imagery Product Specifications).
 """
 
 from __future__ import annotations
