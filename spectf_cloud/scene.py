@@ -253,6 +253,11 @@ class Scene:
         return self.image.simulated
 
     @property
+    def facts(self) -> Facts | None:
+        """What the product says of itself beyond its pixels; None where it is not one that does."""
+        return self.image.facts
+
+    @property
     def cubes(self) -> tuple[Cube, ...]:
         """The image, and the observation geometry where there is one."""
         return (self.image,) if self.observation is None else (self.image, self.observation)

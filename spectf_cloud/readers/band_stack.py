@@ -239,12 +239,12 @@ def cosine_of_elevation(elevation_deg: float) -> float:
 
 def night_note(elevation_deg: float) -> str:
     """Return what to say of a scene where the sun is down."""
-    return f"night: the sun is {-elevation_deg:.1f} degrees below the horizon; there is no reflectance"
+    return f"night: the sun is {-elevation_deg:.1f} degrees below the horizon; no data where it is down"
 
 
 def left_out_note(bands: Sequence[str]) -> str:
     """Return what to say of bands that a product has, but not here."""
-    return f"{', '.join(bands)} of this product not there: left out"
+    return f"missing and left out: {', '.join(bands)}"
 
 
 def _readable(delivery: Delivery, name: str) -> Any:

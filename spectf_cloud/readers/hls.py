@@ -39,7 +39,7 @@ _FILL, _SCALE = -9999.0, 1e-4
 #: Bands of top-of-atmosphere reflectance: water vapour and cirrus.
 _TOA_BANDS = {"L30": ("B09",), "S30": ("B09", "B10")}
 # HLS.S30.T13RCN.2024128T173909.v2.0.B8A.tif
-_NAME = re.compile(r"(HLS\.([LS]30)\.T\w{5}\.(\d{7}T\d{6})\.v\d\.\d)\.(\w+)\.tif", re.IGNORECASE)
+_NAME = re.compile(r"(HLS\.[LS]30\.T\w{5}\.(\d{7}T\d{6})\.v2\.\d)\.(\w+)\.tif", re.IGNORECASE)
 
 _FMASK_FILL = 255
 _AEROSOL_BIT = 6
@@ -110,11 +110,11 @@ def open_hls(path: Path, resolution_m: float | None = None) -> Scene:
     check_resolution("HLS", _RESOLUTION_M, resolution_m)
     delivery = open_delivery(path)
     granule, names = _granule(delivery, path)
-    sensor = _NAME.fullmatch(f"{granule}.B01.tif")[2].upper()  # type: ignore[index]
+    sensor = granule.split(".")[1].upper()
     nominal = NOMINAL_BANDS[f"HLS_{sensor}"]
     held = {band: name for band in nominal if (name := names.get(band)) is not None}
     if not held:
-        raise InputError(f"{delivery.path}: {granule} is there without a band of reflectance; download some of B01 …")
+        raise InputError(f"{delivery.path}: {granule} has no band of reflectance there; download {', '.join(nominal)}")
     bands = [_band(delivery, band, name, *nominal[band]) for band, name in held.items()]
     with open_tiff(delivery, bands[0].file) as raster:
         tags, dtype = raster.tags(), raster.dtypes[0]
@@ -136,7 +136,7 @@ def _granules(delivery: Delivery) -> dict[str, dict[str, str]]:
     granules: dict[str, dict[str, str]] = {}
     for name in delivery.names:
         if found := _NAME.fullmatch(PurePosixPath(name).name):
-            granules.setdefault(found[1], {})[found[4].upper()] = name
+            granules.setdefault(found[1], {})[found[3].upper()] = name
     return granules
 
 

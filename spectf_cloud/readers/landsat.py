@@ -118,7 +118,7 @@ def _file_names(mtl: Mtl) -> dict[str, str]:
 
 
 def _is_level2(mtl: Mtl) -> bool:
-    """Whether the main product is of Level 2; the same file describes the Level 1 it was made from. Raises."""
+    """Whether the main product is of Level 2; the same file describes the Level 1 it was made from."""
     level = _level(mtl)
     if not level.startswith(("L1", "L2")):
         raise InputError(f"{mtl.source}: the processing level {level[:40]!r} is not known; give Level-1 or Level-2")

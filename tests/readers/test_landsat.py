@@ -67,7 +67,7 @@ def test_level_1_is_reflectance_by_the_formula(tmp_path, form):
     np.testing.assert_allclose(values, expected(held), rtol=0, atol=2e-7)
     np.testing.assert_array_equal(scene.image.read(3, 9, np.array([6, 0])), values[3:9][..., [6, 0]])
     assert scene.grid().geotransform == PLACE.to_gdal() and scene.image.lines_per_chunk == 16
-    facts = scene.image.facts
+    facts = scene.facts
     assert (facts.level, facts.satellite, facts.notes) == ("L1TP", "Landsat 8", ())
     assert facts.acquired == datetime(2023, 1, 2, 15, 13, 51, 861099, UTC)
     assert (facts.sun_zenith_deg, facts.sun_azimuth_deg) == (90 - ELEVATION_DEG, 259.5)
@@ -132,7 +132,7 @@ def test_at_night_there_is_no_data_and_a_note(tmp_path):
     write_landsat(tmp_path, landsat_groups(SUN_ELEVATION="-41.46228969"))
     scene = open_landsat(tmp_path)
     assert np.isnan(scene.image.read(0, LINES)).all()
-    assert scene.image.facts.notes == ("night: the sun is 41.5 degrees below the horizon; there is no reflectance",)
+    assert scene.facts.notes == ("night: the sun is 41.5 degrees below the horizon; no data where it is down",)
     assert Tokens.of_scene(scene).kept.size == 8
 
 
@@ -144,7 +144,7 @@ def test_level_2_is_surface_reflectance_by_factors_of_its_own(tmp_path):
     level2 |= {f"REFLECTANCE_ADD_BAND_{n}": "-0.2" for n in bands}
     held = write_landsat(tmp_path, {"LEVEL2_SURFACE_REFLECTANCE_PARAMETERS": level2} | groups, form="xml")
     scene = open_landsat(tmp_path)
-    assert scene.quantity == "surface_reflectance" and "surface" in scene.image.facts.notes[0]
+    assert scene.quantity == "surface_reflectance" and "surface" in scene.facts.notes[0]
     rho = np.where(held["3"] == 0, np.nan, 2.75e-5 * held["3"] - 0.2)
     np.testing.assert_allclose(scene.image.read(0, LINES)[..., 2], rho, rtol=0, atol=2e-7)
 
@@ -161,7 +161,7 @@ def test_stripes_without_data_and_saturation(tmp_path):
     assert np.isnan(values[10:14, :, 2]).all() and np.isfinite(values[10:14, 1:, [0, 1, 3, 4, 5]]).all()
     brightest = (2.03e-5 * 255 - 0.103) / math.sin(math.radians(ELEVATION_DEG))
     np.testing.assert_allclose(values[20, :, 2], brightest, atol=2e-7)
-    assert "scan line corrector" in scene.image.facts.notes[0]
+    assert "scan line corrector" in scene.facts.notes[0]
 
 
 @pytest.mark.parametrize(("satellite", "first"), [("LANDSAT_1", 4), ("LANDSAT_3", 4), ("LANDSAT_5", 1)])
@@ -186,7 +186,7 @@ def test_collection_1_has_the_same_entries_in_other_groups(tmp_path):
     held = write_landsat(tmp_path, old, root="L1_METADATA_FILE")
     scene = open_landsat(tmp_path)
     np.testing.assert_allclose(scene.image.read(0, LINES), expected(held), rtol=0, atol=2e-7)
-    assert scene.image.facts.level == "L1TP" and scene.image.facts.product == LANDSAT
+    assert scene.facts.level == "L1TP" and scene.facts.product == LANDSAT
 
 
 def test_reflectance_comes_of_radiance_where_its_factors_are_missing(tmp_path):
@@ -206,14 +206,14 @@ def test_reflectance_comes_of_radiance_where_its_factors_are_missing(tmp_path):
         rho = (2e-5 * held[number] - 0.1) / math.sin(math.radians(ELEVATION_DEG))
         # The solar irradiance of USGS and ours differ by 6 % at 443 nm, less elsewhere.
         np.testing.assert_allclose(values[1:, :, place], rho[1:], rtol=0.07)
-    assert "made from radiance" in scene.image.facts.notes[0]
+    assert "made from radiance" in scene.facts.notes[0]
 
 
 def test_bands_that_are_not_there_are_named(tmp_path):
     write_landsat(tmp_path)
     (tmp_path / f"{LANDSAT}_B1.TIF").unlink()
     scene = open_landsat(tmp_path)
-    assert scene.image.bands == 7 and scene.image.facts.notes == ("B1 of this product not there: left out",)
+    assert scene.image.bands == 7 and scene.facts.notes == ("missing and left out: B1",)
 
 
 def test_another_pixel_size_is_refused(tmp_path):
@@ -376,7 +376,7 @@ def test_real_metadata_open_small_bands(tmp_path, name):
         if key.startswith("FILE_NAME_BAND_") and key[15:].isdigit():
             write_band(tmp_path / file, counts(int(key[15:]), dtype, high=255))
     scene = open_landsat(tmp_path)
-    facts = scene.image.facts
+    facts = scene.facts
     assert (scene.sensor.name, facts.level, scene.image.bands) == (sensor, level, bands)
     assert facts.acquired is not None and note in " ".join(facts.notes)
     assert np.isnan(scene.image.read(0, LINES)).all() == (note == "night")
@@ -397,5 +397,5 @@ def test_the_supplied_recipe_opens(tmp_path):
     exec(recipe.read_text().partition("if sys.argv[1]")[0], functions)
     functions["landsat"](str(tmp_path / "ls"))
     scene = open_landsat(tmp_path / "ls")
-    assert scene.image.band_names == ("B2", "B4", "B9") and "B1, B3, B5, B6, B7" in scene.image.facts.notes[0]
+    assert scene.image.band_names == ("B2", "B4", "B9") and "B1, B3, B5, B6, B7" in scene.facts.notes[0]
     np.testing.assert_allclose(scene.image.read(0, 32), (2e-5 * 20000 - 0.1) / 0.5, atol=2e-7)
