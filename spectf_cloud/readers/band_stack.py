@@ -30,6 +30,8 @@ Float32Array = NDArray[np.float32]
 SURFACE_NOTE = "surface reflectance: the network learnt top-of-atmosphere reflectance"
 #: W m-2 sr-1 um-1, as Landsat and Planet give radiance, in uW cm-2 sr-1 nm-1.
 _PER_SI_RADIANCE = 0.1
+#: No factor is larger that makes reflectance of whole numbers, with the sun just above the horizon.
+_MAX_FACTOR = 1e6
 
 
 @dataclass(frozen=True)
@@ -264,6 +266,8 @@ def _check_alike(where: str, raster: Any, file: str, first: Any) -> None:
 def _check_band(where: str, raster: Any, band: Band, dtypes: Sequence[str], first: str) -> None:
     if band.index > raster.count:
         raise InputError(f"{where} has {raster.count} bands, but band {band.index} is needed; is it the right file?")
+    if max(abs(band.gain), abs(band.bias)) > _MAX_FACTOR:
+        raise InputError(f"{where}: the factors {band.gain:g} and {band.bias:g} make no reflectance of it")
     stored = raster.dtypes[band.index - 1]
     if stored not in dtypes or stored != first:
         wanted = first if first in dtypes else " or ".join(dtypes)

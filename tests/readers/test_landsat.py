@@ -245,6 +245,7 @@ def changed(entries):
         ([("LEVEL1_RADIOMETRIC_RESCALING", "REFLECTANCE_MULT_BAND_3", None)], "reflectance of band 3"),
         ([("LEVEL1_RADIOMETRIC_RESCALING", "REFLECTANCE_MULT_BAND_3", "-1")], "above zero"),
         ([("LEVEL1_RADIOMETRIC_RESCALING", "REFLECTANCE_ADD_BAND_3", "nan")], "not a number"),
+        ([("LEVEL1_RADIOMETRIC_RESCALING", "REFLECTANCE_MULT_BAND_3", "1e300")], "make no reflectance"),
     ],
 )
 def test_metadata_that_cannot_be_meant_cost_a_line(tmp_path, entries, message):
@@ -264,6 +265,15 @@ def test_names_that_lead_elsewhere_are_not_followed(tmp_path):
     (tmp_path / "scene" / f"{LANDSAT}_MTL.txt").write_text(mtl_text(groups))
     with pytest.raises(InputError, match="none is beside it"):
         open_landsat(tmp_path / "scene")
+
+
+def test_an_archive_with_names_that_lead_out_is_refused(tmp_path):
+    path = tmp_path / "x.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr(f"../{LANDSAT}_MTL.txt", mtl_text(landsat_groups()))
+    assert not is_landsat(path)
+    with pytest.raises(InputError, match="leads out"):
+        open_landsat(path)
 
 
 @pytest.mark.parametrize(
