@@ -145,6 +145,7 @@ def test_level_2_is_surface_reflectance_by_factors_of_its_own(tmp_path):
     held = write_landsat(tmp_path, {"LEVEL2_SURFACE_REFLECTANCE_PARAMETERS": level2} | groups, form="xml")
     scene = open_landsat(tmp_path)
     assert scene.quantity == "surface_reflectance" and "surface" in scene.facts.notes[0]
+    assert any(note.endswith(scene.facts.notes[0]) for note in Tokens.of_scene(scene).notes)
     rho = np.where(held["3"] == 0, np.nan, 2.75e-5 * held["3"] - 0.2)
     np.testing.assert_allclose(scene.image.read(0, LINES)[..., 2], rho, rtol=0, atol=2e-7)
 
