@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 import threading
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,8 @@ Float32Array = NDArray[np.float32]
 SURFACE_NOTE = "surface reflectance: the network learnt top-of-atmosphere reflectance"
 #: W m-2 sr-1 um-1, as Landsat and Planet give radiance, in uW cm-2 sr-1 nm-1.
 _PER_SI_RADIANCE = 0.1
+#: What GDAL may keep of what it unpacked; by itself it takes a share of the machine.
+_CACHE_MIB = 256
 #: No factor is larger that makes reflectance of whole numbers, with the sun just above the horizon.
 _MAX_FACTOR = 1e6
 
@@ -94,7 +97,7 @@ class StackCube(Cube):
             zenith = self._window(self.sun, 1, start, stop)
             cosine = np.cos(np.deg2rad(zenith / 100.0))
             cosine[(zenith <= 0) | (cosine <= 0)] = np.nan
-            values /= cosine[..., None].astype(np.float32)
+            values *= (1 / cosine[..., None]).astype(np.float32)
         return values
 
     def as_read(self, stored: NDArray[np.generic], bands: NDArray[np.intp] | None = None) -> Float32Array:
@@ -105,7 +108,8 @@ class StackCube(Cube):
         values *= np.array([band.gain for band in chosen], np.float32)
         values += np.array([band.bias for band in chosen], np.float32)
         for nodata in absent.T:
-            values[stored == nodata] = np.nan
+            if not np.isnan(nodata).all():
+                values[stored == nodata] = np.nan
         return values
 
     def grid(self) -> Grid | None:
@@ -192,8 +196,7 @@ def open_tiff(delivery: Delivery, name: str) -> Any:
 
     with _readable(delivery, name), warnings.catch_warnings():
         warnings.simplefilter("ignore", NotGeoreferencedWarning)
-        with rasterio.Env(GDAL_DISABLE_READDIR_ON_OPEN="EMPTY_DIR"):
-            return rasterio.open(delivery.gdal_path(name), driver="GTiff")
+        return rasterio.open(delivery.gdal_path(name), driver="GTiff")
 
 
 def read_tiff(delivery: Delivery, name: str) -> NDArray[Any]:
@@ -249,8 +252,16 @@ def left_out_note(bands: Sequence[str]) -> str:
     return f"missing and left out: {', '.join(bands)}"
 
 
-def _readable(delivery: Delivery, name: str) -> Any:
-    return readable(delivery.path / name)
+@contextmanager
+def _readable(delivery: Delivery, name: str) -> Iterator[None]:
+    """Have GDAL keep no more than a row of tiles of each band, and look at nothing beside a TIFF."""
+    import rasterio
+
+    with (
+        readable(delivery.path / name),
+        rasterio.Env(GDAL_CACHEMAX=_CACHE_MIB, GDAL_DISABLE_READDIR_ON_OPEN="EMPTY_DIR"),
+    ):
+        yield
 
 
 def _check_alike(where: str, raster: Any, file: str, first: Any) -> None:
