@@ -269,6 +269,8 @@ def _notes(scene: Scene, kept: int, empty: Positions, bad: Positions, min_bands:
             f"{path}: only {kept} of {scene.sensor.bands} bands are left, {len(empty)} hold no data and {len(bad)} are "
             f"marked bad; at least {min_bands} are needed (--keep-bands uses bands that are marked bad or dropped)"
         )
+    if scene.facts is not None:
+        yield from (f"{path}: {note}" for note in scene.facts.notes)
     if empty.size:
         yield f"{path}: {len(empty)} bands hold no data in any pixel and are left out: {in_words(centre_nm, empty)}"
     if bad.size:

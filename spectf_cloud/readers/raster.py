@@ -94,7 +94,7 @@ def open_cube(path: Path, header: EnviHeader | None = None) -> RasterCube:
         if header is not None:
             _check_header(path, raster, header)
         stored = _stored(path, raster)
-        _check_pieces(path, raster, stored)
+        check_pieces(path, raster, stored)
         gain, bias = _scaling(raster, header)
         place = grid_of(raster)
         return RasterCube(
@@ -160,8 +160,8 @@ def _stored(path: Path, raster: Any) -> np.dtype[np.generic]:
     return stored
 
 
-def _check_pieces(path: Path, raster: Any, stored: np.dtype[np.generic]) -> None:
-    """Tiles or strips that can be read in parts."""
+def check_pieces(path: Path, raster: Any, stored: np.dtype[np.generic]) -> None:
+    """Refuse tiles or strips too large to be read in parts. Raises `InputError`."""
     together = raster.count if raster.interleaving is not None and raster.interleaving.name == "pixel" else 1
     largest = max(height * width for height, width in raster.block_shapes) * together * stored.itemsize
     if largest > _MAX_PIECE_BYTES:
