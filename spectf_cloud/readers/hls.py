@@ -29,7 +29,7 @@ from spectf_cloud.readers.band_stack import (
     read_tiff,
 )
 from spectf_cloud.readers.delivery import Delivery, is_archive, open_delivery
-from spectf_cloud.readers.nominal_bands import NOMINAL_BANDS
+from spectf_cloud.readers.sensor_yaml import known_sensors
 from spectf_cloud.scene import Facts, Scene
 
 BoolArray = NDArray[np.bool_]
@@ -111,7 +111,7 @@ def open_hls(path: Path, resolution_m: float | None = None) -> Scene:
     delivery = open_delivery(path)
     granule, names = _granule(delivery, path)
     sensor = granule.split(".")[1].upper()
-    nominal = NOMINAL_BANDS[f"HLS_{sensor}"]
+    nominal = known_sensors()[f"HLS_{sensor}"].by_name
     held = {band: name for band in nominal if (name := names.get(band)) is not None}
     if not held:
         raise InputError(f"{delivery.path}: {granule} has no band of reflectance there; download {', '.join(nominal)}")

@@ -25,7 +25,7 @@ from spectf_cloud.readers.band_stack import (
 )
 from spectf_cloud.readers.delivery import Delivery, is_archive, open_delivery
 from spectf_cloud.readers.mtl import Mtl, read_mtl
-from spectf_cloud.readers.nominal_bands import NOMINAL_BANDS
+from spectf_cloud.readers.sensor_yaml import known_sensors
 from spectf_cloud.readers.sun import distance_au
 from spectf_cloud.scene import Facts, Scene
 
@@ -130,11 +130,11 @@ def _level(mtl: Mtl) -> str:
 
 
 def _sensor(mtl: Mtl) -> str:
-    """Return the name that the sensor has in `NOMINAL_BANDS`. Raises `InputError`."""
+    """Return the name that the sensor has in sensors.yml. Raises `InputError`."""
     satellite, sensor = (mtl.text(key, _IMAGE) for key in ("SPACECRAFT_ID", "SENSOR_ID"))
     name = satellite.replace("_", "")
-    name = f"{name}_{sensor}" if f"{name}_{sensor}" in NOMINAL_BANDS else name
-    if sensor not in _SENSORS or name not in NOMINAL_BANDS:
+    name = f"{name}_{sensor}" if f"{name}_{sensor}" in known_sensors() else name
+    if sensor not in _SENSORS or name not in known_sensors():
         raise InputError(f"{mtl.source}: {sensor[:40]} of {satellite[:40]} is not read; {', '.join(_SENSORS)} are")
     return name
 
@@ -149,7 +149,7 @@ def _bands(mtl: Mtl, beside: Mapping[str, str | None], per_pixel: bool) -> tuple
     """
     bands, left_out, scaled = [], [], []
     cosine = 1.0 if per_pixel or _is_level2(mtl) else cosine_of_elevation(_elevation(mtl))
-    for name, (centre_nm, fwhm_nm) in NOMINAL_BANDS[_sensor(mtl)].items():
+    for name, (centre_nm, fwhm_nm) in known_sensors()[_sensor(mtl)].by_name.items():
         number = name[1:]
         key = f"FILE_NAME_BAND_{number}"
         if (file := beside.get(key)) is None:

@@ -29,12 +29,12 @@ from spectf_cloud.readers.band_stack import (
 )
 from spectf_cloud.readers.delivery import Delivery, is_archive, open_delivery
 from spectf_cloud.readers.metadata_xml import number_of, read_xml, text_of
-from spectf_cloud.readers.nominal_bands import NOMINAL_BANDS
+from spectf_cloud.readers.sensor_yaml import known_sensors
 from spectf_cloud.readers.sun import distance_au
 from spectf_cloud.scene import Facts, Scene
 
 _SURFACE_SCALE = 1e-4
-#: Names in `NOMINAL_BANDS` by instrument and number of bands; the last also of what an old file does not name.
+#: Names in sensors.yml by instrument and number of bands; the last also of what an old file does not name.
 _SENSORS = {
     ("PS2.SD", 4): "PLANETSCOPE4_DOVE_R",
     ("PSB.SD", 4): "PLANETSCOPE4_SUPERDOVE",
@@ -141,7 +141,7 @@ def _root(delivery: Delivery, name: str) -> Element:
 
 
 def _sensor(root: Element, count: int, where: str) -> str:
-    """Return the name in `NOMINAL_BANDS` of the instrument with that many bands. Raises `InputError`."""
+    """Return the name in sensors.yml of the instrument with that many bands. Raises `InputError`."""
     instrument = root.find(".//Instrument/shortName")
     name = "" if instrument is None else (instrument.text or "").strip()
     if (name, count) not in _SENSORS:
@@ -151,7 +151,7 @@ def _sensor(root: Element, count: int, where: str) -> str:
 
 
 def _surface_bands(image: _Image, sensor: str) -> tuple[list[Band], list[str]]:
-    named = enumerate(NOMINAL_BANDS[sensor].items(), start=1)
+    named = enumerate(known_sensors()[sensor].by_name.items(), start=1)
     bands = [Band(name, image.name, *nm, _SURFACE_SCALE, index=index) for index, (name, nm) in named]
     return bands, [SURFACE_NOTE, *(["harmonized: made to look like Sentinel-2"] if image.harmonized else [])]
 
@@ -160,7 +160,7 @@ def _toa_bands(root: Element, image: _Image, sensor: str, where: str) -> tuple[l
     """Return the bands with the factors of the metadata, and what to say of them. Raises `InputError`."""
     blocks = _blocks(root, where)
     bands, scaled, elevation = [], [], _elevation(root, where)
-    for index, (name, (centre_nm, fwhm_nm)) in enumerate(NOMINAL_BANDS[sensor].items(), start=1):
+    for index, (name, (centre_nm, fwhm_nm)) in enumerate(known_sensors()[sensor].by_name.items(), start=1):
         if index not in blocks:
             raise InputError(f"{where} has no bandSpecificMetadata of band {index}; is it complete?")
         gain = blocks[index].get("reflectanceCoefficient", 0.0)

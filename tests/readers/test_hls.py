@@ -10,7 +10,7 @@ import rasterio
 
 from spectf_cloud.errors import InputError, SpectfError, UsageError
 from spectf_cloud.readers.hls import decode_fmask, is_hls, open_hls, read_fmask
-from spectf_cloud.readers.nominal_bands import NOMINAL_BANDS
+from spectf_cloud.readers.sensor_yaml import known_sensors
 from spectf_cloud.tokens import Tokens
 
 from band_files import HLS_L30, HLS_S30, L30_BANDS, LINES, PLACE, SAMPLES, counts, write_band, write_hls
@@ -47,7 +47,7 @@ def test_it_is_surface_reflectance(tmp_path, granule, order, toa):
 
 def test_one_name_is_another_band_of_each():
     """B05 is near infrared in L30, red edge in S30; B09 cirrus and water vapour."""
-    nm = {kind: NOMINAL_BANDS[f"HLS_{kind}"] for kind in ("L30", "S30")}
+    nm = {kind: known_sensors()[f"HLS_{kind}"].by_name for kind in ("L30", "S30")}
     assert round(nm["L30"]["B05"][0]) == 865 and round(nm["S30"]["B05"][0]) == 704
     assert round(nm["L30"]["B09"][0]) == 1373 and round(nm["S30"]["B09"][0]) == 945
     assert set(nm["L30"]) == set(L30_BANDS)
