@@ -216,9 +216,10 @@ def _cube(
 ) -> Sentinel2Cube:
     where = delivery.path / metadata[0] if delivery.path.is_dir() else delivery.path
     check_size(where, tile.lines, tile.samples, len(images))
-    widths = np.array([[band.centre_nm, band.fwhm_nm] for band in product.bands]).T
-    absent = [name for name in NATIVE_M if name not in {band.name for band in product.bands}]
-    without = [f"{where} lists no images of {', '.join(absent)}"] if absent and absent != ["B10"] else []
+    centre_nm, fwhm_nm = zip(*((band.centre_nm, band.fwhm_nm) for band in product.bands), strict=True)
+    expected = [name for name in NATIVE_M if product.level == "L1C" or name != "B10"]
+    absent = [name for name in expected if name not in {band.name for band in product.bands}]
+    without = [f"{where} lists no image of {', '.join(absent)}"] if absent else []
     return Sentinel2Cube(
         path=where,
         name=product.name,
@@ -226,7 +227,7 @@ def _cube(
         samples=tile.samples,
         bands=len(images),
         band_names=tuple(band.name for band in product.bands),
-        sensor=Sensor(f"{product.satellite} MSI", widths[0], widths[1]),
+        sensor=Sensor.from_values(f"{product.satellite} MSI", centre_nm, fwhm_nm, "nm", str(where)),
         quantity="toa_reflectance" if product.level == "L1C" else "surface_reflectance",
         lines_per_chunk=_TILE_M // resolution,
         stored=np.dtype(np.uint16),

@@ -287,9 +287,9 @@ def _numbers(text: str, source: str) -> FloatArray:
 def _time(text: str, source: str) -> datetime:
     try:
         time = datetime.fromisoformat(text.strip())
-    except ValueError:
+        return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
+    except (ValueError, OverflowError):
         raise InputError(f"{source}: {text[:40]!r} is not a time") from None
-    return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
 
 
 def _wkt(code: str, source: str) -> str:
