@@ -10,6 +10,7 @@ import os
 import re
 import threading
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
@@ -31,6 +32,9 @@ RESOLUTIONS_M = (10, 20, 60)
 DEFAULT_RESOLUTION_M = 20
 
 _SATURATED = 65535
+# In threads of its own GDAL prints that a tile is damaged, and reads it as zeros: so threads are ours, one a band.
+_GDAL = {"GDAL_NUM_THREADS": 1, "GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR"}
+_DECODERS = 4
 # Agencies store 1024 lines of 10 m in one row of tiles.
 _TILE_M = 10240
 _METADATA = re.compile(r"(mtd_msil..|s2._.*_mtd_saf)[^/]*\.xml", re.IGNORECASE)
@@ -64,7 +68,7 @@ class Sentinel2Cube(Cube):
     images: tuple[str, ...]
     tile: Tile
     resolution_m: int
-    # GDAL's decoder, the rows that are kept and the counts are for one thread at a time.
+    # One read at a time: of each band one row of tiles is kept.
     lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
     _kept: dict[int, _Rows] = field(default_factory=dict, repr=False)
     _saturated: dict[tuple[int, int], int] = field(default_factory=dict, repr=False)
@@ -91,11 +95,20 @@ class Sentinel2Cube(Cube):
 
     def read(self, start: int, stop: int, bands: NDArray[np.intp] | None = None) -> Float32Array:
         """(stop − start, samples, bands or chosen bands) float32 reflectance; NaN for no data."""
+        from rasterio.errors import NotGeoreferencedWarning
+
         chosen = range(self.bands) if bands is None else bands.tolist()
         values = np.empty((len(chosen), stop - start, self.samples), np.float32)
-        with self.lock:
-            for place, band in enumerate(chosen):
-                values[place] = self._read_band(band, start, stop)
+
+        def fill(place: int) -> None:
+            values[place] = self._read_band(chosen[place], start, stop)
+
+        with self.lock, warnings.catch_warnings(), ThreadPoolExecutor(_DECODERS, "spectf-decode") as pool:
+            warnings.simplefilter("ignore", NotGeoreferencedWarning)
+            for band in chosen:  # what is compressed is unpacked here: archives are not for several threads
+                self.delivery.gdal_path(self.images[band])
+            for _ in pool.map(fill, range(len(chosen))):  # raises what a band raised
+                pass
         return np.moveaxis(values, 0, -1)
 
     def as_read(self, stored: NDArray[np.generic]) -> Float32Array:
@@ -123,10 +136,8 @@ class Sentinel2Cube(Cube):
     def _read_band(self, band: int, start: int, stop: int) -> Float32Array:
         """Lines of the cube's grid, (stop − start, samples) reflectance."""
         source = self.product.bands[band]
-        finer, coarser = (
-            max(1, self.resolution_m // source.resolution_m),
-            max(1, source.resolution_m // self.resolution_m),
-        )
+        finer = max(1, self.resolution_m // source.resolution_m)
+        coarser = max(1, source.resolution_m // self.resolution_m)
         first, last = start // coarser, -(-stop // coarser)
         values = _mean(self._stored_lines(band, first * finer, last * finer), finer)
         values += np.float32(source.offset)
@@ -151,27 +162,25 @@ class Sentinel2Cube(Cube):
     def _decode(self, band: int, line: int) -> _Rows:
         """The row of tiles that holds a line. Raises `InputError` for a damaged image, or one that does not fit."""
         import rasterio
-        from rasterio.errors import NotGeoreferencedWarning
         from rasterio.windows import Window
 
         path = self.delivery.path / self.images[band]
         scale = self.resolution_m / self.product.bands[band].resolution_m
         wanted = round(self.lines * scale), round(self.samples * scale)
         # Opened anew each time: of an open image GDAL keeps what it decoded, up to a share of the machine's memory.
-        with readable(path, "JPEG 2000"), warnings.catch_warnings():
-            warnings.simplefilter("ignore", NotGeoreferencedWarning)
-            with (
-                rasterio.Env(GDAL_DISABLE_READDIR_ON_OPEN="EMPTY_DIR"),
-                rasterio.open(self.delivery.gdal_path(self.images[band]), driver="JP2OpenJPEG") as image,
-            ):
-                if image.shape != wanted or image.count != 1 or image.dtypes[0] != "uint16":
-                    raise InputError(
-                        f"{path} holds {image.count} band of {image.height} x {image.width} {image.dtypes[0]}, but "
-                        f"the metadata describe one of {wanted[0]} x {wanted[1]} uint16; is it of this product?"
-                    )
-                height = image.block_shapes[0][0]
-                start = line - line % height
-                values = image.read(1, window=Window(0, start, wanted[1], min(height, wanted[0] - start)))
+        with (
+            readable(path, "JPEG 2000"),
+            rasterio.Env(**_GDAL),
+            rasterio.open(self.delivery.gdal_path(self.images[band]), driver="JP2OpenJPEG") as image,
+        ):
+            if image.shape != wanted or image.count != 1 or image.dtypes[0] != "uint16":
+                raise InputError(
+                    f"{path} holds {image.count} band of {image.height} x {image.width} {image.dtypes[0]}, but "
+                    f"the metadata describe one of {wanted[0]} x {wanted[1]} uint16; is it of this product?"
+                )
+            height = image.block_shapes[0][0]
+            start = line - line % height
+            values = image.read(1, window=Window(0, start, wanted[1], min(height, wanted[0] - start)))
         self._saturated[band, start] = int((values == _SATURATED).sum())
         return _Rows(start, np.minimum(values, _SATURATED - 1, out=values))
 

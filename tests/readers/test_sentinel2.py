@@ -271,7 +271,8 @@ def cut(name, keep):
     return lambda safe: (safe / name).write_bytes((safe / name).read_bytes()[:keep])
 
 
-MTD, TILE, B05 = "MTD_MSIL1C.xml", f"GRANULE/{GRANULE}/MTD_TL.xml", f"{image_name('B05', '1C')}.jp2"
+MTD, TILE = "MTD_MSIL1C.xml", f"GRANULE/{GRANULE}/MTD_TL.xml"
+B02, B05 = (f"{image_name(name, '1C')}.jp2" for name in ("B02", "B05"))
 DAMAGE = {
     "truncated XML": (cut(MTD, 900), "not whole XML"),
     "truncated tile": (cut(TILE, 300), r"MTD_TL\.xml is not whole XML"),
@@ -294,6 +295,7 @@ DAMAGE = {
     "other pixels": (swap(TILE, "<XDIM>20<", "<XDIM>30<"), "pixels of 30 x -20 m"),
     "no sun": (swap(TILE, "<VALUES>30 35", "<VALUES>30"), "grid of the sun's angles"),
     "truncated image": (cut(B05, 900), r"T32_B05\.jp2: cannot be read as JPEG 2000"),
+    "last tile cut": (lambda safe: cut(B02, (safe / B02).stat().st_size - 99)(safe), r"T32_B02\.jp2: cannot be read"),
     "empty image": (cut(B05, 0), "cannot be read as JPEG 2000"),
     "other image": (lambda safe: write_image(safe / B05, numbers("B04")), "of 72 x 60 uint16, but the metadata"),
     "other type": (lambda safe: write_image(safe / B05, numbers("B05").astype("u1")), "36 x 30 uint8, but"),
@@ -336,8 +338,12 @@ def mutated(content, seed):
     """Bytes with a few flipped, or cut short, or a digit turned into a letter."""
     rng = np.random.default_rng(seed)
     changed = bytearray(content)
-    for place in rng.integers(0, len(content), rng.integers(1, 6)):
-        changed[place] = rng.integers(0, 256) if seed % 2 else rng.choice(list(b'0<>&-9eN"/'))
+    digits = [place for place, byte in enumerate(content) if byte in b"0123456789"]
+    for _ in range(rng.integers(1, 6)):
+        if seed % 2:
+            changed[rng.integers(len(content))] = rng.integers(0, 256)
+        else:
+            changed[rng.choice(digits)] = rng.choice(list(b"09-.en x"))
     return bytes(changed[: rng.integers(1, len(changed))] if seed % 5 == 0 else changed)
 
 
