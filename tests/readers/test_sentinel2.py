@@ -82,9 +82,9 @@ def product_xml(level="1C", offsets=OFFSETS, names=NAMES, spectral=True):
     )
 
 
-def tile_xml():
+def tile_xml(extent_m=EXTENT_M):
     sizes = "".join(
-        f'<Size resolution="{pixel}"><NROWS>{EXTENT_M[0] // pixel}</NROWS><NCOLS>{EXTENT_M[1] // pixel}</NCOLS></Size>'
+        f'<Size resolution="{pixel}"><NROWS>{extent_m[0] // pixel}</NROWS><NCOLS>{extent_m[1] // pixel}</NCOLS></Size>'
         f'<Geoposition resolution="{pixel}"><ULX>399960</ULX><ULY>5700000</ULY><XDIM>{pixel}</XDIM>'
         f"<YDIM>-{pixel}</YDIM></Geoposition>"
         for pixel in (10, 20, 60)
@@ -103,10 +103,10 @@ def tile_xml():
     )
 
 
-def write_image(path, values):
+def write_image(path, values, block=32):
     path.parent.mkdir(parents=True, exist_ok=True)
     pixel = EXTENT_M[0] // values.shape[0]
-    options = {"QUALITY": "100", "REVERSIBLE": "YES", "YCBCR420": "NO", "BLOCKXSIZE": 32, "BLOCKYSIZE": 32}
+    options = {"QUALITY": "100", "REVERSIBLE": "YES", "YCBCR420": "NO", "BLOCKXSIZE": block, "BLOCKYSIZE": block}
     place = {"crs": "EPSG:32632", "transform": from_origin(399960, 5700000, pixel, pixel)}
     height, width = values.shape
     with rasterio.open(path, "w", "JP2OpenJPEG", width, height, 1, dtype=values.dtype, **place, **options) as raster:
@@ -271,8 +271,7 @@ def cut(name, keep):
     return lambda safe: (safe / name).write_bytes((safe / name).read_bytes()[:keep])
 
 
-MTD, TILE = "MTD_MSIL1C.xml", f"GRANULE/{GRANULE}/MTD_TL.xml"
-B02, B05 = (f"{image_name(name, '1C')}.jp2" for name in ("B02", "B05"))
+MTD, TILE, B05 = "MTD_MSIL1C.xml", f"GRANULE/{GRANULE}/MTD_TL.xml", f"{image_name('B05', '1C')}.jp2"
 DAMAGE = {
     "truncated XML": (cut(MTD, 900), "not whole XML"),
     "truncated tile": (cut(TILE, 300), r"MTD_TL\.xml is not whole XML"),
@@ -295,7 +294,6 @@ DAMAGE = {
     "other pixels": (swap(TILE, "<XDIM>20<", "<XDIM>30<"), "pixels of 30 x -20 m"),
     "no sun": (swap(TILE, "<VALUES>30 35", "<VALUES>30"), "grid of the sun's angles"),
     "truncated image": (cut(B05, 900), r"T32_B05\.jp2: cannot be read as JPEG 2000"),
-    "last tile cut": (lambda safe: cut(B02, (safe / B02).stat().st_size - 99)(safe), r"T32_B02\.jp2: cannot be read"),
     "empty image": (cut(B05, 0), "cannot be read as JPEG 2000"),
     "other image": (lambda safe: write_image(safe / B05, numbers("B04")), "of 72 x 60 uint16, but the metadata"),
     "other type": (lambda safe: write_image(safe / B05, numbers("B05").astype("u1")), "36 x 30 uint8, but"),
@@ -309,6 +307,21 @@ def test_damage_costs_one_line(safe, case):
     with pytest.raises(InputError, match=message) as error:
         open_sentinel2(safe).image.read(0, 36)
     assert "\n" not in str(error.value)
+
+
+def test_large_tiles_cut_short_are_noticed(tmp_path):
+    """GDAL decodes these in several threads, where it may, and then only prints that one failed."""
+    values = np.random.default_rng(0).integers(1, 12_000, (192, 1830), np.uint16)
+    images = [tmp_path / f"{image_name(name, '1C')}.jp2" for name in ("B01", "B09")]
+    for image in images:
+        write_image(image, values, block=192)
+    (tmp_path / MTD).write_text(product_xml(names=("B01", "B09")))
+    (tmp_path / TILE).write_text(tile_xml((192 * 60, 1830 * 60)))
+    stored = open_sentinel2(tmp_path, 60).image.read(0, 192)[..., 0] * 10_000 - OFFSETS["B01"]
+    np.testing.assert_array_equal(stored.round(), values)
+    cut(images[1], images[1].stat().st_size * 9 // 10)(tmp_path)
+    with pytest.raises(InputError, match=r"T32_B09\.jp2: cannot be read as JPEG 2000"):
+        open_sentinel2(tmp_path, 60).image.read(0, 192)
 
 
 def test_bands_that_are_not_listed_are_named(safe):
