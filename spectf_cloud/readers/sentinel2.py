@@ -41,9 +41,7 @@ _METADATA = re.compile(r"(mtd_msil..|s2._.*_mtd_saf)[^/]*\.xml", re.IGNORECASE)
 _PARTS = (".xml", ".jp2", ".safe")
 # From IMG_DATA/R10m to the folder of the product.
 _MAX_DEPTH = 5
-_SURFACE = (
-    "surface reflectance (Level-2A): the networks learnt top-of-atmosphere reflectance; Level-1C suits them better"
-)
+_SURFACE = "surface reflectance (Level-2A): the networks learnt top-of-atmosphere reflectance; prefer Level-1C"
 
 
 @dataclass(frozen=True, eq=False)
@@ -226,9 +224,6 @@ def _cube(
     where = delivery.path / metadata[0] if delivery.path.is_dir() else delivery.path
     check_size(where, tile.lines, tile.samples, len(images))
     centre_nm, fwhm_nm = zip(*((band.centre_nm, band.fwhm_nm) for band in product.bands), strict=True)
-    expected = [name for name in NATIVE_M if product.level == "L1C" or name != "B10"]
-    absent = [name for name in expected if name not in {band.name for band in product.bands}]
-    without = [f"{where} lists no image of {', '.join(absent)}"] if absent else []
     return Sentinel2Cube(
         path=where,
         name=product.name,
@@ -240,21 +235,30 @@ def _cube(
         quantity="toa_reflectance" if product.level == "L1C" else "surface_reflectance",
         lines_per_chunk=_TILE_M // resolution,
         stored=np.dtype(np.uint16),
-        facts=Facts(
-            product=f"Sentinel-2 {product.level}, processing baseline {product.baseline}",
-            level=product.level,
-            acquired=tile.acquired or product.began,
-            sun_zenith_deg=tile.sun_zenith_deg,
-            sun_azimuth_deg=tile.sun_azimuth_deg,
-            satellite=product.satellite,
-            notes=(*([_SURFACE] if product.level == "L2A" else []), *without),
-        ),
+        facts=_facts(where, product, tile),
         delivery=delivery,
         metadata=metadata,
         product=product,
         images=images,
         tile=tile,
         resolution_m=resolution,
+    )
+
+
+def _facts(where: Path, product: Product, tile: Tile) -> Facts:
+    expected = [name for name in NATIVE_M if product.level == "L1C" or name != "B10"]
+    absent = [name for name in expected if name not in {band.name for band in product.bands}]
+    return Facts(
+        product=f"Sentinel-2 {product.level}, processing baseline {product.baseline}",
+        level=product.level,
+        acquired=tile.acquired or product.began,
+        sun_zenith_deg=tile.sun_zenith_deg,
+        sun_azimuth_deg=tile.sun_azimuth_deg,
+        satellite=product.satellite,
+        notes=(
+            *([_SURFACE] if product.level == "L2A" else []),
+            *([f"{where} lists no image of {', '.join(absent)}"] if absent else []),
+        ),
     )
 
 
