@@ -41,7 +41,7 @@ _METADATA = re.compile(r"(mtd_msil..|s2._.*_mtd_saf)[^/]*\.xml", re.IGNORECASE)
 _PARTS = (".xml", ".jp2", ".safe")
 # From IMG_DATA/R10m to the folder of the product.
 _MAX_DEPTH = 5
-_SURFACE = "surface reflectance (Level-2A): the networks learnt top-of-atmosphere reflectance; prefer Level-1C"
+_SURFACE = "surface reflectance: the network learnt top-of-atmosphere reflectance"
 
 
 @dataclass(frozen=True, eq=False)
@@ -235,7 +235,7 @@ def _cube(
         quantity="toa_reflectance" if product.level == "L1C" else "surface_reflectance",
         lines_per_chunk=_TILE_M // resolution,
         stored=np.dtype(np.uint16),
-        facts=_facts(where, product, tile),
+        facts=_facts(product, tile),
         delivery=delivery,
         metadata=metadata,
         product=product,
@@ -245,7 +245,7 @@ def _cube(
     )
 
 
-def _facts(where: Path, product: Product, tile: Tile) -> Facts:
+def _facts(product: Product, tile: Tile) -> Facts:
     expected = [name for name in NATIVE_M if product.level == "L1C" or name != "B10"]
     absent = [name for name in expected if name not in {band.name for band in product.bands}]
     return Facts(
@@ -257,7 +257,7 @@ def _facts(where: Path, product: Product, tile: Tile) -> Facts:
         satellite=product.satellite,
         notes=(
             *([_SURFACE] if product.level == "L2A" else []),
-            *([f"{where} lists no image of {', '.join(absent)}"] if absent else []),
+            *([f"the metadata list no image of {', '.join(absent)}"] if absent else []),
         ),
     )
 
