@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from xml.etree import ElementTree
 
 from spectf_cloud.errors import InputError
@@ -34,6 +35,9 @@ def number_of(root: ElementTree.Element, name: str, source: str) -> float:
     """Return the number in the first element of a name. Raises `InputError` where there is none."""
     text = text_of(root, name, source)
     try:
-        return float(text)
+        number = float(text)
     except ValueError:
-        raise InputError(f"{source}: {name} is {text!r}, not a number") from None
+        number = math.nan
+    if not math.isfinite(number):
+        raise InputError(f"{source}: {name} is {text[:40]!r}, not a number")
+    return number

@@ -122,7 +122,7 @@ def open_cube(path: Path, header: EnviHeader | None = None) -> RasterCube:
 
 
 @contextmanager
-def readable(path: Path) -> Iterator[None]:
+def readable(path: Path, form: str = "TIFF") -> Iterator[None]:
     """GDAL's own failures as `InputError`, and none of its words on standard error."""
     import rasterio
     from rasterio.errors import CRSError, RasterioError
@@ -132,7 +132,7 @@ def readable(path: Path) -> Iterator[None]:
             yield
     except (RasterioError, CRSError) as error:
         reason = " ".join(str(error.__cause__ or error).split())
-        raise InputError(f"{path}: cannot be read as TIFF ({reason}); is it damaged? then copy it again") from error
+        raise InputError(f"{path}: cannot be read as {form} ({reason}); is it damaged? then copy it again") from error
 
 
 def _open(path: Path) -> Any:
