@@ -173,7 +173,10 @@ def open_stack(
         bands=len(sources),
         band_names=tuple(band.name for band in sources),
         sensor=Sensor(
-            sensor, *(np.array([getattr(band, key) for band in sources]) for key in ("centre_nm", "fwhm_nm"))
+            sensor,
+            np.array([band.centre_nm for band in sources]),
+            np.array([band.fwhm_nm for band in sources]),
+            tuple(band.name for band in sources),
         ),
         quantity=quantity,
         lines_per_chunk=max(height for raster in rasters.values() for height, _ in raster.block_shapes),

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spectf_cloud.errors import InputError, UsageError
+from spectf_cloud.readers.band_stack import SURFACE_NOTE
 from spectf_cloud.readers.delivery import Delivery, is_archive, open_delivery
 from spectf_cloud.readers.raster import readable
 from spectf_cloud.readers.sentinel2_metadata import NATIVE_M, Band, Product, Tile, read_product, read_tile
@@ -41,7 +42,6 @@ _METADATA = re.compile(r"(mtd_msil..|s2._.*_mtd_saf)[^/]*\.xml", re.IGNORECASE)
 _PARTS = (".xml", ".jp2", ".safe")
 # From IMG_DATA/R10m to the folder of the product.
 _MAX_DEPTH = 5
-_SURFACE = "surface reflectance: the network learnt top-of-atmosphere reflectance"
 
 
 @dataclass(frozen=True, eq=False)
@@ -256,7 +256,7 @@ def _facts(product: Product, tile: Tile) -> Facts:
         sun_azimuth_deg=tile.sun_azimuth_deg,
         satellite=product.satellite,
         notes=(
-            *([_SURFACE] if product.level == "L2A" else []),
+            *([SURFACE_NOTE] if product.level == "L2A" else []),
             *([f"the metadata list no image of {', '.join(absent)}"] if absent else []),
         ),
     )

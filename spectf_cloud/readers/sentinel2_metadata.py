@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from spectf_cloud.errors import InputError
 from spectf_cloud.readers.metadata_xml import number_of, read_xml, text_of
 from spectf_cloud.readers.raster import readable
+from spectf_cloud.readers.sensor_yaml import known_sensor
 from spectf_cloud.scene import Grid
 
 FloatArray = NDArray[np.float64]
@@ -28,18 +29,6 @@ NATIVE_M = {
     "B10": 60, "B11": 20, "B12": 20,
 }  # fmt: skip
 _NUMBERS = {name: number for number, name in enumerate(NATIVE_M)}
-
-#: Centre and width, nm, where the metadata name none, as products of before 2017: only of the satellites then in orbit.
-_NOMINAL_NM = {
-    "Sentinel-2A": (
-        (442.7, 21), (492.7, 66), (559.8, 36), (664.6, 31), (704.1, 15), (740.5, 15), (782.8, 20), (832.8, 106),
-        (864.7, 21), (945.1, 20), (1373.5, 31), (1613.7, 91), (2202.4, 175),
-    ),
-    "Sentinel-2B": (
-        (442.2, 21), (492.1, 66), (559.0, 36), (664.9, 31), (703.8, 16), (739.1, 15), (779.7, 20), (832.9, 106),
-        (864.0, 22), (943.2, 21), (1376.9, 30), (1610.4, 94), (2185.7, 185),
-    ),
-}  # fmt: skip
 
 _IMAGE = re.compile(r".*_(B(?:0[1-9]|1[0-2]|8A))(?:_(10|20|60)m)?")
 _UTM = re.compile(r"EPSG:32[67]\d\d")
@@ -235,9 +224,10 @@ def width_at_half(response: FloatArray) -> float:
 
 
 def _nominal(name: str, satellite: str, source: str) -> tuple[float, float]:
-    if satellite not in _NOMINAL_NM:
+    sensor = known_sensor(satellite)
+    if sensor is None or name not in sensor.by_name:
         raise InputError(f"{source} has no spectral response of {name} and {satellite} no nominal one; is it complete?")
-    return _NOMINAL_NM[satellite][_NUMBERS[name]]
+    return sensor.by_name[name]
 
 
 def _of_resolution(root: Element, name: str, resolution_m: int, source: str) -> Element:
