@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Literal
@@ -83,6 +84,29 @@ class Grid:
     crs_wkt: str
 
 
+@dataclass(frozen=True)
+class Facts:
+    """What a product says of itself beyond its pixels; None where it does not say.
+
+    product, level
+        What it is called and how far it was processed, in the agency's words.
+    acquired
+        When the scene was seen, UTC.
+    sun_zenith_deg, sun_azimuth_deg
+        Where the sun stood, the mean over the scene; the azimuth clockwise from north.
+    notes
+        Lines that a user should read.
+    """
+
+    product: str
+    level: str
+    acquired: datetime | None = None
+    sun_zenith_deg: float | None = None
+    sun_azimuth_deg: float | None = None
+    satellite: str | None = None
+    notes: tuple[str, ...] = ()
+
+
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Cube(ABC):
     """One open file of (lines, samples, bands), read by lines; each reader module provides one.
@@ -92,7 +116,7 @@ class Cube(ABC):
     stores together: reading fewer costs as much. `stored` is the dtype of the numbers in the file. `marked_bad` are
     positions of the bands that the file itself calls bad. `simulated` is true where it says that nothing was measured.
     `step` is the least difference of two values that one factor left when they were packed into whole numbers;
-    `counted` is true where the factor may as well be the instrument's own.
+    `counted` is true where the factor may as well be the instrument's own. `facts` is what a product says of itself.
     """
 
     path: Path
@@ -110,11 +134,17 @@ class Cube(ABC):
     simulated: bool = False
     step: float | None = None
     counted: bool = False
+    facts: Facts | None = None
 
     @property
     def files(self) -> tuple[Path, ...]:
         """Every file the cube is made of: none of them is ever written to."""
         return (self.path,)
+
+    @property
+    def tags(self) -> dict[str, str]:
+        """What products say of how the numbers were read, beyond the file's own word."""
+        return {}
 
     @abstractmethod
     def read(self, start: int, stop: int, bands: NDArray[np.intp] | None = None) -> NDArray[np.floating]:
@@ -235,7 +265,7 @@ class Scene:
     @property
     def tags(self) -> dict[str, str]:
         """What products say of the scene's files."""
-        tags = {"SPECTF_RADIANCE": self.image.path.name}
+        tags = {"SPECTF_RADIANCE": self.image.path.name, **self.image.tags}
         if self.quantity != "radiance":
             tags["SPECTF_QUANTITY"] = self.quantity
         if self.observation is not None:
