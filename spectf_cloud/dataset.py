@@ -131,7 +131,7 @@ def open_raster(
             )
         if product is not None:
             return product.open(place.path, resolution_m)
-        if not given and _is_granule(place):
+        if not given and place.name is None and is_granule(place.path):
             return open_scene(place.path)
         place, cube = _open_image(place)
     else:
@@ -155,11 +155,10 @@ def _open_image(place: Place) -> tuple[Place, Cube]:
     return place, cube
 
 
-def _is_granule(place: Place) -> bool:
+def is_granule(path: Path) -> bool:
     """Whether a file is radiance or geometry of an imaging spectrometer, by its format or its name."""
-    name = read_name(place.path.name)
-    radiance = name is not None and name.kind == "radiance"
-    return place.name is None and place.path.is_file() and (emit.is_hdf5(place.path) or radiance)
+    name = read_name(path.name)
+    return path.is_file() and (emit.is_hdf5(path) or (name is not None and name.kind == "radiance"))
 
 
 @dataclass(frozen=True)

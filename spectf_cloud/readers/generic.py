@@ -24,6 +24,11 @@ from spectf_cloud.sensor import Sensor
 
 Positions = NDArray[np.intp]
 
+_COUNTS = 1e-4
+_SENTINEL2_OFFSET = (
+    "Sentinel-2 numbers since January 2022 may carry an offset of 1000, which makes reflectance 0.1 too high: open the "
+    "product itself, or note it in the file: gdal_edit.py -a_scale 0.0001 -a_offset -0.1 FILE"
+)
 _TEXTS = ("units", "unit", "quantity", "description", "data units", "radiance units", "long_name", "standard_name")
 
 
@@ -110,6 +115,8 @@ def reflectance_scene(
     held, told = _quantity(source, quantity)
     found, positions, notes = bands_of(source, sensor)
     factor, how = _factor(source, positions, scale, place)
+    if factor == _COUNTS and found.name.startswith("SENTINEL2"):
+        how.append(_SENTINEL2_OFFSET)
     seen = acquired(source.name)
     cube = ReflectanceCube(
         path=source.path,
