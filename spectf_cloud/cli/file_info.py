@@ -67,7 +67,7 @@ class FileInfo:
         shown = [(name.replace("_", " "), _text(value)) for name, value in self.facts.items() if name not in _ONLY_JSON]
         for name, texts in (("can", self.can), ("missing", self.missing), ("note", self.notes)):
             shown += [(name, text) for text in texts]
-        return [f"{self.path}: {self.what}", *(f"  {name:<14}{text}" for name, text in shown if text)]
+        return [f"{self.path}: {self.what}", *(f"  {name:<18}{text}" for name, text in shown if text)]
 
 
 _ONLY_JSON = ("wavelength_nm", "fwhm_nm", "geotransform", "crs_wkt", "files")
@@ -197,14 +197,13 @@ def _saved_probability(path: Path) -> FileInfo | None:
     tags = _product_tags(path)
     if not tags:
         return None
-    shown = {name.removeprefix("SPECTF_").lower(): text for name, text in tags.items()}
     try:
         probability = read_probability(path).probability
     except SpectfError:
-        return FileInfo(str(path), "a cloud mask that spectf-cloud wrote", _size(path) | shown)
+        return FileInfo(str(path), "a cloud mask that spectf-cloud wrote", _size(path) | tags)
     size = {"lines": probability.shape[0], "samples": probability.shape[1]}
     can = (f"threshold {path} MASK.tif --threshold 0.5",)
-    return FileInfo(str(path), "cloud probability that spectf-cloud wrote", _size(path) | size | shown, can)
+    return FileInfo(str(path), "cloud probability that spectf-cloud wrote", _size(path) | size | tags, can)
 
 
 def _product_tags(path: Path) -> dict[str, str]:
@@ -246,7 +245,7 @@ def _network(path: Path, found: Checkpoint) -> FileInfo:
     spectf = found.kind == "spectf"
     facts = _size(path) | {
         "name": found.name,
-        "kind": found.kind,
+        "network": found.kind,
         "threshold": found.threshold,
         "bands": "any" if found.bands_nm is None else len(found.bands_nm),
         "takes": list(found.quantities),

@@ -22,6 +22,7 @@ _COUNTS = "0 to 10000"
 # Lines looked at first, one at each place, and how many of their pixels.
 _PLACES = (0.5, 0.25, 0.75, 0.0, 1.0)
 _MAX_PIXELS = 1024
+_MAX_WHOLE_VALUES = 2**20
 _BLOCK_BYTES = 32 * 2**20
 
 _RADIANCE = re.compile(r"radiance|\bsr\b|sr\s*\^?\s*-\s*1|/\s*sr", re.IGNORECASE)
@@ -95,10 +96,12 @@ def _valid(values: NDArray[np.floating], cube: Cube, fills: NDArray[np.floating]
 
 
 def _lines(cube: Cube) -> Iterator[tuple[int, int]]:
-    """One line at each place, each of another row of chunks, which are unpacked whole."""
-    lines = {
-        round(place * (cube.lines - 1)) // cube.lines_per_chunk: round(place * (cube.lines - 1)) for place in _PLACES
-    }
+    """The whole of a small cube; else one line at each place, of different rows of chunks, which are unpacked whole."""
+    if cube.lines * cube.samples * cube.bands <= _MAX_WHOLE_VALUES:
+        yield 0, cube.lines
+        return
+    places = [round(place * (cube.lines - 1)) for place in _PLACES]
+    lines = {line // cube.lines_per_chunk: line for line in places}
     yield from ((line, line + 1) for line in lines.values())
 
 
