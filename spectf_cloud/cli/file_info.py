@@ -18,6 +18,7 @@ from spectf_cloud.files.foreign_weights import foreign_kind
 from spectf_cloud.files.signature import HDF5, TIFF, is_text, kind_of
 from spectf_cloud.products.quicklook import time_text
 from spectf_cloud.products.saved_probability import read_probability
+from spectf_cloud.readers import raster
 from spectf_cloud.readers.places import find_place
 from spectf_cloud.scene import Cube, Grid, Scene
 from spectf_cloud.tokens import MIN_BANDS
@@ -209,17 +210,14 @@ def _saved_probability(path: Path) -> FileInfo | None:
 def _product_tags(path: Path) -> dict[str, str]:
     """The provenance that masks carry; empty where there is none."""
     import h5py
-    import rasterio
-    from rasterio.errors import RasterioError
 
     try:
         if kind_of(path) == HDF5:
             with h5py.File(path) as file:
                 tags = {str(name): str(text) for name, text in file.attrs.items()}
         else:
-            with rasterio.open(path.resolve(), driver="GTiff") as raster:
-                tags = raster.tags()
-    except (OSError, RuntimeError, RasterioError):
+            tags = raster.open_cube(path).raster.tags()
+    except (InputError, OSError, RuntimeError):
         return {}
     return {name: text for name, text in tags.items() if name.startswith("SPECTF_")}
 

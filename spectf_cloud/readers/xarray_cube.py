@@ -142,7 +142,7 @@ def _axes(array: Any, name: str, wanted: Sequence[str]) -> tuple[Hashable, Hasha
     """Which dimension is which: by name; of three, two that are known tell the third."""
     meanings = {dimension: meaning_of(str(dimension), wanted) for dimension in array.dims}
     found = {meaning: dimension for dimension, meaning in meanings.items() if meaning}
-    unknown = [dimension for dimension, meaning in meanings.items() if meaning is None]
+    unknown = [dimension for dimension, meaning in meanings.items() if meaning is None and not _is_time(dimension)]
     absent = [meaning for meaning in wanted if meaning not in found]
     if len(absent) == len(unknown) == 1:
         found[absent[0]] = unknown[0]
@@ -152,6 +152,10 @@ def _axes(array: Any, name: str, wanted: Sequence[str]) -> tuple[Hashable, Hasha
             "told; rename them to y, x and band"
         )
     return found[LINES], found[SAMPLES], found.get(BANDS)
+
+
+def _is_time(dimension: Hashable) -> bool:
+    return str(dimension).lower().startswith(("time", "date"))
 
 
 def _band_names(arrays: Sequence[Any], along: Hashable | None) -> tuple[str, ...]:
