@@ -14,7 +14,6 @@ from spectf_cloud.errors import InputError, UsageError
 from spectf_cloud.files.signature import TEXT, TIFF, is_text, kind_of
 from spectf_cloud.readers import emit, envi, raster, xarray_cube
 from spectf_cloud.readers.band_names import plain, telling
-from spectf_cloud.readers.delivery import is_archive, open_delivery
 from spectf_cloud.readers.generic import reflectance_scene
 from spectf_cloud.readers.names import (
     HDF5_SUFFIXES,
@@ -25,7 +24,7 @@ from spectf_cloud.readers.names import (
     one_a_cube,
     read_name,
 )
-from spectf_cloud.readers.places import Place, find_place, member
+from spectf_cloud.readers.places import Place, find_place, the_image
 from spectf_cloud.scene import Cube, Scene
 from spectf_cloud.sensor import Sensor
 
@@ -143,8 +142,7 @@ def open_raster(
 
 def _open_image(place: Place) -> tuple[Place, Cube]:
     """Open a raster, or the one in an archive. Raises `InputError`."""
-    if place.name is None and is_archive(place.path):
-        place = member(place, open_delivery(place.path))
+    place = the_image(place)
     with place.readable():
         if place.name is None:
             cube = open_cube(place.path)

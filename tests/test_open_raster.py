@@ -271,11 +271,18 @@ def test_what_an_archive_lacks_is_said(tmp_path):
         (two / "c.tif", r"two\.zip holds no c\.tif; it holds .*a\.tif"),
         (two / "readme.txt", "only GeoTIFF is read in an archive"),
         (zipped(tmp_path / "none.zip", {"readme.txt": inner}, False), "no product that is known and no GeoTIFF"),
+        (zipped(tmp_path / "deep.zip", {"a/x.tif": inner, "b/readme.txt": inner}, False) / "b", "deep.zip/b holds no"),
         (inner / "deeper.tif", "does not exist"),
         (f"/vsizip/{tmp_path}/nothing.zip/a.tif", "does not exist"),
     ):
         with pytest.raises(InputError, match=message):
             sc.open_raster(path)
+
+
+def test_the_one_image_in_a_folder_of_an_archive(tmp_path):
+    inner = write_raster(tmp_path / "inner.tif", reflectance().astype("f4"))
+    archive = zipped(tmp_path / "x.zip", {"a/one.tif": inner, "b/two.tif": inner}, False)
+    assert sc.open_raster(archive / "b").image.path == archive / "b" / "two.tif"
 
 
 def test_names_that_lead_out_of_an_archive_are_refused(tmp_path):

@@ -42,6 +42,8 @@ class Place:
         The archive it is in, which must be kept as long as it is read.
     address
         Of a file on a server, as `path` but with both slashes.
+    inner
+        What of the archive at `path` was meant, a folder or another file than a GeoTIFF: readers of products may know.
     """
 
     path: Path
@@ -49,6 +51,7 @@ class Place:
     local: tuple[Path, ...] | None = None
     delivery: Delivery | None = None
     address: str = ""
+    inner: str = ""
 
     @contextmanager
     def readable(self) -> Iterator[None]:
@@ -71,10 +74,7 @@ class Place:
 
 
 def find_place(spec: str | os.PathLike[str]) -> Place:
-    """Find what a path, an address or a ``/vsi…`` name stands for. Raises `InputError` naming the way out.
-
-    A folder within an archive stands for the archive.
-    """
+    """Find what a path, an address or a ``/vsi…`` name stands for. Raises `InputError` naming the way out."""
     text = os.fspath(spec)
     if found := _VSI_ARCHIVE.fullmatch(text):
         return _of_archive_name(text, found[1])
@@ -88,14 +88,20 @@ def find_place(spec: str | os.PathLike[str]) -> Place:
         raise InputError(f"{text[:200]!r}: cannot be read: {error}") from error
 
 
-def member(archive: Place, delivery: Delivery) -> Place:
-    """Find the one GeoTIFF in an archive. Raises `InputError` where there is none, or several."""
-    tiffs = [name for name in delivery.names if name.lower().endswith(_TIFF_SUFFIXES)]
+def the_image(place: Place) -> Place:
+    """Find the one GeoTIFF in an archive, or in the folder of it that was meant. Raises `InputError` otherwise."""
+    if place.name is not None or not is_archive(place.path):
+        return place
+    delivery, asked = open_delivery(place.path), place.path / place.inner
+    if place.inner in delivery.names:
+        raise InputError(f"{asked}: {_ONLY_TIFF}; unpack the archive and give the file")
+    start = f"{place.inner}/" if place.inner else ""
+    tiffs = [name for name in delivery.names if name.startswith(start) and name.lower().endswith(_TIFF_SUFFIXES)]
     if len(tiffs) == 1:
-        return _of_member(archive.path / tiffs[0], tiffs[0], delivery)
+        return _of_member(place.path / tiffs[0], tiffs[0], delivery)
     if not tiffs:
-        raise InputError(f"{archive.path} holds no product that is known and no GeoTIFF; unpack it and give a file")
-    raise InputError(f"{archive.path} holds several images; name one of them: {_listed(archive.path, tiffs)}")
+        raise InputError(f"{asked} holds no product that is known and no GeoTIFF; unpack it and give a file")
+    raise InputError(f"{asked} holds several images; name one of them: {_listed(place.path, tiffs)}")
 
 
 def _within(path: Path) -> Place | None:
@@ -108,17 +114,15 @@ def _within(path: Path) -> Place | None:
                 return None
             inner = path.relative_to(archive).as_posix()
             delivery = open_delivery(archive)
-            if inner in delivery.names:
+            if inner in delivery.names and inner.lower().endswith(_TIFF_SUFFIXES):
                 return _of_member(path, inner, delivery)
-            if any(name.startswith(f"{inner}/") for name in delivery.names):
-                return Place(archive)
+            if any(name == inner or name.startswith(f"{inner}/") for name in delivery.names):
+                return Place(archive, inner=inner)
             raise InputError(f"{archive} holds no {inner}; it holds {_listed(archive, list(delivery.names))}")
     return None
 
 
 def _of_member(path: Path, inner: str, delivery: Delivery) -> Place:
-    if not inner.lower().endswith(_TIFF_SUFFIXES):
-        raise InputError(f"{path}: {_ONLY_TIFF}; unpack the archive and give the file")
     return Place(path, delivery.gdal_path(inner), (delivery.path,), delivery)
 
 

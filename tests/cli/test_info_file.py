@@ -38,7 +38,7 @@ def good(answer):
 def test_an_image(tmp_path, tell):
     path = write_raster(tmp_path / "x_20240203T040506.tif", (reflectance() * 1e4).round().astype("uint16"))
     told = good(tell(path))
-    assert told["what"] == "GeoTIFF of toa reflectance" and told["event"] == "done"
+    assert told["what"] == "GeoTIFF: toa reflectance" and told["event"] == "done"
     assert (told["lines"], told["samples"], told["bands"]) == (40, 30, 6)
     np.testing.assert_allclose(told["wavelength_nm"], CENTRES_NM)
     assert (told["quantity"], told["units"], told["scale"]) == ("toa_reflectance", "1", "0.0001")
@@ -160,7 +160,7 @@ def test_people_read_it_in_lines(tmp_path, capsys):
     path = write_raster(tmp_path / "x.tif", reflectance().astype("f4"))
     assert main(["info", str(path)]) == 0
     shown = capsys.readouterr().out.splitlines()
-    assert shown[0] == f"{path}: GeoTIFF of toa reflectance"
+    assert shown[0] == f"{path}: GeoTIFF: toa reflectance"
     rows = dict(line.strip().split("  ", 1) for line in shown[1:])
     assert rows["first nm"].strip() == "482" and rows["crs"].strip() == "EPSG:32633" and "geotransform" not in rows
     assert main(["info", "--sensor", "sentinel2"]) == 2
