@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from datetime import date
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -14,7 +15,7 @@ from spectf_cloud.errors import InputError, UsageError
 from spectf_cloud.files.signature import TEXT, TIFF, is_text, kind_of
 from spectf_cloud.readers import emit, envi, raster, xarray_cube
 from spectf_cloud.readers.band_names import plain, telling
-from spectf_cloud.readers.generic import reflectance_scene
+from spectf_cloud.readers.generic import Said, raster_scene
 from spectf_cloud.readers.names import (
     HDF5_SUFFIXES,
     Ranked,
@@ -82,8 +83,11 @@ def open_raster(
     quantity: str | None = None,
     scale: float | None = None,
     resolution_m: float | None = None,
+    units: str | None = None,
+    sun_zenith_deg: float | None = None,
+    day: date | None = None,
 ) -> Scene:
-    """Open any image as reflectance, without reading more of its pixels than tell its scale.
+    """Open any image, without reading more of its pixels than tell their scale.
 
     Parameters
     ----------
@@ -95,11 +99,14 @@ def open_raster(
         What describes the bands where the file does not: a name such as ``sentinel2``, a YAML file, a list of bands, or
         a `Sensor`. Bands are matched by their names, else by their order.
     quantity
-        ``toa_reflectance`` or ``surface_reflectance`` where the file does not say which it holds.
+        ``toa_reflectance``, ``surface_reflectance`` or ``radiance`` where the file does not say which it holds.
     scale
         What makes reflectance of its numbers. Left out, 0 to 1, per cent and 0 to 10000 are told by their values.
     resolution_m
         The size of pixels, m, for products that come in several.
+    units, sun_zenith_deg, day
+        Of radiance without an OBS file, where the file does not say them: such as ``W m-2 sr-1 um-1``; the sun's
+        zenith angle, one for all pixels; and the day. Radiance is never inferred.
 
     Returns
     -------
@@ -113,6 +120,7 @@ def open_raster(
     UsageError
         Parameters that cannot be meant.
     """
+    said = Said(quantity, scale, resolution_m, units, sun_zenith_deg, day)
     if xarray_cube.is_xarray(path):
         cube: Cube = xarray_cube.open_cube(path)
         place = Place(cube.path)
@@ -121,23 +129,17 @@ def open_raster(
     elif isinstance(path, (str, os.PathLike)):
         place = find_place(path)
         product = None if place.name else find_product(place.path)
-        given = [
-            name for name, value in (("sensor", sensor), ("quantity", quantity), ("scale", scale)) if value is not None
-        ]
-        if product is not None and given:
-            raise UsageError(
-                f"{place.path} is a {product.name} product, which says its {given[0]} itself; leave it out"
-            )
+        unsaid = sensor is None and replace(said, resolution_m=None) == Said()
+        if product is not None and not unsaid:
+            raise UsageError(f"{place.path} is a {product.name} product, which says all but its resolution itself")
         if product is not None:
             return product.open(place.path, resolution_m)
-        if not given and place.name is None and is_granule(place.path):
+        if unsaid and place.name is None and is_granule(place.path):
             return open_scene(place.path)
         place, cube = _open_image(place)
     else:
         raise UsageError(f"{type(path).__name__} is not a raster; give a path, an address or an xarray DataArray")
-    return reflectance_scene(
-        cube, place, find_sensor(sensor), quantity=quantity, scale=scale, resolution_m=resolution_m
-    )
+    return raster_scene(cube, place, find_sensor(sensor), said)
 
 
 def _open_image(place: Place) -> tuple[Place, Cube]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tarfile
 import zipfile
+from datetime import date
 from pathlib import Path
 
 import numpy as np
@@ -12,8 +13,11 @@ import rasterio
 
 import spectf_cloud as sc
 from spectf_cloud.errors import InputError, UsageError
+from spectf_cloud.files.resources import resource
 from spectf_cloud.mapping.mask_scene import mask_scene
+from spectf_cloud.readers.pairing import contradictions
 from spectf_cloud.sensor import Sensor
+from spectf_cloud.tokens import Tokens
 
 from rasters import CENTRES_NM, WIDTHS_NM, reflectance, write_raster
 from scene_files import arrays, write_emit, write_envi, write_envi_scene
@@ -118,15 +122,64 @@ def test_the_file_says_which_reflectance(tmp_path, told, expected):
     assert "learnt top-of-atmosphere" in notes(other)
 
 
-@pytest.mark.parametrize("told", [{"units": "W m-2 sr-1 um-1"}, {"description": "At-sensor radiance"}])
-def test_radiance_is_never_inferred(tmp_path, told):
-    path = write_raster(tmp_path / "x.tif", (reflectance() * 20).astype("f4"), file_tags=told)
-    with pytest.raises(InputError, match=r"holds radiance, as it says itself.*OBS"):
-        sc.open_raster(path)
-    with pytest.raises(InputError, match="radiance"):
-        sc.open_raster(path, quantity="radiance")
+UNITS = {
+    "W m-2 sr-1 um-1": 0.1, "W/(m^2 sr µm)": 0.1, "mW m-2 sr-1 nm-1": 0.1, "W m-2 sr-1 nm-1": 100, "W/m2/sr/nm": 100,
+    "mW cm-2 sr-1 um-1": 1, "uW cm-2 sr-1 nm-1": 1, "micro-watts/cm^2/nm/sr": 1, "µW/cm2/nm/steradian": 1,
+    "milliwatts cm^-2 sr^-1 micrometer^-1": 1, "Watts m**-2 sr^-1 nm-1": 100,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("units", UNITS)
+def test_radiance_by_its_units_its_sun_and_its_day(tmp_path, units):
+    """As the formula says: pi L d²/(E0 cos sza)."""
+    radiance = reflectance() * 20
+    path = write_raster(tmp_path / "x.tif", (radiance / UNITS[units]).astype("f4"), file_tags={"units": units})
+    scene = sc.open_raster(path, sun_zenith_deg=60, day=date(2024, 7, 5))
+    assert scene.quantity == "radiance"
+    np.testing.assert_allclose(scene.read_radiance(0, 40), radiance, rtol=1e-5)
+    irradiance = np.load(resource("irr.npy"))
+    tokens = Tokens.of_scene(scene, irradiance, ())
+    usable, toa = tokens.reflectance(scene.image.read(3, 4)[0], scene.read_incidence_deg(3, 4)[0])
+    e0 = [np.average(irradiance[:, 1], weights=np.exp(-0.5 * ((irradiance[:, 0] - nm) / (width / 2.355)) ** 2))
+          for nm, width in zip(CENTRES_NM, WIDTHS_NM, strict=True)]  # fmt: skip
+    expected = np.pi * radiance[3] * 1.01668**2 / (np.array(e0) * 0.5)  # aphelion: 5 July 2024, 1.01668 AU
+    assert usable.all()
+    np.testing.assert_allclose(toa, expected, rtol=1e-3)
+
+
+def test_the_file_may_say_the_sun_and_the_day_of_its_radiance(tmp_path):
+    words = {"units": "W m-2 sr-1 um-1", "sun_elevation": "30", "acquired": "2024-07-05T10:00:00Z"}
+    scene = sc.open_raster(write_raster(tmp_path / "x.tif", reflectance().astype("f4"), file_tags=words))
+    assert scene.read_sun_zenith_deg(0, 1)[0, 0] == 60 and scene.earth_sun_au == pytest.approx(1.0167, abs=1e-4)
+    assert scene.tags["SPECTF_OBSERVATION"] == "x.tif (sun 60 degrees from zenith, 2024-07-05)"
+    assert not list(contradictions(scene.image, scene.observation))
+    assert scene.image.facts.acquired.hour == 10 and "radiance in W m-2 sr-1 um-1" in notes(scene)
+
+
+SUN = {"sun_zenith_deg": 3, "day": date(2024, 1, 1)}
+LACKS = {
+    "sun and day": ({"units": "W m-2 sr-1 um-1"}, {}, "nothing says the sun's zenith angle and the day; give its OBS"),
+    "day": ({"description": "At-sensor radiance"}, {"sun_zenith_deg": 3}, "nothing says the day"),
+    "units": ({"description": "radiance"}, SUN, "units that it does not say"),
+    "odd units": ({}, SUN | {"quantity": "radiance", "units": "MW m-2"}, "'MW m-2'"),
+    "nothing": ({}, {"quantity": "radiance"}, "nothing says the sun's zenith angle and the day"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", LACKS)
+def test_radiance_is_never_inferred(tmp_path, case):
+    words, given, message = LACKS[case]
+    path = write_raster(tmp_path / "x.tif", (reflectance() * 20).astype("f4"), file_tags=words)
+    with pytest.raises(InputError, match=message):
+        sc.open_raster(path, **given)
+
+
+def test_what_cannot_be_meant_is_refused(tmp_path):
+    path = write_raster(tmp_path / "x.tif", reflectance().astype("f4"))
     with pytest.raises(UsageError, match="give one of radiance, toa_reflectance, surface_reflectance"):
         sc.open_raster(path, quantity="brightness")
+    with pytest.raises(UsageError, match="a sun zenith angle of 95 degrees"):
+        sc.open_raster(path, quantity="radiance", sun_zenith_deg=95, day=date(2024, 1, 1))
 
 
 # Bands.

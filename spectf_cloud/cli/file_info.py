@@ -19,7 +19,7 @@ from spectf_cloud.files.signature import HDF5, TIFF, is_text, kind_of
 from spectf_cloud.products.quicklook import time_text
 from spectf_cloud.products.saved_probability import read_probability
 from spectf_cloud.readers import raster
-from spectf_cloud.readers.generic import ReflectanceCube
+from spectf_cloud.readers.generic import ScaledCube
 from spectf_cloud.readers.places import find_place
 from spectf_cloud.scene import Cube, Grid, Scene
 from spectf_cloud.tokens import MIN_BANDS
@@ -113,7 +113,7 @@ def _image(spec: str, path: Path, given: dict[str, Any]) -> FileInfo:
 
 def _reflectance(spec: str, scene: Scene) -> FileInfo:
     image = scene.image
-    can = [f"sensors match {spec}"] if image.path.is_file() and isinstance(image, ReflectanceCube) else []
+    can = [f"sensors match {spec}"] if image.path.is_file() and isinstance(image, ScaledCube) else []
     if image.bands >= MIN_BANDS:
         can.append(f"Python: spectf_cloud.mask_scene(spectf_cloud.open_raster({spec!r}))")
     missing = () if image.bands >= MIN_BANDS else (f"{MIN_BANDS} bands or more, for the published network",)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import NDArray
 
 from spectf_cloud.errors import InputError
-from spectf_cloud.scene import Cube, Quantity, missing
+from spectf_cloud.scene import Cube, missing
 
 Positions = NDArray[np.intp]
 
@@ -24,23 +23,6 @@ _PLACES = (0.5, 0.25, 0.75, 0.0, 1.0)
 _MAX_PIXELS = 1024
 _MAX_WHOLE_VALUES = 2**20
 _BLOCK_BYTES = 32 * 2**20
-
-_RADIANCE = re.compile(r"radiance|\bsr\b|sr\s*\^?\s*-\s*1|/\s*sr", re.IGNORECASE)
-_TOP = re.compile(r"\btoa\b|top[ _-]of|_toa|toa_", re.IGNORECASE)
-_SURFACE = re.compile(r"surface|\bboa\b|bottom[ _-]of", re.IGNORECASE)
-
-
-def told_quantity(texts: Iterable[str]) -> Quantity | None:
-    """Read what units, descriptions and names say of the numbers; None where they say nothing sure.
-
-    >>> told_quantity(["W m-2 sr-1 um-1"]), told_quantity(["Surface reflectance"]), told_quantity(["DN"])
-    ('radiance', 'surface_reflectance', None)
-    """
-    text = " ".join(texts)
-    if "reflectance" in text.lower():
-        top, surface = _TOP.search(text), _SURFACE.search(text)
-        return "toa_reflectance" if top and not surface else "surface_reflectance" if surface and not top else None
-    return "radiance" if _RADIANCE.search(text) else None
 
 
 def is_unscaled(cube: Cube) -> bool:
