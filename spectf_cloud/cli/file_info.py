@@ -20,6 +20,7 @@ from spectf_cloud.products.quicklook import time_text
 from spectf_cloud.products.saved_probability import read_probability
 from spectf_cloud.readers import raster
 from spectf_cloud.readers.generic import ScaledCube
+from spectf_cloud.readers.irradiance import read_irradiance
 from spectf_cloud.readers.places import find_place
 from spectf_cloud.scene import Cube, Grid, Scene
 from spectf_cloud.tokens import MIN_BANDS
@@ -85,7 +86,7 @@ def describe(spec: str, sensor: str | None = None, quantity: str | None = None, 
     if place.name is None:
         if not place.path.exists():
             raise InputError(f"{place.path} does not exist")
-        for known in (_folder, _weights, _labelled_spectra, _saved_probability):
+        for known in (_folder, _weights, _irradiance, _labelled_spectra, _saved_probability):
             if found := known(place.path):
                 return found
         if all(value is None for value in given.values()) and _of_spectrometer(place.path):
@@ -164,6 +165,19 @@ def _granule(path: Path) -> FileInfo:
     facts = _facts(cube) | {"sun_zenith_deg": _sun(scene), "files": [str(file) for file in scene.files]}
     assert scene.observation is not None  # open_scene saw to it
     return FileInfo(str(path), "radiance", facts | {"observation": scene.observation.path.name}, ways)
+
+
+def _irradiance(path: Path) -> FileInfo | None:
+    """Describe a solar irradiance; None where it is none."""
+    if path.suffix.lower() != ".npy" or not path.is_file():
+        return None
+    try:
+        wavelength_nm, irradiance = read_irradiance(path).T
+    except SpectfError:
+        return None
+    facts = _size(path) | {"samples": len(irradiance), "units": "uW cm-2 nm-1"}
+    facts |= {"first_nm": float(wavelength_nm[0]), "last_nm": float(wavelength_nm[-1])}
+    return FileInfo(str(path), "a solar irradiance", facts, (f"deploy-pt OUT.tif SCENE --irradiance {path}",))
 
 
 def _labelled_spectra(path: Path) -> FileInfo | None:

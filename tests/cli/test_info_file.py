@@ -99,6 +99,13 @@ def test_weights(tmp_path, tell):
     assert told["what"] == "an ONNX file" and "the weights that it was made from" in told["missing"][0]
 
 
+def test_a_solar_irradiance(tmp_path, tell):
+    told = good(tell(resource("irr.npy")))
+    assert told["what"] == "a solar irradiance" and told["first_nm"] < 400 and "--irradiance" in told["can"][0]
+    np.save(tmp_path / "x.npy", np.zeros(3))
+    assert good(tell(tmp_path / "x.npy"))["what"] == "a NumPy array, not a scene"
+
+
 def test_labelled_spectra(tmp_path, tell):
     path = write_hdf5(tmp_path / "x.hdf5", make_rows())
     told = good(tell(path))
