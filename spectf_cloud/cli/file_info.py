@@ -231,7 +231,8 @@ def _product_tags(path: Path) -> dict[str, str]:
             with h5py.File(path) as file:
                 tags = {str(name): str(text) for name, text in file.attrs.items()}
         else:
-            tags = raster.open_cube(path).raster.tags()
+            with raster.readable(path):
+                tags = raster.open_cube(path).raster.tags()
     except (InputError, OSError, RuntimeError):
         return {}
     return {name: text for name, text in tags.items() if name.startswith("SPECTF_")}

@@ -16,7 +16,7 @@ from spectf_cloud.errors import InputError, UsageError
 from spectf_cloud.readers.band_matching import bands_of
 from spectf_cloud.readers.envi import EnviCube
 from spectf_cloud.readers.places import Place
-from spectf_cloud.readers.raster import RasterCube
+from spectf_cloud.readers.raster import RasterCube, readable
 from spectf_cloud.readers.raster_words import (
     radiance_factor,
     told_quantity,
@@ -136,9 +136,10 @@ def raster_scene(source: Cube, place: Place, sensor: Sensor | None, said: Said) 
     Raises `InputError` where bands, quantity or scale cannot be known, `UsageError` where what is said cannot be meant.
     """
     _check_resolution(source, said.resolution_m)
-    words = words_of(source)
+    with place.readable(), readable(source.path):
+        words = words_of(source)
+        found, positions, notes = bands_of(source, sensor)
     held, told = _quantity(words, said.quantity)
-    found, positions, notes = bands_of(source, sensor)
     time, (zenith_deg, azimuth_deg) = told_time(source, words), told_sun_deg(words)
     sun = None
     if held == "radiance":

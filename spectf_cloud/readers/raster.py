@@ -137,12 +137,13 @@ def open_cube(
 def readable(path: Path) -> Iterator[None]:
     """GDAL's own failures as `InputError`, and none of its words on standard error."""
     import rasterio
+    from rasterio._err import CPLE_BaseError  # what properties of a damaged file raise; it has no public name
     from rasterio.errors import CRSError, RasterioError
 
     try:
         with rasterio.Env(), reading(path):
             yield
-    except (RasterioError, CRSError) as error:
+    except (RasterioError, CRSError, CPLE_BaseError) as error:
         reason = " ".join(str(error.__cause__ or error).split())
         raise InputError(f"{path}: cannot be read as TIFF ({reason}); is it damaged? then copy it again") from error
 
