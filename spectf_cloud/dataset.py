@@ -134,8 +134,11 @@ def open_raster(
             raise UsageError(f"{place.path} is a {product.name} product, which says all but its resolution itself")
         if product is not None:
             return product.open(place.path, resolution_m)
-        if unsaid and place.name is None and is_granule(place.path):
+        granule = place.name is None and is_granule(place.path)
+        if granule and unsaid:
             return open_scene(place.path)
+        if granule and quantity is None:  # never a percentage because its values would do
+            said = replace(said, quantity="radiance")
         place, cube = _open_image(place)
     else:
         raise UsageError(f"{type(path).__name__} is not a raster; give a path, an address or an xarray DataArray")

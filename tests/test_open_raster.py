@@ -247,6 +247,14 @@ def test_granules_open_as_they_do_with_their_geometry(tmp_path):
         sc.open_raster(observation)
 
 
+def test_a_granule_with_another_sensor_is_radiance_all_the_same(tmp_path):
+    radiance, _ = write_emit(tmp_path, arrays())
+    flown, _ = write_envi_scene(tmp_path, arrays())
+    for path in (radiance, flown):
+        with pytest.raises(InputError, match=r"holds radiance.*OBS"):
+            sc.open_raster(path, scale=0.5)
+
+
 @pytest.mark.parametrize("thing", [3, None, b"x.tif", np.ones((3, 3, 3))])
 def test_what_is_no_place_is_refused(thing):
     with pytest.raises(UsageError, match="is not a raster; give a path"):
