@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from spectf_cloud import sensors as sensors
     from spectf_cloud.data.spectra import Spectra as Spectra
     from spectf_cloud.data.spectra import open_spectra as open_spectra
+    from spectf_cloud.dataset import open_raster as open_raster
     from spectf_cloud.dataset import open_scene as open_scene
     from spectf_cloud.errors import SpectfError as SpectfError
     from spectf_cloud.inference.predict import predict as predict
@@ -38,6 +39,7 @@ _PUBLIC = {
     "explain": "mapping.explain",
     "explain_pixel": "mapping.explain",
     "mask_scene": "mapping.mask_scene",
+    "open_raster": "dataset",
     "open_scene": "dataset",
     "open_spectra": "data.spectra",
     "predict": "inference.predict",

@@ -1,21 +1,41 @@
-"""Opening scenes: any pair of supported files becomes a `Scene`."""
+"""Opening scenes: any pair of supported files, any known product or raster becomes a `Scene`."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import date
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
-from spectf_cloud.errors import InputError
+from spectf_cloud.errors import InputError, UsageError
 from spectf_cloud.files.signature import TEXT, TIFF, is_text, kind_of
-from spectf_cloud.readers import emit, envi, raster
+from spectf_cloud.readers import emit, envi, raster, xarray_cube
 from spectf_cloud.readers.band_names import plain, telling
-from spectf_cloud.readers.names import HDF5_SUFFIXES, Ranked, address_of, is_twin, observations_beside, one_a_cube
+from spectf_cloud.readers.generic import Said, raster_scene
+from spectf_cloud.readers.names import (
+    HDF5_SUFFIXES,
+    Ranked,
+    address_of,
+    is_twin,
+    observations_beside,
+    one_a_cube,
+    read_name,
+)
+from spectf_cloud.readers.places import Place, find_place, the_image
 from spectf_cloud.scene import Cube, Scene
+from spectf_cloud.sensor import Sensor
 
 #: Position of each quantity in an 11-band OBS file whose band names say nothing.
 _OBS_BANDS = 11
 _SUN_ZENITH = ("to-sun zenith", 4)
 _EARTH_SUN = ("earth-sun distance", 10)
+
+#: Products that are known by what they hold: modules of the readers, each with ``is_NAME`` and ``open_NAME``.
+PRODUCTS = ("sentinel2", "landsat", "hls", "planetscope")
 
 
 def open_scene(radiance: str | Path, observation: str | Path | None = None) -> Scene:
@@ -54,6 +74,122 @@ def open_scene(radiance: str | Path, observation: str | Path | None = None) -> S
         sun_zenith_band=_observation_band(observation_cube, *_SUN_ZENITH),
         earth_sun_band=_observation_band(observation_cube, *_EARTH_SUN),
     )
+
+
+def open_raster(
+    path: Any,
+    sensor: Any = None,
+    *,
+    quantity: str | None = None,
+    scale: float | None = None,
+    resolution_m: float | None = None,
+    units: str | None = None,
+    sun_zenith_deg: float | None = None,
+    day: date | None = None,
+) -> Scene:
+    """Open any image, without reading more of its pixels than tell their scale.
+
+    Parameters
+    ----------
+    path
+        A product of Sentinel-2, Landsat, HLS or PlanetScope (folder, archive, or a file of it); a GeoTIFF or ENVI
+        raster; a GeoTIFF in a zip or tar (``x.zip/inner.tif``, ``/vsizip/…``) or at an ``https://`` or ``s3://``
+        address; an EMIT granule; or an xarray DataArray or Dataset.
+    sensor
+        What describes the bands where the file does not: a name such as ``sentinel2``, a YAML file, a list of bands, or
+        a `Sensor`. Bands are matched by their names, else by their order.
+    quantity
+        ``toa_reflectance``, ``surface_reflectance`` or ``radiance`` where the file does not say which it holds.
+    scale
+        What makes reflectance of its numbers. Left out, 0 to 1, per cent and 0 to 10000 are told by their values.
+    resolution_m
+        The size of pixels, m, for products that come in several.
+    units, sun_zenith_deg, day
+        Of radiance without an OBS file, where the file does not say them: such as ``W m-2 sr-1 um-1``; the sun's
+        zenith angle, one for all pixels; and the day. Radiance is never inferred.
+
+    Returns
+    -------
+    Scene
+        Its ``image.facts`` say what was found and what was assumed.
+
+    Raises
+    ------
+    InputError
+        A file that is missing, unreadable, or does not say what it holds.
+    UsageError
+        Parameters that cannot be meant.
+    """
+    said = Said(quantity, scale, resolution_m, units, sun_zenith_deg, day)
+    if xarray_cube.is_xarray(path):
+        cube: Cube = xarray_cube.open_cube(path)
+        place = Place(cube.path)
+        if sensor is None:
+            cube = replace(cube, sensor=find_sensor(path))
+    elif isinstance(path, (str, os.PathLike)):
+        place = find_place(path)
+        product = None if place.name else find_product(place.path)
+        unsaid = sensor is None and replace(said, resolution_m=None) == Said()
+        if product is not None and not unsaid:
+            raise UsageError(f"{place.path} is a {product.name} product, which says all but its resolution itself")
+        if product is not None:
+            return product.open(place.path, resolution_m)
+        granule = place.name is None and is_granule(place.path)
+        if granule and unsaid:
+            return open_scene(place.path)
+        if granule and quantity is None:  # never a percentage because its values would do
+            said = replace(said, quantity="radiance")
+        place, cube = _open_image(place)
+    else:
+        raise UsageError(f"{type(path).__name__} is not a raster; give a path, an address or an xarray DataArray")
+    return raster_scene(cube, place, find_sensor(sensor), said)
+
+
+def _open_image(place: Place) -> tuple[Place, Cube]:
+    """Open a raster, or the one in an archive. Raises `InputError`."""
+    place = the_image(place)
+    with place.readable():
+        if place.name is None:
+            cube = open_cube(place.path)
+        else:
+            cube = raster.open_cube(place.path, name=place.name, local=place.local)
+    if role(cube) == "observation":
+        raise InputError(f"{place.path} holds observation geometry (OBS); give the radiance or reflectance")
+    return place, cube
+
+
+def is_granule(path: Path) -> bool:
+    """Whether a file is radiance or geometry of an imaging spectrometer, by its format or its name."""
+    name = read_name(path.name)
+    return path.is_file() and (emit.is_hdf5(path) or (name is not None and name.kind == "radiance"))
+
+
+@dataclass(frozen=True)
+class ProductReader:
+    """What opens one kind of product."""
+
+    name: str
+    open: Callable[[Path, float | None], Scene]
+
+
+def find_product(path: Path) -> ProductReader | None:
+    """Find the reader of the product at a path; None where it is none that is known."""
+    for name in PRODUCTS:
+        module = f"spectf_cloud.readers.{name}"
+        if find_spec(module) is None:
+            continue
+        reader = import_module(module)
+        if getattr(reader, f"is_{name}")(path):
+            return ProductReader(name, getattr(reader, f"open_{name}"))
+    return None
+
+
+def find_sensor(spec: Any) -> Sensor | None:
+    """Find the sensor that something describes; None for None. Raises `UsageError`, `InputError`."""
+    if spec is None or isinstance(spec, Sensor):
+        return spec
+    found: Sensor = import_module("spectf_cloud.sensors").find_sensor(spec)
+    return found
 
 
 def open_cube(path: Path) -> Cube:

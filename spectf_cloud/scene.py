@@ -141,6 +141,11 @@ class Cube(ABC):
         """Every file the cube is made of: none of them is ever written to."""
         return (self.path,)
 
+    @property
+    def tags(self) -> dict[str, str]:
+        """What products say of how the numbers were read, beyond the file's own word."""
+        return {}
+
     @abstractmethod
     def read(self, start: int, stop: int, bands: NDArray[np.intp] | None = None) -> NDArray[np.floating]:
         """Lines start to stop: (stop − start, samples, bands or chosen bands) in the file's units; floats."""
@@ -265,7 +270,7 @@ class Scene:
     @property
     def tags(self) -> dict[str, str]:
         """What products say of the scene's files."""
-        tags = {"SPECTF_RADIANCE": self.image.path.name}
+        tags = {"SPECTF_RADIANCE": self.image.path.name, **self.image.tags}
         if self.quantity != "radiance":
             tags["SPECTF_QUANTITY"] = self.quantity
         if self.observation is not None:

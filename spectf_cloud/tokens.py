@@ -264,6 +264,8 @@ def _bad_bands(scene: Scene, kept: Positions, factors: FloatArray, trained: bool
 def _notes(scene: Scene, kept: int, empty: Positions, bad: Positions, min_bands: int) -> Iterator[str]:
     """What is left out, and whether enough is left. Raises `InputError`."""
     path, centre_nm = scene.image.path, scene.sensor.wavelength_nm
+    if scene.image.facts is not None:
+        yield from scene.image.facts.notes
     if kept < min_bands:
         raise InputError(
             f"{path}: only {kept} of {scene.sensor.bands} bands are left, {len(empty)} hold no data and {len(bad)} are "

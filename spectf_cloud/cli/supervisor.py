@@ -20,7 +20,7 @@ from spectf_cloud.files.processes import end_with
 from spectf_cloud.files.reading import Board, post_on
 
 # Those that read scenes, one scene a run.
-_SUPERVISED = ("deploy-pt", "deploy-trt", "explain")
+_SUPERVISED = ("deploy-pt", "deploy-trt", "explain", "info")
 _LOOK_EVERY_S = 1.0
 # What a child that heeds an interrupt needs to take away what it began to write.
 _GRACE_S = 1.0

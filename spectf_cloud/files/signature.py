@@ -62,6 +62,7 @@ _SIGNATURES = (
     (0, b"7z\xbc\xaf\x27\x1c", Kind("a 7z archive", _UNPACK)),
     (0, b"\x28\xb5\x2f\xfd", Kind("a zstd archive", _UNPACK)),
     (0, b"Rar!", Kind("a rar archive", _UNPACK)),
+    (0, b"\x93NUMPY", Kind("a NumPy array", "give the file of the scene")),
     (0, b"%PDF-", Kind("a PDF document", "give the file of the scene")),
     (257, b"ustar", Kind("a tar archive", _UNPACK)),
 )

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import fnmatch
+import lzma
 import stat
 import tarfile
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -20,6 +22,10 @@ MAX_METADATA_BYTES = 64 * 2**20
 MAX_UNPACKED_BYTES = 64 * 2**30
 #: Images are packed already: what unpacks to many times its size was made to fill a disk.
 MAX_PACKING = 200
+#: What reading a damaged archive raises.
+_DAMAGED = (
+    OSError, zipfile.BadZipFile, tarfile.TarError, EOFError, RuntimeError, ValueError, zlib.error, lzma.LZMAError,
+)  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,7 +55,7 @@ class Delivery:
         try:
             with self._open(name) as stream:
                 content = stream.read(MAX_METADATA_BYTES + 1)
-        except (OSError, KeyError, zipfile.BadZipFile, tarfile.TarError, EOFError, RuntimeError, ValueError) as error:
+        except (*_DAMAGED, KeyError) as error:
             raise InputError(f"{self.path}: {name} cannot be read ({error}); is it complete?") from error
         if len(content) > MAX_METADATA_BYTES:
             raise InputError(f"{self.path}: {name} is larger than {MAX_METADATA_BYTES >> 20} MiB, no metadata")
@@ -67,7 +73,7 @@ class Delivery:
                 with self._open(name) as stream, copy.open("wb") as target:
                     while piece := stream.read(2**20):
                         target.write(piece)
-            except (OSError, zipfile.BadZipFile, tarfile.TarError, EOFError, RuntimeError, ValueError) as error:
+            except _DAMAGED as error:
                 raise InputError(f"{self.path}: {name} cannot be unpacked ({error}); is it complete?") from error
             self._copies[name] = str(copy)
         return self._copies[name]
@@ -84,7 +90,7 @@ def open_delivery(path: Path) -> Delivery:
             return _of_tar(path)
         if path.is_file():
             return _of_folder(path.parent)
-    except (OSError, zipfile.BadZipFile, tarfile.TarError, EOFError, ValueError) as error:
+    except _DAMAGED as error:
         raise InputError(f"{path}: cannot be read: {error}") from error
     raise InputError(f"{path} does not exist")
 
@@ -93,7 +99,7 @@ def is_archive(path: Path) -> bool:
     """Whether a file is a zip or a tar, compressed or not, by its content."""
     try:
         return path.is_file() and (zipfile.is_zipfile(path) or tarfile.is_tarfile(path))
-    except (OSError, EOFError):
+    except _DAMAGED:
         return False
 
 

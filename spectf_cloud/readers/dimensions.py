@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import permutations
 from pathlib import Path
 
@@ -57,7 +57,7 @@ def arrange(
     file, ``lengths`` how long some of the axes must be. Raises `InputError` naming the dimensions.
     """
     names, usual, lengths = axis_names(data), usual or wanted, lengths or {}
-    told = [_meaning(name, known or {}, wanted) for name in names]
+    told = [meaning_of(name, wanted, known) for name in names]
     possible = [
         order
         for order in permutations(wanted)
@@ -80,8 +80,9 @@ def arrange(
     return tuple(order.index(meaning) for meaning in wanted)
 
 
-def _meaning(name: str, known: Mapping[str, str], wanted: tuple[str, ...]) -> str | None:
-    if name and name in known:
+def meaning_of(name: str, wanted: Sequence[str], known: Mapping[str, str] | None = None) -> str | None:
+    """Tell which of the ``wanted`` axes a dimension is by its name; None where the name says none of them."""
+    if name and known and name in known:
         return known[name]
     letters = re.sub("[^a-z]", "", name.lower())
     for affix in ("numberof", "numof", "num", "ortho", "image", "swath"):

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from spectf_cloud.errors import InputError
 from spectf_cloud.files.reading import reading
+from spectf_cloud.readers.band_centres import bad_bands_of_tiff, sensor_of_tiff
 from spectf_cloud.readers.envi_header import EnviHeader
 from spectf_cloud.readers.map_info import grid_of, read_grid
 from spectf_cloud.scene import NODATA, Cube, Grid, check_size, step_of
@@ -36,6 +37,8 @@ class RasterCube(Cube):
         No-data values of each band, the TIFF's and the header's: (2, bands) float64, NaN where there is none.
     masks
         Whether one mask goes for all bands, or each band has its own, or there is none.
+    local
+        The files on this machine that hold it, where that is not `path` and what stands beside it.
     """
 
     raster: Any
@@ -45,12 +48,15 @@ class RasterCube(Cube):
     absent: FloatArray
     masks: Literal["none", "one", "each"]
     place: Grid | None
+    local: tuple[Path, ...] | None
     # GDAL's datasets must not be used by two threads at once.
     lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     @property
     def files(self) -> tuple[Path, ...]:
-        """The TIFF, what GDAL reads with it, and the ENVI header."""
+        """The TIFF, what GDAL reads with it, and the ENVI header; or the archive it is in."""
+        if self.local is not None:
+            return self.local
         beside = () if self.header is None else (self.header.path,)
         return (self.path, *(Path(name) for name in self.raster.files[1:]), *beside)
 
@@ -86,10 +92,15 @@ class RasterCube(Cube):
         return self.place
 
 
-def open_cube(path: Path, header: EnviHeader | None = None) -> RasterCube:
-    """Open a TIFF, with the ENVI header that describes it if there is one. Raises `InputError`."""
+def open_cube(
+    path: Path, header: EnviHeader | None = None, name: str | None = None, local: tuple[Path, ...] | None = None
+) -> RasterCube:
+    """Open a TIFF, with the ENVI header that describes it if there is one. Raises `InputError`.
+
+    ``name`` is what GDAL opens it by where that is not its path: in an archive, or on a server.
+    """
     with readable(path):
-        raster = _open(path)
+        raster = _open(str(path.resolve()) if name is None else name)
         check_size(path, raster.height, raster.width, raster.count)
         if header is not None:
             _check_header(path, raster, header)
@@ -107,7 +118,7 @@ def open_cube(path: Path, header: EnviHeader | None = None) -> RasterCube:
             sensor=_sensor(path, raster, header),
             lines_per_chunk=max(height for height, _ in raster.block_shapes),
             stored=stored,
-            marked_bad=() if header is None else header.bad_bands,
+            marked_bad=bad_bands_of_tiff(raster) if header is None else header.bad_bands,
             simulated=_says_simulated(raster, header),
             step=step_of(stored, gain),
             counted=True,
@@ -118,6 +129,7 @@ def open_cube(path: Path, header: EnviHeader | None = None) -> RasterCube:
             absent=_absent(raster, header),
             masks=_masks(raster),
             place=read_grid(header) if place is None and header is not None else place,
+            local=local,
         )
 
 
@@ -125,24 +137,25 @@ def open_cube(path: Path, header: EnviHeader | None = None) -> RasterCube:
 def readable(path: Path, form: str = "TIFF") -> Iterator[None]:
     """GDAL's own failures as `InputError`, and none of its words on standard error."""
     import rasterio
+    from rasterio._err import CPLE_BaseError  # what properties of a damaged file raise; it has no public name
     from rasterio.errors import CRSError, RasterioError
 
     try:
         with rasterio.Env(), reading(path):
             yield
-    except (RasterioError, CRSError) as error:
+    except (RasterioError, CRSError, CPLE_BaseError) as error:
         reason = " ".join(str(error.__cause__ or error).split())
         raise InputError(f"{path}: cannot be read as {form} ({reason}); is it damaged? then copy it again") from error
 
 
-def _open(path: Path) -> Any:
+def _open(name: str) -> Any:
     import rasterio
     from rasterio.errors import NotGeoreferencedWarning
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", NotGeoreferencedWarning)
         # By no other driver: some follow names in a file to other files.
-        return rasterio.open(path.resolve(), driver="GTiff")
+        return rasterio.open(name, driver="GTiff")
 
 
 def _check_header(path: Path, raster: Any, header: EnviHeader) -> None:
@@ -210,16 +223,4 @@ def _sensor(path: Path, raster: Any, header: EnviHeader | None) -> Sensor | None
     """Bands as the header gives them, else as GDAL notes them in the TIFF."""
     if header is not None and header.wavelength is not None:
         return header.sensor(path.stem)
-    noted = [{key.lower(): text for key, text in raster.tags(band).items()} for band in raster.indexes]
-    units = noted[0].get("wavelength_units", "")
-    keys = "wavelength", "fwhm"
-    if not all(keys[0] in tags for tags in noted):
-        noted = [raster.tags(band, ns="IMAGERY") for band in raster.indexes]
-        keys, units = ("CENTRAL_WAVELENGTH_UM", "FWHM_UM"), "micrometers"
-    try:
-        centres, widths = ([float(tags[key]) for tags in noted if key in tags] for key in keys)
-    except ValueError as error:
-        raise InputError(f"{path}: the wavelengths in its metadata are not numbers ({error})") from error
-    if len(centres) < raster.count:
-        return None
-    return Sensor.from_values(path.stem, centres, widths if len(widths) == raster.count else None, units, str(path))
+    return sensor_of_tiff(path, raster, raster.indexes)

@@ -14,6 +14,8 @@ import torch
 
 from spectf_cloud.model import ModelConfig
 
+from rasters import reflectance, write_raster
+
 LINES, SAMPLES, BANDS = 4, 3, 6
 #: Contiguous, chunked, packed: the storage paths of the reader.
 _STORAGE = (
@@ -111,6 +113,19 @@ def irradiance() -> Iterator[bytes]:
     with zipfile.ZipFile(archive, "w") as file:
         file.writestr("a.npy", buffer.getvalue())
     yield archive.getvalue()
+
+
+def rasters() -> Iterator[bytes]:
+    """Reflectance as floats, as packed whole numbers with a scale and no data, and within an archive."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "seed.tif"
+        yield write_raster(path, reflectance(LINES, SAMPLES, BANDS).astype("f4")).read_bytes()
+        stored = (reflectance(40, 30, BANDS) * 1e4).round().astype("u2")
+        tiles = {"tiled": True, "blockxsize": 16, "blockysize": 16, "compress": "deflate"}
+        yield write_raster(path, stored, scales=(1e-4, -0.1), nodata=0, **tiles).read_bytes()
+        with zipfile.ZipFile(path.with_suffix(".zip"), "w", zipfile.ZIP_DEFLATED) as archive:
+            archive.write(path, "a/seed.tif")
+        yield path.with_suffix(".zip").read_bytes()
 
 
 def _hdf5(fill: object) -> bytes:

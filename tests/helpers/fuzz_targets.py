@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from spectf_cloud.data.spectra import open_spectra
+from spectf_cloud.dataset import open_raster
 from spectf_cloud.errors import SpectfError
 from spectf_cloud.models.arch_spec import read_arch_spec
 from spectf_cloud.models.load import load_model
@@ -82,6 +83,15 @@ def fuzz_irradiance(content: bytes, folder: Path) -> None:
     read_irradiance(path)
 
 
+def fuzz_raster(content: bytes, folder: Path) -> None:
+    """A GeoTIFF of reflectance, or an archive of one, by whatever suffix."""
+    path = folder / "raster.tif"
+    path.write_bytes(content)
+    scene = open_raster(path)
+    _read_all(scene.image)
+    scene.read_incidence_deg(0, 1)
+
+
 TARGETS: dict[str, tuple[Target, Callable[[], Iterator[bytes]]]] = {
     "envi": (fuzz_envi, lambda: iter([seeds.ENVI_HEADER.encode()])),
     "emit": (fuzz_emit, seeds.emit),
@@ -89,6 +99,7 @@ TARGETS: dict[str, tuple[Target, Callable[[], Iterator[bytes]]]] = {
     "weights": (fuzz_weights, seeds.weights),
     "config": (fuzz_config, lambda: (text.encode() for text in seeds.YAML)),
     "irradiance": (fuzz_irradiance, seeds.irradiance),
+    "raster": (fuzz_raster, seeds.rasters),
 }
 
 
