@@ -69,8 +69,8 @@ def simulate(
     Writes radiance and observation geometry under delivered names, and truth.tif: optical thickness, phase,
     top height, surface class, shadow and mask. The files say that they are simulated.
 
-    With --format tif it writes reflectance.tif, the TOA reflectance without noise; truth.tif, the class of each pixel
-    (255: between clear and thin cloud, or no data); and truth_layers.tif with the layers above.
+    --format tif writes a map instead: reflectance.tif, TOA reflectance without noise; truth.tif, the class of
+    each pixel, 255 where it is between clear and thin cloud; truth_layers.tif, the layers named above.
     """
     from spectf_cloud.simulation.granule import simulate_granule
 
