@@ -122,6 +122,8 @@ def _find(spec: Any) -> Sensor:
         return spec
     try:
         found: Sensor = import_module("spectf_cloud.sensors").find_sensor(spec)
-    except ModuleNotFoundError:
+    except ModuleNotFoundError as error:
+        if error.name != "spectf_cloud.sensors":
+            raise
         raise UsageError(f"no sensor {spec!r}: there is no registry of sensors here; give a Sensor") from None
     return found
