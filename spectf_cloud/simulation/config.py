@@ -122,6 +122,12 @@ class SimulationConfig:
             GRANULE_SAMPLES if self.samples is None else self.samples,
         )
 
+    @property
+    def inputs(self) -> tuple[Path, ...]:
+        """Files that are read, if there are such: never written over."""
+        described = Path(self.sensor) if isinstance(self.sensor, (str, Path)) else None
+        return tuple(path for path in (self.like, self.surfaces, self.irradiance, described) if path is not None)
+
     def check_like(self, like: Path) -> None:
         """Refuse wishes that the geometry of ``like`` leaves no room for. Raises `UsageError`."""
         asked = {"--lines": self.lines, "--samples": self.samples, "--start": self.start}

@@ -75,7 +75,7 @@ def simulate_granule(
     Raises
     ------
     UsageError
-        When ``like`` comes with a size or a time, or the folder is named like a file.
+        When ``like`` comes with a size or a time, the folder is named like a file, or there is no such sensor.
     OutputError
         When a file exists and ``overwrite`` is false, or cannot be written.
     InputError
@@ -90,7 +90,7 @@ def simulate_granule(
         raise OutputError(f"{outdir}: cannot make this folder: {error.strerror}") from error
     files = {role: outdir / name for role, name in _file_names(config.format, place.start).items()}
     for path in files.values():
-        check_output(path, overwrite=overwrite, inputs=filter(None, (config.like, config.surfaces, config.irradiance)))
+        check_output(path, overwrite=overwrite, inputs=config.inputs)
     _check_space(outdir, config, place, sensor.bands)
     scene = _draw(config, place, sensor)
     with ExitStack() as stack:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from spectf_cloud.classes import CLASSES, NODATA
-from spectf_cloud.errors import UsageError
+from spectf_cloud.errors import OutputError, UsageError
 from spectf_cloud.readers import raster as tiff
 from spectf_cloud.sensor import Sensor
 from spectf_cloud.simulation.config import SimulationConfig
@@ -149,6 +149,19 @@ def test_shadows_fall_away_from_the_sun(scene):
 def test_options_that_cannot_be_meant(wrong, message):
     with pytest.raises(UsageError, match=message):
         replace(CONFIG, **wrong)
+
+
+def test_a_file_that_describes_the_sensor_is_never_written_over(tmp_path):
+    pytest.importorskip("spectf_cloud.sensors")
+    small = replace(CONFIG, lines=8, samples=8)
+    described = simulate_granule(tmp_path, small).files["reflectance"]
+    before = described.read_bytes()
+    with pytest.raises(OutputError, match="is an input of this run"):
+        simulate_granule(tmp_path, replace(small, sensor=str(described)), overwrite=True)
+    assert described.read_bytes() == before
+    again = simulate_granule(tmp_path / "again", replace(small, sensor=str(described)))
+    with raster(described) as one, raster(again.files["reflectance"]) as other:
+        assert np.array_equal(one.read(), other.read())
 
 
 def finite(name):
