@@ -1,4 +1,4 @@
-"""Named raster profiles: how the mask and the probability are stored, whatever the grid."""
+"""Named raster profiles: how mask, probability and classes are stored on any grid."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ import numpy as np
 from rasterio.enums import Resampling
 from rasterio.io import DatasetWriter
 
+from spectf_cloud.classes import CLASSES
+from spectf_cloud.classes import NODATA as NO_CLASS
 from spectf_cloud.products.flags import CLEAR, CLOUD, MASK_NODATA
 
 TILE = 256
@@ -81,4 +83,18 @@ PROBABILITY = RasterProfile(
     predictor=3,
     overviews=Resampling.average,
     band_tags={"valid_range": "0 1"},
+)
+
+CLASS = RasterProfile(
+    description="classes",
+    dtype=np.uint8,
+    nodata=NO_CLASS,
+    predictor=1,
+    overviews=Resampling.nearest,
+    band_tags={
+        "flag_values": " ".join(str(each.value) for each in CLASSES),
+        "flag_meanings": " ".join(each.name.replace(" ", "_") for each in CLASSES),
+        **{f"class_{each.value}": each.name for each in CLASSES},
+    },
+    colours={each.value: (*each.colour, 255) for each in CLASSES} | {NO_CLASS: (128, 128, 128, 0)},
 )

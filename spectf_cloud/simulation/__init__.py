@@ -1,5 +1,5 @@
-"""Simulated EMIT granules with a known truth: a small, plain radiative-transfer scene generator.
+"""Simulated scenes with a known truth: a small, plain radiative-transfer scene generator.
 
-`granule.simulate_granule` writes one; `granule.simulate_scene` gives the scene itself, whose radiance is computed
-pixel by pixel on demand.
+`granule.simulate_granule` writes one as an EMIT granule, or as a map of any sensor; `granule.simulate_scene` gives the
+scene itself, computed pixel by pixel on demand.
 """

@@ -5,14 +5,21 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 from spectf_cloud.errors import UsageError
 
 #: Size of a granule as delivered.
 GRANULE_LINES, GRANULE_SAMPLES = 1280, 1242
 
-Format = Literal["netcdf", "envi", "both"]
+#: Size of EMIT's pixels, m.
+EMIT_PIXEL_M = 60.0
+MIN_PIXEL_M = 0.5
+#: Of a scene on a map, which is flat and in one zone.
+MAX_EXTENT_KM = 400.0
+
+Format = Literal["netcdf", "envi", "both", "tif"]
+Dtype = Literal["float32", "uint16"]
 
 
 @dataclass(frozen=True)
@@ -30,7 +37,13 @@ class SimulationConfig:
     start
         Time of the first line, with its zone; drawn from the seed by default, with ``like`` that of the file.
     format
-        ``netcdf``, ``envi`` or ``both``.
+        ``netcdf``, ``envi`` or ``both`` of an EMIT granule, or ``tif``: TOA reflectance of any sensor on a map.
+    sensor
+        Of a ``tif``: the name of a sensor, or what else `spectf_cloud.sensors.find_sensor` takes; EMIT by default.
+    pixel_m
+        Of a ``tif``: size of its pixels, 60 m by default.
+    dtype
+        Of a ``tif``: ``float32``, or ``uint16`` with a scale of 0.0001.
     compressed
         netCDF in compressed chunks instead of contiguous as delivered.
     like
@@ -57,6 +70,9 @@ class SimulationConfig:
     irradiance: Path | None = None
     workers: int = 1
     significant_bits: int | None = None
+    sensor: Any = None
+    pixel_m: float | None = None
+    dtype: Dtype = "float32"
 
     def __post_init__(self) -> None:
         if min(self.shape) < 8:
@@ -73,6 +89,30 @@ class SimulationConfig:
             raise UsageError("the start time needs a zone, such as 2024-07-01T10:30:00Z")
         if self.compressed and self.format == "envi":
             raise UsageError("ENVI files are not compressed; leave out --compressed, or choose --format netcdf or both")
+        if self.dtype not in get_args(Dtype):
+            raise UsageError(f"dtype must be one of {', '.join(get_args(Dtype))}, not {self.dtype!r}")
+        self._check_map()
+
+    def _check_map(self) -> None:
+        """Refuse options that only a map has, or only a granule."""
+        on_map = {"--sensor": self.sensor, "--pixel-size": self.pixel_m, "--dtype": self.dtype != "float32" or None}
+        granule = {"--like": self.like, "--significant-bits": self.significant_bits, "--compressed": self.compressed}
+        if self.format != "tif":
+            if given := [option for option, value in on_map.items() if value is not None]:
+                raise UsageError(f"{' and '.join(given)} cannot change an EMIT granule; add --format tif")
+            return
+        if given := [option for option, value in granule.items() if value]:
+            raise UsageError(f"{' and '.join(given)} cannot be used with --format tif; leave out one of them")
+        if not (self.map_pixel_m >= MIN_PIXEL_M and max(self.shape) * self.map_pixel_m <= 1000 * MAX_EXTENT_KM):
+            raise UsageError(
+                f"{self.shape[0]} x {self.shape[1]} pixels of {self.map_pixel_m:g} m cannot be simulated; pixels must "
+                f"be {MIN_PIXEL_M:g} m or more and the scene at most {MAX_EXTENT_KM:g} km (--lines, --samples)"
+            )
+
+    @property
+    def map_pixel_m(self) -> float:
+        """Size of the pixels of a map, m."""
+        return EMIT_PIXEL_M if self.pixel_m is None else self.pixel_m
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -81,6 +121,12 @@ class SimulationConfig:
             GRANULE_LINES if self.lines is None else self.lines,
             GRANULE_SAMPLES if self.samples is None else self.samples,
         )
+
+    @property
+    def inputs(self) -> tuple[Path, ...]:
+        """Files that are read, if there are such: never written over."""
+        described = Path(self.sensor) if isinstance(self.sensor, (str, Path)) else None
+        return tuple(path for path in (self.like, self.surfaces, self.irradiance, described) if path is not None)
 
     def check_like(self, like: Path) -> None:
         """Refuse wishes that the geometry of ``like`` leaves no room for. Raises `UsageError`."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -9,7 +11,9 @@ from spectf_cloud.sensor import Sensor
 from spectf_cloud.simulation import atmosphere, clouds, fields
 from spectf_cloud.simulation import cloud_fields as cover
 from spectf_cloud.simulation.atmosphere import Air
+from spectf_cloud.simulation.band_nodes import place_nodes
 from spectf_cloud.simulation.geometry import Geometry
+from spectf_cloud.simulation.library import read_library
 from spectf_cloud.simulation.presets import Preset
 from spectf_cloud.simulation.scene import SimulatedScene
 from spectf_cloud.toa import resample_irradiance
@@ -23,7 +27,7 @@ def draw_scene(
     irradiance: FloatArray,
     preset: Preset,
     seed: int,
-    library: dict[str, FloatArray] | None = None,
+    surfaces: Path | None = None,
 ) -> SimulatedScene:
     """Draw a scene of a preset. The same arguments give the same scene.
 
@@ -31,10 +35,13 @@ def draw_scene(
     ----------
     irradiance
         (n, 2) nm, uW cm-2 nm-1 at 1 AU.
-    library
-        Surface spectra per class, (spectra, bands); see `cover.draw_spectra`.
+    surfaces
+        A library to draw the land from, as `read_library` reads it.
     """
     rng = np.random.default_rng([seed, 0])
+    nodes = place_nodes(sensor, irradiance)
+    narrow_nm = nodes.sensor.wavelength_nm
+    library = read_library(surfaces, narrow_nm) if surfaces else None
     shape = geometry.shape
     angles = geometry.mean_angles()
     ground = geometry.elev[geometry.valid]
@@ -54,16 +61,15 @@ def draw_scene(
         sensor=sensor,
         geometry=geometry,
         seed=seed,
+        nodes=nodes,
         layers=layers,
         land=land,
-        spectra=cover.draw_spectra(land, sensor.wavelength_nm, rng, library),
+        spectra=cover.draw_spectra(land, narrow_nm, rng, library),
         light=cover.direct_light(layers, geometry.shadow_step(), angles.cos_sun),
         water_cm=(air.water_cm * vapour).astype(np.float32),
         air=air,
         angles=angles,
         irradiance=resample_irradiance(irradiance, sensor.wavelength_nm, sensor.fwhm_nm),
-        clear_sky=atmosphere.tabulate(sensor, irradiance, angles, air),
-        cloud_tables={
-            phase: clouds.tabulate(sensor.wavelength_nm, radius, phase, cosines) for phase, radius in radii.items()
-        },
+        clear_sky=atmosphere.tabulate(nodes.sensor, irradiance, angles, air),
+        cloud_tables={phase: clouds.tabulate(narrow_nm, radius, phase, cosines) for phase, radius in radii.items()},
     )

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 
@@ -19,17 +18,15 @@ from spectf_cloud.files.atomic import atomic_output, check_folder_name, check_ou
 from spectf_cloud.files.resources import resource
 from spectf_cloud.readers.irradiance import read_irradiance
 from spectf_cloud.sensor import Sensor
-from spectf_cloud.simulation import emit_netcdf, envi, geometry, overpass, truth
-from spectf_cloud.simulation.config import Format, SimulationConfig
+from spectf_cloud.simulation import emit_netcdf, envi, geometry, geotiff, map_grid, overpass, truth
+from spectf_cloud.simulation.band_nodes import choose_bands
+from spectf_cloud.simulation.config import EMIT_PIXEL_M, Format, SimulationConfig
 from spectf_cloud.simulation.draw_scene import draw_scene
-from spectf_cloud.simulation.library import read_library
+from spectf_cloud.simulation.lines import Progress, radiance_lines, reflectance_lines
 from spectf_cloud.simulation.presets import preset
 from spectf_cloud.simulation.scene import SimulatedScene
 
-FloatArray = NDArray[np.float64]
 Float32Array = NDArray[np.float32]
-#: Called with lines done and lines in all.
-Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
@@ -40,26 +37,32 @@ class SimulatedGranule:
     ----------
     files
         By role: ``truth``, and ``radiance``, ``observation`` (netCDF), and ``envi_radiance``,
-        ``envi_observation``, ``envi_location`` with a ``…_header`` each.
+        ``envi_observation``, ``envi_location`` with a ``…_header`` each; or ``reflectance`` and ``truth_layers``.
     cloud_fraction
-        Share of valid pixels that the truth calls cloud.
+        Share of valid pixels that the two-class truth calls cloud.
+    class_shares
+        Of a map: share of valid pixels in each class of its truth, by name, and of those left out.
+    bands_left_out
+        Of a map: bands of the sensor that cannot be simulated.
     """
 
     files: dict[str, Path]
     cloud_fraction: float
+    class_shares: dict[str, float] = field(default_factory=dict)
+    bands_left_out: tuple[str, ...] = ()
 
 
 def simulate_scene(config: SimulationConfig) -> SimulatedScene:
     """Draw the scene of a configuration, without computing its radiance."""
-    return _draw(config, _place(config))
+    return _draw(config, _place(config), choose_bands(config.sensor)[0])
 
 
 def simulate_granule(
     outdir: Path, config: SimulationConfig, *, overwrite: bool = False, progress: Progress | None = None
 ) -> SimulatedGranule:
-    """Simulate a scene and write it as an EMIT granule with its truth.
+    """Simulate a scene and write it as an EMIT granule, or as a map of any sensor, with its truth.
 
-    Radiance is computed and written line by line; a full granule needs less than 1 GB. Nothing is left behind
+    It is computed and written line by line; a full granule needs less than 1 GB. Nothing is left behind
     on failure.
 
     Parameters
@@ -72,13 +75,14 @@ def simulate_granule(
     Raises
     ------
     UsageError
-        When ``like`` comes with a size or a time, or the folder is named like a file.
+        When ``like`` comes with a size or a time, the folder is named like a file, or there is no such sensor.
     OutputError
         When a file exists and ``overwrite`` is false, or cannot be written.
     InputError
         When ``like``, ``surfaces`` or ``irradiance`` of the configuration cannot be used.
     """
     check_folder_name(outdir)
+    sensor, left_out = choose_bands(config.sensor)
     place = _place(config)
     try:
         outdir.mkdir(parents=True, exist_ok=True)
@@ -86,20 +90,38 @@ def simulate_granule(
         raise OutputError(f"{outdir}: cannot make this folder: {error.strerror}") from error
     files = {role: outdir / name for role, name in _file_names(config.format, place.start).items()}
     for path in files.values():
-        check_output(path, overwrite=overwrite, inputs=filter(None, (config.like, config.surfaces, config.irradiance)))
-    _check_space(outdir, config, place)
-    scene = _draw(config, place)
+        check_output(path, overwrite=overwrite, inputs=config.inputs)
+    _check_space(outdir, config, place, sensor.bands)
+    scene = _draw(config, place, sensor)
     with ExitStack() as stack:
         into = {role: stack.enter_context(atomic_output(path, overwrite=overwrite)) for role, path in files.items()}
-        layers = scene.truth()
-        attributes = {"simulation": _summary(config, place)}
-        truth.write_truth(into["truth"], layers, {"simulated": emit_netcdf.SIMULATED, **attributes})
-        lines = radiance_lines(scene, config.workers, config.significant_bits, progress)
-        _write(scene, lines, into, attributes, config.compressed)
-    return SimulatedGranule(files, float(layers["mask"][scene.geometry.valid].mean()))
+        attributes = {"simulated": emit_netcdf.SIMULATED, "simulation": _summary(config, place, sensor)}
+        cloud_fraction, shares = _write_truth(scene, into, attributes)
+        if "reflectance" in into:
+            lines = reflectance_lines(scene, config.workers, progress)
+            geotiff.write_reflectance(into["reflectance"], scene, lines, config.dtype, attributes)
+        else:
+            lines = radiance_lines(scene, config.workers, config.significant_bits, progress)
+            _write_granule(scene, lines, into, {"simulation": attributes["simulation"]}, config.compressed)
+    return SimulatedGranule(files, cloud_fraction, shares, left_out)
 
 
-def _write(
+def _write_truth(
+    scene: SimulatedScene, into: dict[str, Path], attributes: dict[str, str]
+) -> tuple[float, dict[str, float]]:
+    """Write the truth; of a map also its classes. Returns the share of cloud, and of each class."""
+    layers, valid = scene.truth(), scene.geometry.valid
+    cloud_fraction = float(layers["mask"][valid].mean())
+    if "truth_layers" not in into:
+        truth.write_truth(into["truth"], layers, attributes, {})
+        return cloud_fraction, {}
+    on_map, classes = geotiff.map_options(scene.geometry), truth.class_truth(scene)
+    truth.write_truth(into["truth_layers"], layers, attributes, on_map)
+    truth.write_classes(into["truth"], classes, on_map, attributes)
+    return cloud_fraction, truth.class_shares(classes, valid)
+
+
+def _write_granule(
     scene: SimulatedScene,
     lines: Iterator[Float32Array],
     into: dict[str, Path],
@@ -120,26 +142,6 @@ def _write(
             pass
 
 
-def radiance_lines(
-    scene: SimulatedScene, workers: int = 1, significant_bits: int | None = None, progress: Progress | None = None
-) -> Iterator[Float32Array]:
-    """The radiance of a scene line by line: (samples, bands) float32, uW cm-2 sr-1 nm-1."""
-    lines = scene.shape[0]
-
-    def compute(line: int) -> Float32Array:
-        return _rounded(scene.radiance_line(line), significant_bits)
-
-    with ThreadPoolExecutor(workers) as pool:
-        waiting: list[Future[Float32Array]] = []
-        for line in range(lines + 2 * workers):
-            if line < lines:
-                waiting.append(pool.submit(compute, line))
-            if line >= 2 * workers:
-                yield waiting.pop(0).result()
-                if progress:
-                    progress(line - 2 * workers + 1, lines)
-
-
 def _place(config: SimulationConfig) -> geometry.Geometry:
     kind = preset(config.preset)
     if config.like is not None:
@@ -148,19 +150,21 @@ def _place(config: SimulationConfig) -> geometry.Geometry:
         return place
     rng = np.random.default_rng([config.seed, 2])
     path = overpass.draw_overpass(rng, config.start, kind.latitude_deg, kind.relief_m)
-    return overpass.synthesise(config.shape, path, rng)
+    if config.format != "tif":
+        return overpass.synthesise(config.shape, path, rng)
+    # Land is as rough at every scale: over a shorter way it rises less, by the power that its spectrum says.
+    relief_m = path.relief_m * (config.map_pixel_m / EMIT_PIXEL_M) ** 0.9
+    return map_grid.lay_out(config.shape, replace(path, pixel_m=config.map_pixel_m, relief_m=relief_m), rng)
 
 
-def _draw(config: SimulationConfig, place: geometry.Geometry) -> SimulatedScene:
+def _draw(config: SimulationConfig, place: geometry.Geometry, sensor: Sensor) -> SimulatedScene:
     irradiance = read_irradiance(config.irradiance or resource("irr.npy"))
-    sensor = Sensor.emit()
-    library = read_library(config.surfaces, sensor.wavelength_nm) if config.surfaces else None
-    return draw_scene(sensor, place, irradiance, preset(config.preset), config.seed, library)
+    return draw_scene(sensor, place, irradiance, preset(config.preset), config.seed, config.surfaces)
 
 
-def _check_space(outdir: Path, config: SimulationConfig, place: geometry.Geometry) -> None:
+def _check_space(outdir: Path, config: SimulationConfig, place: geometry.Geometry, bands: int) -> None:
     """Refuse what cannot fit before hours of work: HDF5 notices a full disk late or never."""
-    values = place.obs.shape[0] * place.obs.shape[1] * (Sensor.emit().bands + 11)
+    values = place.obs.shape[0] * place.obs.shape[1] * (bands + 11)
     needed = 4 * values * (2 if config.format == "both" else 1)
     if config.compressed and config.format == "netcdf":
         needed //= 4
@@ -171,6 +175,8 @@ def _check_space(outdir: Path, config: SimulationConfig, place: geometry.Geometr
 
 def _file_names(form: Format, start: datetime) -> dict[str, str]:
     names = {"truth": "truth.tif"}
+    if form == "tif":
+        return {"reflectance": "reflectance.tif", "truth_layers": "truth_layers.tif", **names}
     if form != "envi":
         names["radiance"], names["observation"] = emit_netcdf.granule_names(start)
     if form != "netcdf":
@@ -180,18 +186,13 @@ def _file_names(form: Format, start: datetime) -> dict[str, str]:
     return names
 
 
-def _summary(config: SimulationConfig, place: geometry.Geometry) -> str:
+def _summary(config: SimulationConfig, place: geometry.Geometry, sensor: Sensor) -> str:
     """What was simulated, for the files: the size is what came of the wishes."""
-    told = asdict(config) | {"lines": place.shape[0], "samples": place.shape[1]}
-    shown = {key: value for key, value in told.items() if key != "workers" and value is not None}
+    told = asdict(replace(config, sensor=None)) | {"lines": place.shape[0], "samples": place.shape[1]}
+    hidden = {"workers"}
+    if config.format == "tif":
+        told |= {"sensor": sensor.name, "pixel_m": config.map_pixel_m}
+    else:
+        hidden |= {"dtype"}
+    shown = {key: value for key, value in told.items() if key not in hidden and value is not None}
     return ", ".join(f"{key}={os.fspath(v) if isinstance(v, Path) else v}" for key, v in shown.items())
-
-
-def _rounded(radiance: Float32Array, significant_bits: int | None) -> Float32Array:
-    """Round the mantissa to some bits, half to even upwards; -9999 stays itself."""
-    if significant_bits is None or significant_bits >= 23:
-        return radiance
-    drop = 23 - significant_bits
-    bits = radiance.view(np.uint32)
-    rounded = ((bits + np.uint32(1 << (drop - 1))) >> np.uint32(drop)) << np.uint32(drop)
-    return np.where(radiance == geometry.NODATA, radiance, rounded.view(np.float32))

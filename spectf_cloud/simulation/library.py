@@ -35,12 +35,12 @@ def read_library(path: Path, wavelength_nm: FloatArray) -> dict[str, FloatArray]
     if nm[0] > 400 or nm[-1] < 2400:
         raise InputError(f"{path}: covers {nm[0]:g}–{nm[-1]:g} nm; a surface library must cover 400–2400 nm")
     sound = np.isfinite(spectra).all(axis=1) & (spectra.min(axis=1) > -0.02) & (spectra.max(axis=1) < 1.2)
-    resampled = np.array([np.interp(wavelength_nm, nm, row) for row in spectra[sound]])
     classes: dict[str, list[FloatArray]] = {}
-    for row in resampled:
-        name = classify(row, wavelength_nm)
+    told_at = Sensor.emit().wavelength_nm  # the bands asked for may be few
+    for row in spectra[sound]:
+        name = classify(np.interp(told_at, nm, row), told_at)
         if name:
-            classes.setdefault(name, []).append(np.clip(row, 0.001, 1.0))
+            classes.setdefault(name, []).append(np.clip(np.interp(wavelength_nm, nm, row), 0.001, 1.0))
     if not classes:
         raise InputError(f"{path}: none of its {len(spectra)} spectra looks like a surface in reflectance 0–1")
     return {name: np.array(rows) for name, rows in classes.items()}

@@ -10,12 +10,12 @@ from numpy.typing import NDArray
 
 from spectf_cloud.readers import sun
 from spectf_cloud.simulation import fields, glt
+from spectf_cloud.simulation.config import EMIT_PIXEL_M
 from spectf_cloud.simulation.geometry import KM_PER_DEG, NODATA, OBS_BANDS, Geometry, towards
 
 FloatArray = NDArray[np.float64]
 Float32Array = NDArray[np.float32]
 
-PIXEL_M = 60.0
 LINE_S = 0.0092
 _ALTITUDE_KM = 420.0
 _EARTH_KM = 6371.0
@@ -24,7 +24,7 @@ _INCLINATION_DEG = 51.64
 
 @dataclass(frozen=True)
 class Overpass:
-    """A synthetic overpass: where, when, and over how rough a land."""
+    """A synthetic overpass: where, when, over how rough a land, and how large the pixels are."""
 
     lon_deg: float
     lat_deg: float
@@ -33,6 +33,7 @@ class Overpass:
     roll_deg: float
     relief_m: float
     ground_m: float
+    pixel_m: float = EMIT_PIXEL_M
 
 
 def draw_overpass(
@@ -56,22 +57,44 @@ def draw_overpass(
 def synthesise(shape: tuple[int, int], overpass: Overpass, rng: np.random.Generator) -> Geometry:
     """The geometry of an overpass: a flat swath on a straight track, a rough ground below it."""
     heading_deg = _heading_deg(overpass)
-    along, across = towards(heading_deg) * PIXEL_M / 1000, towards(heading_deg - 90) * PIXEL_M / 1000
-    line, sample = np.meshgrid(*(np.arange(side) - side / 2 for side in shape), indexing="ij")
+    line, sample = _from_middle(shape)
     per_deg = np.array([KM_PER_DEG * np.cos(np.deg2rad(overpass.lat_deg)), KM_PER_DEG])
-    to_degrees = np.array([along, across]).T / per_deg[:, None]
+    to_degrees = np.array(_pixel_km(overpass, heading_deg)).T / per_deg[:, None]
     lon = _snap(overpass.lon_deg + to_degrees[0, 0] * line + to_degrees[0, 1] * sample, 2.0**-23)
     lat = _snap(overpass.lat_deg + to_degrees[1, 0] * line + to_degrees[1, 1] * sample, 2.0**-23)
-    elev = _snap(overpass.ground_m + overpass.relief_m * fields.power_law(shape, 3.8, rng).astype(np.float64), 2.0**-7)
-    slope, aspect = _slope(elev, along, across)
-    obs = _observe(overpass, sample, lon, lat, slope, aspect, heading_deg)
-    edge = _outside_swath(shape)
-    for array in (lon, lat, elev):
-        array[edge] = NODATA
-    obs[edge] = NODATA
+    place, obs = observed(overpass, heading_deg, lon, lat, rng)
     origin = np.array([overpass.lon_deg, overpass.lat_deg]) - to_degrees @ np.array([shape[0] / 2, shape[1] / 2])
-    glt_x, glt_y, geotransform = glt.lookup_table(shape, origin, to_degrees, edge)
-    return Geometry(obs, lon, lat, elev, glt_x, glt_y, geotransform, glt.WGS84, overpass.start)
+    glt_x, glt_y, geotransform = glt.lookup_table(shape, origin, to_degrees, _outside_swath(shape))
+    return Geometry(obs, *place, glt_x, glt_y, geotransform, glt.WGS84, overpass.start)
+
+
+def observed(
+    overpass: Overpass, heading_deg: float, lon: FloatArray, lat: FloatArray, rng: np.random.Generator
+) -> tuple[tuple[FloatArray, FloatArray, FloatArray], Float32Array]:
+    """Put a rough ground below a swath and observe it.
+
+    ``lon`` and ``lat`` (lines, samples), degrees, are where its pixels lie; lines follow ``heading_deg``, samples go
+    to its left. Returns longitude, latitude and elevation, and every OBS band; -9999 outside the swath.
+    """
+    shape = lon.shape[0], lon.shape[1]
+    elev = _snap(overpass.ground_m + overpass.relief_m * fields.power_law(shape, 3.8, rng).astype(np.float64), 2.0**-7)
+    slope, aspect = _slope(elev, *_pixel_km(overpass, heading_deg))
+    obs = _observe(overpass, _from_middle(shape)[1], lon, lat, slope, aspect, heading_deg)
+    edge = _outside_swath(shape)
+    for array in (lon, lat, elev, obs):
+        array[edge] = NODATA
+    return (lon, lat, elev), obs
+
+
+def _from_middle(shape: tuple[int, int]) -> tuple[FloatArray, FloatArray]:
+    """Lines and samples counted from the middle, (lines, samples) each."""
+    line, sample = np.meshgrid(*(np.arange(side) - side / 2 for side in shape), indexing="ij")
+    return line, sample
+
+
+def _pixel_km(overpass: Overpass, heading_deg: float) -> tuple[FloatArray, FloatArray]:
+    """(east, north) steps of a line and of a sample, km."""
+    return towards(heading_deg) * overpass.pixel_m / 1000, towards(heading_deg - 90) * overpass.pixel_m / 1000
 
 
 def _snap(values: FloatArray, step: float) -> FloatArray:
@@ -106,7 +129,7 @@ def _observe(
 ) -> Float32Array:
     """(lines, samples, 11): every OBS band of a synthetic overpass."""
     lines = sample.shape[0]
-    cross_km = sample * PIXEL_M / 1000 + _ALTITUDE_KM * np.tan(np.deg2rad(overpass.roll_deg))
+    cross_km = sample * overpass.pixel_m / 1000 + _ALTITUDE_KM * np.tan(np.deg2rad(overpass.roll_deg))
     ahead_km = 0.01 * _ALTITUDE_KM
     to_east_north = -cross_km[..., None] * towards(heading_deg - 90) + ahead_km * towards(heading_deg)
     distance = np.hypot(cross_km, ahead_km)

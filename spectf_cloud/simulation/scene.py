@@ -11,12 +11,13 @@ from spectf_cloud.sensor import Sensor
 from spectf_cloud.simulation import cloud_fields as cover
 from spectf_cloud.simulation import noise
 from spectf_cloud.simulation.atmosphere import Air, Angles, AtmosphereTable
+from spectf_cloud.simulation.band_nodes import BandNodes
 from spectf_cloud.simulation.cloud_fields import CloudLayer, Land
 from spectf_cloud.simulation.clouds import CloudTable
 from spectf_cloud.simulation.geometry import COSINE_I, NODATA, SUN_DISTANCE, SUN_ZENITH, Geometry
 from spectf_cloud.simulation.layering import AirAbove, Cloud, cloud_over, under_air
 from spectf_cloud.simulation.lookup import along, along_both, locate
-from spectf_cloud.simulation.surfaces import CLASSES
+from spectf_cloud.simulation.surfaces import CLASSES, WATERS
 
 FloatArray = NDArray[np.float64]
 Float32Array = NDArray[np.float32]
@@ -27,7 +28,7 @@ Pair = tuple[Float32Array, Float32Array]
 CLOUD_LIQUID, CLOUD_ICE, CLEAR = 3.0, 0.2, 0.05
 #: Light from a cloud has gone about this far into it, km: gas absorbs down to there. Chosen, not derived.
 DEPTH_OF_LIGHT_KM = {"liquid": 0.24, "ice": 0.5}
-_WET = frozenset(CLASSES.index(name) + 1 for name in ("water", "turbid water", "sun glint"))
+_WET = frozenset(CLASSES.index(name) + 1 for name in WATERS)
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,10 +39,12 @@ class SimulatedScene:
     ----------
     sensor, geometry, seed
         The instrument, where it looked, and the number all else was drawn from.
+    nodes
+        The narrow bands that the scene is computed in, and how the instrument's are summed from them.
     layers
         Cloud layers ``"liquid"`` and ``"ice"``, in the order light passes them upwards.
     land, spectra
-        The ground and its (2 classes, bands) reflectances.
+        The ground and its (2 classes, nodes) reflectances.
     light
         Share of direct sunlight left by clouds elsewhere (1: no shadow).
     water_cm
@@ -51,12 +54,13 @@ class SimulatedScene:
     irradiance
         (bands,) float64, uW cm-2 nm-1 at 1 AU.
     clear_sky, cloud_tables
-        Tables of this scene's air, and of its clouds by phase.
+        Tables of this scene's air, and of its clouds by phase, at the nodes.
     """
 
     sensor: Sensor
     geometry: Geometry
     seed: int
+    nodes: BandNodes
     layers: dict[str, CloudLayer]
     land: Land
     spectra: Float32Array
@@ -81,9 +85,16 @@ class SimulatedScene:
         samples = self.shape[1]
         pixels = np.arange(line * samples, (line + 1) * samples)
         radiance = self.noisy_radiance(pixels, np.random.default_rng([self.seed, 1, line]))
-        outside = ~self.geometry.seen(pixels)
-        radiance[outside] = NODATA
+        radiance[~self.geometry.seen(pixels)] = NODATA
         return radiance
+
+    def reflectance_line(self, line: int) -> Float32Array:
+        """Return the noise-free TOA reflectance of one line (samples, bands) float32; -9999 outside the swath."""
+        samples = self.shape[1]
+        pixels = np.arange(line * samples, (line + 1) * samples)
+        reflectance = self.reflectance(pixels)
+        reflectance[~self.geometry.seen(pixels)] = NODATA
+        return reflectance
 
     def noisy_radiance(self, pixels: Indices, rng: np.random.Generator) -> Float32Array:
         """Radiance (n, bands) float32 with noise of pixels given by their flat index, uW cm-2 sr-1 nm-1."""
@@ -105,7 +116,7 @@ class SimulatedScene:
         sky = self.clear_sky
         water = locate(sky.water_cm, self.water_cm.ravel()[pixels])
         gas, path = along(sky.gas[:, 0], water), along(sky.path[:, 0], water)
-        albedo = self.ground(pixels)
+        albedo = self._ground(pixels)
         toa = path + gas * sky.scattering * self._illumination(pixels) * albedo / (1 - sky.albedo * albedo)
         for phase, layer in self.layers.items():
             thickness = layer.thickness.ravel()[pixels]
@@ -115,13 +126,13 @@ class SimulatedScene:
                 top = layer.top_km.ravel()[chosen]
                 beneath = toa[cloudy], albedo[cloudy]
                 toa[cloudy], albedo[cloudy] = self._cloud_over(phase, thickness[cloudy], top, chosen, beneath)
-        return toa
+        return self.nodes.integrate(toa)
 
-    def ground(self, pixels: Indices) -> Float32Array:
-        """Reflectance (n, bands) float32 of the ground."""
+    def _ground(self, pixels: Indices) -> Float32Array:
+        """Reflectance (n, nodes) float32 of the ground."""
         variant = self.land.variant.ravel()[pixels]
         brightness = self.land.brightness.ravel()[pixels]
-        ground = np.zeros((len(pixels), self.sensor.bands), dtype=np.float32)
+        ground = np.zeros((len(pixels), self.spectra.shape[1]), dtype=np.float32)
         # Sums in a fixed order, unlike a matrix product: the same bytes on every machine and for any block.
         for order, shares in enumerate(self.land.shares):
             share = shares.ravel()[pixels] * brightness
@@ -130,7 +141,7 @@ class SimulatedScene:
         return np.minimum(ground, 1.0, out=ground)
 
     def _illumination(self, pixels: Indices) -> Float32Array:
-        """(n, bands) light on the ground, over that on flat open ground: shadows and slopes dim direct light."""
+        """(n, nodes) light on the ground, over that on flat open ground: shadows and slopes dim direct light."""
         obs = self.geometry.obs.reshape(-1, self.geometry.obs.shape[2])[pixels]
         flat = np.cos(np.deg2rad(obs[:, SUN_ZENITH]))
         slope = np.clip(obs[:, COSINE_I] / flat, 0.2, 1.6).astype(np.float32)

@@ -30,6 +30,8 @@ CLASSES = (
     "snow",
     "ice",
 )
+#: Of these, which are water, and which are snow; the others are land.
+WATERS, SNOWS = ("water", "turbid water", "sun glint"), ("snow", "ice")
 
 
 def _line(nm: FloatArray, centre: float, width: float) -> FloatArray:

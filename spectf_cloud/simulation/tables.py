@@ -27,6 +27,12 @@ def gas_grid_nm() -> FloatArray:
     return _read("gas_optical_depth.csv")[:, 0]
 
 
+def range_nm() -> tuple[float, float]:
+    """Return the first and the last wavelength that can be simulated, nm."""
+    grid = gas_grid_nm()
+    return float(grid[0]), float(grid[-1])
+
+
 def gas_optical_depth(gas: str) -> FloatArray:
     """(n,) slant optical depth of one of `GASES` on `gas_grid_nm`, at air mass 1.5 of ASTM G173."""
     return _read("gas_optical_depth.csv")[:, 1 + GASES.index(gas)]
@@ -50,6 +56,12 @@ def absorption_per_cm(phase: str, wavelength_nm: FloatArray) -> FloatArray:
     return 4.0 * np.pi * k / (wavelength_nm * 1e-7)
 
 
+def sigma_of(fwhm_nm: FloatArray) -> FloatArray:
+    """Return the standard deviation of Gaussians of these full widths at half maximum, in their unit."""
+    sigma: FloatArray = fwhm_nm / (2.0 * np.sqrt(2.0 * np.log(2.0)))
+    return sigma
+
+
 def band_weights(sensor: Sensor, irradiance: FloatArray) -> FloatArray:
     """(n, bands) weights that turn a spectrum on `gas_grid_nm` into what each band sees.
 
@@ -57,8 +69,7 @@ def band_weights(sensor: Sensor, irradiance: FloatArray) -> FloatArray:
     to incoming light, both integrated over the response. ``irradiance`` is (m, 2) nm, uW cm-2 nm-1.
     """
     grid = gas_grid_nm()
-    sigma = sensor.fwhm_nm / (2.0 * np.sqrt(2.0 * np.log(2.0)))
-    response = np.exp(-0.5 * ((grid[:, None] - sensor.wavelength_nm) / sigma) ** 2)
+    response = np.exp(-0.5 * ((grid[:, None] - sensor.wavelength_nm) / sigma_of(sensor.fwhm_nm)) ** 2)
     response *= np.interp(grid, irradiance[:, 0], irradiance[:, 1])[:, None]
     weights: FloatArray = response / response.sum(axis=0)
     return weights

@@ -57,9 +57,27 @@ def test_json_events_name_the_files(tmp_path, capsys):
     assert "emit20240701t103000" in done["outputs"]["envi_radiance"]
 
 
+def test_a_map_of_another_sensor_says_what_is_in_it(tmp_path, capsys):
+    options = ("--format", "tif", "--pixel-size", 30, "--dtype", "uint16", "--preset", "scattered")
+    assert run("simulate", tmp_path, *SMALL, *options, "--json") == 0
+    done = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert set(done["outputs"]) == {"reflectance", "truth", "truth_layers"} and done["bands_left_out"] == []
+    assert sum(done["classes"].values()) == pytest.approx(1)
+    with raster(tmp_path / "reflectance.tif") as file:
+        assert file.count == 285 and file.res == (30, 30)
+    assert run("simulate", tmp_path, *SMALL, *options) == 1  # the files exist
+    assert run("simulate", tmp_path, *SMALL, *options, "--overwrite") == 0
+    said = capsys.readouterr().out
+    assert "land" in said and "left out" in said and "truth.tif" in said
+
+
 @pytest.mark.parametrize(
     ("options", "code", "message"),
     [
+        (("--sensor", "EMIT"), 2, "add --format tif"),
+        (("--format", "tif", "--pixel-size", "0"), 2, "0.5 m or more"),
+        (("--format", "tif", "--sensor", "no such sensor"), 2, "no such sensor"),
+        (("--format", "tif", "--like", "some.nc"), 2, "--like cannot be used"),
         (("--start", "noon"), 2, "is not a time"),
         (("--start", "2024-07-01T10:30:00"), 2, "needs a zone"),
         (("--like", "missing.nc"), 3, "missing.nc"),

@@ -10,7 +10,7 @@ PACKAGE = Path(spectf_cloud.__file__).parent
 #: From the ground up; rooms of one floor know nothing of each other. Names are modules or folders of the package.
 FLOORS = (
     ("errors",),
-    ("files", "sensor", "toa", "architecture"),
+    ("classes", "files", "sensor", "toa", "architecture"),
     ("model",),
     ("scene", "weights"),
     ("readers",),

@@ -22,7 +22,8 @@ from spectf_cloud.simulation import cloud_fields as cover
 from spectf_cloud.simulation import labelled_spectra as hdf5
 from spectf_cloud.simulation.cloud_fields import CloudLayer
 from spectf_cloud.simulation.config import SimulationConfig
-from spectf_cloud.simulation.granule import radiance_lines, simulate_granule, simulate_scene
+from spectf_cloud.simulation.granule import simulate_granule, simulate_scene
+from spectf_cloud.simulation.lines import radiance_lines
 from spectf_cloud.simulation.noise import noise_sigma
 from spectf_cloud.simulation.presets import PRESETS
 from spectf_cloud.simulation.scene import SimulatedScene
