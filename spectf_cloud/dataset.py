@@ -7,7 +7,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from importlib import import_module
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +26,7 @@ from spectf_cloud.readers.names import (
 )
 from spectf_cloud.readers.places import Place, find_place, the_image
 from spectf_cloud.scene import Cube, Scene
-from spectf_cloud.sensor import Sensor
+from spectf_cloud.sensors import find_sensor
 
 #: Position of each quantity in an 11-band OBS file whose band names say nothing.
 _OBS_BANDS = 11
@@ -142,7 +141,7 @@ def open_raster(
         place, cube = _open_image(place)
     else:
         raise UsageError(f"{type(path).__name__} is not a raster; give a path, an address or an xarray DataArray")
-    return raster_scene(cube, place, find_sensor(sensor), said)
+    return raster_scene(cube, place, None if sensor is None else find_sensor(sensor), said)
 
 
 def _open_image(place: Place) -> tuple[Place, Cube]:
@@ -175,21 +174,10 @@ class ProductReader:
 def find_product(path: Path) -> ProductReader | None:
     """Find the reader of the product at a path; None where it is none that is known."""
     for name in PRODUCTS:
-        module = f"spectf_cloud.readers.{name}"
-        if find_spec(module) is None:
-            continue
-        reader = import_module(module)
+        reader = import_module(f"spectf_cloud.readers.{name}")
         if getattr(reader, f"is_{name}")(path):
             return ProductReader(name, getattr(reader, f"open_{name}"))
     return None
-
-
-def find_sensor(spec: Any) -> Sensor | None:
-    """Find the sensor that something describes; None for None. Raises `UsageError`, `InputError`."""
-    if spec is None or isinstance(spec, Sensor):
-        return spec
-    found: Sensor = import_module("spectf_cloud.sensors").find_sensor(spec)
-    return found
 
 
 def open_cube(path: Path) -> Cube:

@@ -53,7 +53,7 @@ def _named(cube: Cube, sensor: Sensor, spectral: Positions, own: Sensor | None) 
     """Match the bands of a file with those of a named sensor: by their names, else by their order."""
     notes = list(getattr(sensor, "notes", ()))
     names = [_canonical(cube.band_names[band]) if cube.band_names else "" for band in spectral]
-    wanted = [_canonical(name) for name in getattr(sensor, "band_names", ())]
+    wanted = [_canonical(name) for name in sensor.band_names]
     pairs = [(place, wanted.index(name)) for place, name in enumerate(names) if name and name in wanted]
     if pairs:
         ours, theirs = (np.array(column, np.intp) for column in zip(*pairs, strict=True))
@@ -65,9 +65,10 @@ def _named(cube: Cube, sensor: Sensor, spectral: Positions, own: Sensor | None) 
         notes += [f"not bands of {sensor.name} and left out: {_listed(left)}"] if left else []
     else:
         ours, theirs = _in_order(cube, sensor, len(spectral))
-        order = ", ".join(getattr(sensor, "band_names", ())) or f"{sensor.wavelength_nm[0]:g} nm first"
+        order = ", ".join(sensor.band_names) or f"{sensor.wavelength_nm[0]:g} nm first"
         notes.append(f"its bands are taken in the order of {sensor.name}: {order}")
-    found = Sensor(sensor.name, sensor.wavelength_nm[theirs], sensor.fwhm_nm[theirs])
+    named = tuple(sensor.band_names[band] for band in theirs) if sensor.band_names else ()
+    found = Sensor(sensor.name, sensor.wavelength_nm[theirs], sensor.fwhm_nm[theirs], named)
     if own is not None:
         apart_nm = float(np.abs(own.wavelength_nm[ours] - found.wavelength_nm).max())
         if apart_nm > _MAX_APART_NM:

@@ -8,7 +8,6 @@ Gaussian of what remains of the width. Bands that are narrow themselves are comp
 from __future__ import annotations
 
 from dataclasses import dataclass
-from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -16,6 +15,7 @@ from numpy.typing import NDArray
 
 from spectf_cloud.errors import UsageError
 from spectf_cloud.sensor import Sensor
+from spectf_cloud.sensors import find_sensor
 from spectf_cloud.simulation import tables
 from spectf_cloud.toa import resample_irradiance
 
@@ -96,7 +96,7 @@ def choose_bands(spec: Any) -> tuple[Sensor, tuple[str, ...]]:
     Half a band's width to either side must be within the tables. ``spec`` is what `find_sensor` takes; None is EMIT.
     Raises `UsageError` where there is no such sensor, or no band of it can be simulated.
     """
-    sensor = Sensor.emit() if spec is None else _find(spec)
+    sensor = Sensor.emit() if spec is None else find_sensor(spec)
     low, high = tables.range_nm()
     half = sensor.fwhm_nm / 2
     within = (sensor.wavelength_nm - half >= low) & (sensor.wavelength_nm + half <= high)
@@ -105,25 +105,10 @@ def choose_bands(spec: Any) -> tuple[Sensor, tuple[str, ...]]:
     if not within.any():
         raise UsageError(f"{sensor.name}: none of its bands is within {low:g}–{high:g} nm, which can be simulated")
     names = np.array(names_of(sensor))
-    # TODO(merge): Sensor(…, tuple(names[within])) where it has band names, without this dictionary.
-    named: dict[str, Any] = {"band_names": tuple(names[within].tolist())} if hasattr(sensor, "band_names") else {}
-    kept = Sensor(sensor.name, sensor.wavelength_nm[within], sensor.fwhm_nm[within], **named)
+    kept = Sensor(sensor.name, sensor.wavelength_nm[within], sensor.fwhm_nm[within], tuple(names[within].tolist()))
     return kept, tuple(names[~within].tolist())
 
 
 def names_of(sensor: Sensor) -> list[str]:
     """Return the names of a sensor's bands, or else their centres."""
-    return list(getattr(sensor, "band_names", ())) or [f"{centre:g} nm" for centre in sensor.wavelength_nm]
-
-
-def _find(spec: Any) -> Sensor:
-    """Return what `find_sensor` finds. TODO(merge): import it above, and leave out this tolerance."""
-    if isinstance(spec, Sensor):
-        return spec
-    try:
-        found: Sensor = import_module("spectf_cloud.sensors").find_sensor(spec)
-    except ModuleNotFoundError as error:
-        if error.name != "spectf_cloud.sensors":
-            raise
-        raise UsageError(f"no sensor {spec!r}: there is no registry of sensors here; give a Sensor") from None
-    return found
+    return list(sensor.band_names) or [f"{centre:g} nm" for centre in sensor.wavelength_nm]

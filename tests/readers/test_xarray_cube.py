@@ -67,7 +67,6 @@ def test_a_data_set_holds_a_band_a_variable_or_one_cube():
 
 
 def test_wavelengths_are_coordinates():
-    pytest.importorskip("spectf_cloud.sensors")
     array = arranged(("band", "y", "x")).assign_coords(
         wavelength=("band", np.array(CENTRES_NM) / 1000, {"units": "um"}), fwhm=("band", np.array(WIDTHS_NM) / 1000)
     )
