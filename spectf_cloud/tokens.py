@@ -27,9 +27,9 @@ Positions = NDArray[np.intp]
 
 #: With fewer bands a pixel of one value throughout may be a measurement.
 MIN_BANDS_OF_FILL = 16
-#: What the published network needs at least, and with fewer of which it is less certain.
+#: What a network of imaging spectrometers needs at least, and with fewer of which it is less certain.
 MIN_BANDS = 6
-_FEW_BANDS = 32
+FEW_BANDS = 32
 #: The note of tokens made again for a product whose irradiance is not on this machine.
 OTHER_IRRADIANCE = "by the bundled irradiance, not the mask's"
 # Tags of products that say how tokens were made.
@@ -129,8 +129,14 @@ class Tokens:
     ) -> Tokens:
         """Choose a scene's bands as weights need them, with the given irradiance or their own.
 
-        Raises `InputError` where fewer than ``min_bands`` are left, or the irradiance cannot be read.
+        Raises `InputError` where fewer than ``min_bands`` are left, the irradiance cannot be read, or a multispectral
+        image would be masked by a network of imaging spectrometers: on Sentinel-2 it calls clear what is cloud.
         """
+        if scene.quantity != "radiance" and min_bands >= MIN_BANDS and scene.sensor.bands < FEW_BANDS:
+            raise InputError(
+                f"{scene.image.path} has {scene.sensor.bands} bands; the network {weights.name} learnt from imaging "
+                f"spectrometers and is wrong with fewer than {FEW_BANDS}; use a network for few bands"
+            )
         path = irradiance_for(weights, irradiance) if scene.quantity == "radiance" else None
         return cls._of_file(scene, path, drop_nm, weights.published, min_bands)
 
@@ -264,19 +270,17 @@ def _bad_bands(scene: Scene, kept: Positions, factors: FloatArray, trained: bool
 def _notes(scene: Scene, kept: int, empty: Positions, bad: Positions, min_bands: int) -> Iterator[str]:
     """What is left out, and whether enough is left. Raises `InputError`."""
     path, centre_nm = scene.image.path, scene.sensor.wavelength_nm
-    if scene.image.facts is not None:
-        yield from scene.image.facts.notes
     if kept < min_bands:
         raise InputError(
             f"{path}: only {kept} of {scene.sensor.bands} bands are left, {len(empty)} hold no data and {len(bad)} are "
             f"marked bad; at least {min_bands} are needed (--keep-bands uses bands that are marked bad or dropped)"
         )
     if scene.facts is not None:
-        yield from (f"{path}: {note}" for note in scene.facts.notes)
+        yield from (f"{path}: {note.removeprefix(f'{path}: ')}" for note in scene.facts.notes)
     if empty.size:
         yield f"{path}: {len(empty)} bands hold no data in any pixel and are left out: {in_words(centre_nm, empty)}"
     if bad.size:
         words = in_words(centre_nm, bad)
         yield f"{path}: {len(bad)} bands are marked bad (bbl) and left out: {words}; --keep-bands uses them"
-    if kept < _FEW_BANDS and min_bands >= MIN_BANDS:  # networks that need fewer were made for few
-        yield f"{path}: only {kept} bands are used; with fewer than {_FEW_BANDS} a mask is less certain"
+    if kept < FEW_BANDS and min_bands >= MIN_BANDS:  # networks that need fewer were made for few
+        yield f"{path}: only {kept} bands are used; with fewer than {FEW_BANDS} a mask is less certain"

@@ -359,10 +359,15 @@ def test_names_that_lead_out_of_an_archive_are_refused(tmp_path):
         sc.open_raster(bomb)
 
 
-def test_reflectance_masks_like_the_radiance_it_was_made_of(tmp_path):
-    """A mask of an opened raster, with its tags."""
-    values = reflectance(12, 10).astype("f4")
+def test_a_percentage_is_masked_as_the_fraction_it_means(tmp_path):
+    values = reflectance(12, 10, 40).astype("f4")
     mask = mask_scene(sc.open_raster(write_raster(tmp_path / "x.tif", values * 100)))
     again = mask_scene(sc.open_raster(write_raster(tmp_path / "y.tif", values)))
     np.testing.assert_allclose(mask.probability, again.probability, atol=1e-4)
     assert mask.tags["SPECTF_SCALE"] == "0.01" and mask.tags["SPECTF_QUANTITY"] == "toa_reflectance"
+
+
+def test_a_network_of_spectrometers_does_not_mask_few_broad_bands(tmp_path):
+    """On Sentinel-2 the published weights call clear what is cloud."""
+    with pytest.raises(InputError, match=r"has 6 bands; the network builtin .* fewer than 32"):
+        mask_scene(sc.open_raster(write_raster(tmp_path / "x.tif", reflectance(4, 4).astype("f4"))))

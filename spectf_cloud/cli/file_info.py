@@ -23,7 +23,7 @@ from spectf_cloud.readers.generic import ScaledCube
 from spectf_cloud.readers.irradiance import read_irradiance
 from spectf_cloud.readers.places import find_place
 from spectf_cloud.scene import Cube, Grid, Scene
-from spectf_cloud.tokens import MIN_BANDS
+from spectf_cloud.tokens import FEW_BANDS
 from spectf_cloud.weights import Checkpoint, read_checkpoint
 
 _WEIGHTS = (".pt", ".pth", ".ckpt", ".safetensors", ".onnx", ".engine", ".plan")
@@ -115,9 +115,9 @@ def _image(spec: str, path: Path, given: dict[str, Any]) -> FileInfo:
 def _reflectance(spec: str, scene: Scene) -> FileInfo:
     image = scene.image
     can = [f"sensors match {spec}"] if image.path.is_file() and isinstance(image, ScaledCube) else []
-    if image.bands >= MIN_BANDS:
-        can.append(f"Python: spectf_cloud.mask_scene(spectf_cloud.open_raster({spec!r}))")
-    missing = () if image.bands >= MIN_BANDS else (f"{MIN_BANDS} bands or more, for the published network",)
+    opened = f"spectf_cloud.open_raster({spec!r})"
+    can.append(f"Python: {f'spectf_cloud.mask_scene({opened})' if image.bands >= FEW_BANDS else opened}")
+    missing = () if image.bands >= FEW_BANDS else (f"{FEW_BANDS} bands or more, for networks of imaging spectrometers",)
     product = image.facts.product if image.facts else _format(image)
     what = f"{product}: {image.quantity.replace('_', ' ')}"
     notes = image.facts.notes if image.facts else ()

@@ -42,7 +42,10 @@ def write_raster(
                 raster.descriptions = names
             if scales is not None:
                 raster.scales, raster.offsets = ([number] * bands for number in scales)
+            centres_nm, widths_nm = CENTRES_NM, WIDTHS_NM
+            if bands > len(CENTRES_NM):  # an imaging spectrometer
+                centres_nm, widths_nm = np.linspace(450, 2400, bands).tolist(), [10.0] * bands
             for band in range(bands if tags else 0):
-                noted = {"wavelength": CENTRES_NM[band], "wavelength_units": "Nanometers", "fwhm": WIDTHS_NM[band]}
+                noted = {"wavelength": centres_nm[band], "wavelength_units": "Nanometers", "fwhm": widths_nm[band]}
                 raster.update_tags(band + 1, **noted)
     return path

@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from spectf_cloud import sensors
 from spectf_cloud.classes import CLASSES, NODATA
 from spectf_cloud.errors import OutputError, UsageError
 from spectf_cloud.readers import raster as tiff
@@ -152,7 +153,6 @@ def test_options_that_cannot_be_meant(wrong, message):
 
 
 def test_a_file_that_describes_the_sensor_is_never_written_over(tmp_path):
-    pytest.importorskip("spectf_cloud.sensors")
     small = replace(CONFIG, lines=8, samples=8)
     described = simulate_granule(tmp_path, small).files["reflectance"]
     before = described.read_bytes()
@@ -172,18 +172,15 @@ def finite(name):
 
 @pytest.mark.parametrize("name", ["LANDSAT8", "RGB", "MODIS", "PACE_OCI"])
 def test_registered_sensors_are_finite_and_within_reason(name):
-    pytest.importorskip("spectf_cloud.sensors")
     assert finite(name)
 
 
 @pytest.mark.slow
 def test_every_registered_sensor_is_finite_and_within_reason():
-    sensors = pytest.importorskip("spectf_cloud.sensors")
     assert [name for name in sensors.names() if not finite(name)] == []
 
 
 def test_a_registered_sensor_keeps_its_names(tmp_path):
-    pytest.importorskip("spectf_cloud.sensors")
     made = simulate_granule(tmp_path, replace(CONFIG, lines=8, samples=8, sensor="Sentinel-2A"))
     with raster(made.files["reflectance"]) as file:
         assert file.descriptions[:2] == ("B01", "B02") and file.descriptions[8] == "B8A"
