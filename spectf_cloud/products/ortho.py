@@ -22,9 +22,9 @@ T = TypeVar("T", bound=np.generic)
 
 
 def write_ortho(mask: Masked, path: Path, overwrite: bool = False) -> None:
-    """Write the mask on the map, each ortho pixel the one the table names; 255 where it names none.
+    """Write the mask on the ortho grid, through the look-up table; 255 where nothing was seen.
 
-    A scene delivered on a map grid already is written on that grid. Raises `InputError` when the scene has
+    A scene delivered on a map grid is written on that grid. Raises `InputError` when the scene has
     neither, `OutputError` when the file cannot be written.
     """
     grid, glt = mask.scene.grid(), mask.scene.glt()
@@ -51,7 +51,7 @@ def write_ortho(mask: Masked, path: Path, overwrite: bool = False) -> None:
 
 
 def through_glt(values: NDArray[T], glt: Glt, nodata: float, source: str) -> NDArray[T]:
-    """Bring (lines, samples) onto the ortho grid of ``glt``: nearest neighbour, ``nodata`` where nothing was seen.
+    """Return (lines, samples) on the ortho grid of ``glt``: nearest neighbour, ``nodata`` where nothing was seen.
 
     Raises `InputError` naming ``source`` when the table points outside the values.
     """
@@ -59,7 +59,7 @@ def through_glt(values: NDArray[T], glt: Glt, nodata: float, source: str) -> NDA
     if glt.line.max(initial=-1) >= lines or glt.sample.max(initial=-1) >= samples:
         raise InputError(
             f"{source}: the look-up table points to line {glt.line.max() + 1}, sample {glt.sample.max() + 1} of a "
-            f"scene of {lines} lines and {samples} samples; radiance and observation are not of one granule"
+            f"scene of {lines} lines and {samples} samples; radiance and observation belong to different granules"
         )
     ortho = np.full(glt.line.shape, nodata, dtype=values.dtype)
     for start in range(0, len(ortho), _LINES_AT_ONCE):  # index arrays are large; a few lines at once

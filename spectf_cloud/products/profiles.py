@@ -1,4 +1,4 @@
-"""Named raster profiles: how the mask and the probability are stored, whatever the grid."""
+"""Named raster profiles: how the mask and the probability are stored, on any grid."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ TILE = 256
 
 @dataclass(frozen=True)
 class RasterProfile:
-    """One kind of band: its type and no-data value, its compression, and how it explains itself."""
+    """One kind of band: its type and no-data value, its compression, and its description."""
 
     description: str
     dtype: type[np.generic]
@@ -28,7 +28,7 @@ class RasterProfile:
     colours: Mapping[int, tuple[int, int, int, int]] = field(default_factory=dict)
 
     def geotiff(self) -> dict[str, Any]:
-        """Creation options of a tiled GeoTIFF."""
+        """Return the creation options of a tiled GeoTIFF."""
         return {
             "driver": "GTiff",
             "dtype": self.dtype,
@@ -42,7 +42,7 @@ class RasterProfile:
         }
 
     def cog(self) -> dict[str, Any]:
-        """Creation options of a Cloud-Optimised GeoTIFF."""
+        """Return the creation options of a Cloud-Optimised GeoTIFF."""
         return {
             "driver": "COG",
             "dtype": self.dtype,

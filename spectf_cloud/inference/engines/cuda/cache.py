@@ -1,4 +1,4 @@
-"""Tables of the CUDA kernel and what they are checked with, kept from one run to the next."""
+"""Tables of the CUDA kernel and their probe, kept from one run to the next."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from spectf_cloud.model import SpecTfEncoder
 
 
 def load_cuda_tables(model: SpecTfEncoder) -> tuple[CudaTables, Probe]:
-    """Tables and probe of a network on the CPU and its bands, from the cache or built now (a few seconds).
+    """Return tables and probe of a network on the CPU and its bands, from the cache or built now (a few seconds).
 
     Raises `UnsupportedModelError`.
     """
@@ -45,7 +45,7 @@ def _unpack(arrays: Arrays) -> tuple[CudaTables, Probe]:
 
 
 def _fingerprint(model: SpecTfEncoder) -> str:
-    """Of everything the tables and the probe follow from."""
+    """Return the checksum of everything that the tables and the probe depend on."""
     digest = hashlib.sha256(_code())
     for name, value in sorted(model.state_dict().items()):
         digest.update(name.encode())
