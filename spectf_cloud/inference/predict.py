@@ -62,7 +62,7 @@ def predict(
     UsageError
         Arrays that do not fit each other, or an unknown device or fidelity.
     WeightsError, MissingExtraError
-        Weights that cannot be used; a device that is not there.
+        Weights that cannot be used; a missing device.
     """
     try:
         pixels = np.asarray(toa, dtype=np.float32)

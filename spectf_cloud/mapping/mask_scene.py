@@ -75,7 +75,7 @@ def mask_scene(
     threads
         CPU threads; by default PyTorch's setting.
     progress
-        Called with (pixels done, pixels in all), on the calling thread.
+        Called with (pixels done, all pixels), on the calling thread.
     watch
         Gets the seconds of each stage.
     engine

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -110,16 +110,30 @@ def write_geotiff(
     overwrite: bool = False,
 ) -> None:
     """Write ``values`` (lines, samples) with overviews. Raises `OutputError`."""
+    options = {**profile.geotiff(), **georeference.options()}
+    save_raster(path, values, profile, options, tags, overwrite, _overview_factors(*values.shape))
+
+
+def save_raster(
+    path: Path,
+    values: NDArray[np.generic],
+    profile: RasterProfile,
+    options: Mapping[str, Any],
+    tags: Mapping[str, str],
+    overwrite: bool,
+    overviews: Sequence[int] = (),
+) -> None:
+    """Write ``values`` (lines, samples) with these options of `rasterio.open`. Raises `OutputError`."""
     height, width = values.shape
-    options = {**profile.geotiff(), **georeference.options(), "height": height, "width": width}
     # In memory first: on a full disk GDAL crashes or leaves a truncated file without an error.
     with MemoryFile() as memory:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", NotGeoreferencedWarning)  # some scenes have no position
-            with memory.open(**options) as dataset:
+            with memory.open(**options, height=height, width=width) as dataset:
                 dataset.write(values, 1)
                 profile.describe(dataset, tags)
-                dataset.build_overviews(_overview_factors(height, width), profile.overviews)
+                if overviews:
+                    dataset.build_overviews(overviews, profile.overviews)
         with atomic_output(path, overwrite=overwrite) as temporary:
             temporary.write_bytes(memory.getbuffer())
 

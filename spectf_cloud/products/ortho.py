@@ -7,13 +7,11 @@ from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from rasterio.io import MemoryFile
 from rasterio.transform import Affine
 
 from spectf_cloud.errors import InputError
-from spectf_cloud.files.atomic import atomic_output
 from spectf_cloud.products.flags import MASK_NODATA, Masked
-from spectf_cloud.products.geotiff import crs_of
+from spectf_cloud.products.geotiff import crs_of, save_raster
 from spectf_cloud.products.profiles import MASK
 from spectf_cloud.scene import Glt, Grid
 
@@ -39,15 +37,8 @@ def write_ortho(mask: Masked, path: Path, overwrite: bool = False) -> None:
             f"{mask.scene.name}: no geographic look-up table (GLT) in {files}, so the mask cannot be orthorectified; "
             "use the netCDF delivery of the scene, or write the sensor grid"
         )
-    height, width = values.shape
     crs, transform = crs_of(place, mask.scene.name), Affine.from_gdal(*place.geotransform)
-    # In memory first: on a full disk GDAL can leave a truncated file without an error.
-    with MemoryFile() as memory:
-        with memory.open(**MASK.cog(), height=height, width=width, crs=crs, transform=transform) as dataset:
-            dataset.write(values, 1)
-            MASK.describe(dataset, mask.tags)
-        with atomic_output(path, overwrite=overwrite) as temporary:
-            temporary.write_bytes(memory.getbuffer())
+    save_raster(path, values, MASK, {**MASK.cog(), "crs": crs, "transform": transform}, mask.tags, overwrite)
 
 
 def through_glt(values: NDArray[T], glt: Glt, nodata: float, source: str) -> NDArray[T]:

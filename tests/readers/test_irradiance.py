@@ -137,7 +137,7 @@ def test_resuming_and_fine_tuning_keep_it(tmp_path, sunlight, caplog):
     assert card(first.outdir)["name"] == "official"
     tuned = replace(first, irradiance=None, init=str(first.outdir / "weights.pt"), outdir=tmp_path / "tuned")
     train(tuned)
-    assert card(tuned.outdir)["sha256"] == OFFICIAL_IRRADIANCE.sha256 and "that of --init is taken" in caplog.text
+    assert card(tuned.outdir)["sha256"] == OFFICIAL_IRRADIANCE.sha256 and "that of --init is used" in caplog.text
     caplog.clear()
     train(replace(tuned, irradiance="builtin", overwrite=True))
     assert card(tuned.outdir)["name"] == "builtin" and "--init was trained with the irradiance official" in caplog.text

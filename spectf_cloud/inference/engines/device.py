@@ -70,7 +70,6 @@ class DeviceTorch(DeviceBackend):
 
     @torch.inference_mode()
     def probability(self, toa: Tensor) -> Tensor:
-        """See `DeviceBackend`."""
         result = torch.empty(len(toa), device=toa.device)
         for start in range(0, len(toa), self.batch):
             piece = toa[start : start + self.batch]
@@ -94,7 +93,6 @@ class DeviceKernel(DeviceBackend):
 
     @torch.inference_mode()
     def probability(self, toa: Tensor) -> Tensor:
-        """See `DeviceBackend`."""
         made = torch.sigmoid(self.kernel(toa))
         outside = made.isnan().nonzero().squeeze(1)
         if len(outside):

@@ -1,8 +1,8 @@
-"""The CUDA kernel (Triton): from reflectance to logit, a program taking one pixel at a time through every stage.
+"""The CUDA kernel (Triton): from reflectance to logit; a program takes one pixel at a time through every stage.
 
-Stages and reasons are in docs/gpu.md; `cuda_reference.py` says the same in plain PyTorch. Rules kept here because the
-interpreter would not notice: tiles are powers of two, and at least 16 wherever a product sums over them; operands
-of a product have one type; pixel offsets are 64 bits wide; keys and values are read only after a barrier.
+docs/gpu.md explains the stages; `reference.py` has them in plain PyTorch. Rules that the interpreter does not check:
+tiles are powers of two, and at least 16 where a product sums over them; operands of a product have one type; pixel
+offsets are 64 bits wide; keys and values are read only after a barrier.
 """
 
 from __future__ import annotations
@@ -185,7 +185,7 @@ def _features(
     return tl.max(tl.where((rank < bands)[:, None], made, float("-inf")), 0)
 
 
-# Not compiled anew for a number of pixels that 16 divides.
+# Not compiled again for a number of pixels that is a multiple of 16.
 @triton.jit(do_not_specialize=["pixels"])
 def logits_kernel(
     toa, logits, scratch_keys, scratch_values, pixels, bands, order, from_toa, from_band,

@@ -215,7 +215,7 @@ def load_tables(model: SpecTfEncoder | NumpySpecTf) -> tuple[Tables, Probe]:
 
     Raises `UnsupportedModelError`.
     """
-    path = cache_folder() / "tables" / f"{_fingerprint(model)}.tables"
+    path = cache_folder() / "tables" / f"{fingerprint(model, _code())}.tables"
     arrays = read_arrays(path)
     if arrays is not None:
         toa, probability = (arrays.pop(name).astype(np.float32) for name in ("probe_toa", "probe_probability"))
@@ -239,9 +239,9 @@ def make_probe(model: SpecTfEncoder | NumpySpecTf) -> Probe:
     return Probe(toa, exact_backend(model)(toa), random)
 
 
-def _fingerprint(model: SpecTfEncoder | NumpySpecTf) -> str:
-    """Return the checksum of everything that the tables and the probe depend on."""
-    network, digest = NumpySpecTf.of(model), hashlib.sha256(_code())
+def fingerprint(model: SpecTfEncoder | NumpySpecTf, code: bytes) -> str:
+    """Return the checksum of a network and of the code and data that its tables and probe also depend on."""
+    network, digest = NumpySpecTf.of(model), hashlib.sha256(code)
     for name, value in sorted(network.tensors.items()):
         digest.update(name.encode())
         digest.update(value.tobytes())
