@@ -208,7 +208,7 @@ class Tokens:
         return toa
 
     def _filled(self, values: NDArray[np.floating]) -> BoolArray:
-        """Return which pixels (n,) hold the same fill value in every band: few do in the first band already."""
+        """Return which pixels (n,) hold the same fill value in every band; the first band rules most of them out."""
         filled = np.zeros(len(values), bool)
         for spectrum in self.fills:
             rows = np.flatnonzero(values[:, self.kept[0]] == spectrum[0])
@@ -256,7 +256,6 @@ def _factors(scene: Scene, irradiance: FloatArray | None, bands: Positions) -> F
 
 
 def _bad_bands(scene: Scene, kept: Positions, factors: FloatArray, trained: bool) -> Positions:
-    """Return the kept bands that the file marks bad and the network does not see."""
     marked = kept[np.isin(kept, scene.image.marked_bad)]
     # EMIT marks the deepest water bands, which show high cloud best, and every network so far learnt from them.
     if marked.size and (trained or scene.sensor.is_emit()):

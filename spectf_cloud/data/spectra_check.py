@@ -162,7 +162,7 @@ def _bands(source: Path, wavelength_nm: FloatArray) -> Iterator[Doubt]:
 
 
 def _sunlight(source: Path, mean: FloatArray, wavelength_nm: FloatArray) -> Iterator[Doubt]:
-    """Yield a doubt if the mean spectrum (bands,) shows the sun's lines, as radiance does."""
+    """Yield a doubt if the mean spectrum (bands,) carries sunlight's lines, as radiance does."""
     usable = (wavelength_nm >= _LINES_NM[0]) & (wavelength_nm <= _LINES_NM[1]) & (mean > 0)
     if usable.sum() < _MIN_BANDS:
         return
@@ -180,7 +180,6 @@ def _roughness(spectrum: FloatArray) -> float:
 
 
 def _scale(source: Path, toa: FloatArray, wavelength_nm: FloatArray) -> Iterator[Doubt]:
-    """Yield a doubt if the numbers are not like those of reflectance."""
     visible = (wavelength_nm >= _VISIBLE_NM[0]) & (wavelength_nm <= _VISIBLE_NM[1])
     seen = toa[:, visible] if visible.any() else toa
     brightest = seen.max(axis=1)

@@ -181,7 +181,6 @@ def _bands(
 
 
 def _units(file: h5py.File) -> str | None:
-    """Return the unit of ``bands``; None where no attribute names it."""
     named = next((read_attribute(file, name) for name in _UNITS if name in file.attrs), None)
     return named.decode("utf-8", "replace") if isinstance(named, bytes) else None if named is None else str(named)
 

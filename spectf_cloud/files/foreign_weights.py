@@ -40,7 +40,6 @@ def foreign_kind(path: Path, kind: str) -> str | None:
 
 
 def _by_signature(path: Path) -> str | None:
-    """Return what the file is by `signature.kind_of`."""
     kind = kind_of(path)
     if kind is None:
         return None
@@ -66,7 +65,6 @@ def foreign_content(content: object) -> str | None:
 
 
 def _by_content(head: bytes, path: Path) -> str | None:
-    """Return what the file is by the first bytes that files about networks have."""
     if head.startswith(b"ftrt"):
         return _ENGINE
     if head.startswith(b"\x93NUMPY"):

@@ -28,11 +28,17 @@ def in_batches(
             batch = np.concatenate([batch, np.zeros((size - filled, toa.shape[1]), np.float32)])
         result[start : start + filled] = compute(batch)[:filled]
 
-    starts = range(0, len(toa), size)
+    on_threads(run, range(0, len(toa), size), threads, on_each_thread)
+    return result
+
+
+def on_threads(
+    run: Callable[[int], None], starts: range, threads: int, on_each_thread: Callable[[], None] | None = None
+) -> None:
+    """Call ``run`` with every start, on this thread where one is enough."""
     if threads == 1 or len(starts) < 2:
         for start in starts:
             run(start)
     else:
         with ThreadPoolExecutor(threads, "spectf", on_each_thread) as pool:
             list(pool.map(run, starts))
-    return result

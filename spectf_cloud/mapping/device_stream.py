@@ -168,7 +168,7 @@ class _Loader:
 
 
 class _Compute:
-    """Turns a block on the device into rows on the host."""
+    """The computation of a block on the device, with its rows on the host."""
 
     def __init__(
         self, tokens: Tokens, shown: NDArray[np.intp], backend: DeviceBackend, axes: tuple[int, int, int]

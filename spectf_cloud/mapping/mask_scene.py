@@ -164,7 +164,6 @@ def _rows(
     watch: Stopwatch,
     progress: Progress | None,
 ) -> Rows:
-    """Compute the rows of the scene, in the form that the backend takes."""
     if backend.feed == "tensors":
         from spectf_cloud.mapping.device_stream import device_lines, run_on_device
 
@@ -184,7 +183,6 @@ def _said(lines: int, scene: Scene) -> int:
 def _provenance(
     scene: Scene, tokens: Tokens, weights: Checkpoint, threshold: float, backend: Backend
 ) -> dict[str, str]:
-    """Return the tags by which every product says how it was made."""
     mark = {SIMULATED_TAG: SIMULATED} if scene.simulated else {}
     return {
         **mark,

@@ -45,7 +45,6 @@ def block_lines(scene: Scene, memory_limit_bytes: int | None = None, busy_lines:
 
 
 def _machine_bytes() -> int | None:
-    """Return the memory of this machine; None where it is not known."""
     try:
         return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     except (AttributeError, OSError, ValueError):

@@ -80,7 +80,6 @@ class OnProcessor:
         self.tokens, self.shown, self.backend, self.workers, self.watch = tokens, shown, backend, workers, watch
 
     def __call__(self, values: NDArray[np.floating], incidence_deg: NDArray[np.float64]) -> Rows:
-        """See `LineComputer`."""
         lines, samples, bands = values.shape
         rows = Rows.empty(lines, samples, len(self.shown))
         with self.watch.stage("toa", self.workers):

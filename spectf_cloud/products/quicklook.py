@@ -62,7 +62,6 @@ def render(mask: Masked, largest_panel: int = _MAX_PANEL) -> Image.Image:
 
 
 def _display_size(lines: int, samples: int, largest: int) -> tuple[int, int]:
-    """Return the (height, width) of a panel."""
     longest = max(lines, samples)
     if longest > largest:
         return max(1, round(lines * largest / longest)), max(1, round(samples * largest / longest))
@@ -71,7 +70,6 @@ def _display_size(lines: int, samples: int, largest: int) -> tuple[int, int]:
 
 
 def _panels(mask: Masked, size: tuple[int, int]) -> list[_Panel]:
-    """Return the panels, each of ``size`` (height, width)."""
     flag = _resized(mask.mask, size, Image.Resampling.NEAREST)
     cloud, nodata = flag == CLOUD, flag == MASK_NODATA
     hatch = panels.hatched(*size)

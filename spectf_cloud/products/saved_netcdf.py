@@ -57,7 +57,6 @@ def _probability(file: h5py.File, path: Path) -> FloatArray:
 
 
 def _instead(file: h5py.File) -> str:
-    """Return what a file without probability holds, in words."""
     if "radiance" in file:
         return "this is radiance, not a probability; mask it first with deploy-pt --proba"
     if "obs" in file:

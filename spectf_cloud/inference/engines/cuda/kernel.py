@@ -113,7 +113,6 @@ def _halve(x):
 
 @triton.jit
 def _unite(left, right):
-    """Join the halves that `_halve` returns."""
     pairs = tl.permute(tl.join(left, right), (0, 2, 1))
     return tl.reshape(pairs, (left.shape[0], 2 * left.shape[1]))
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -16,6 +15,7 @@ from numpy.typing import NDArray
 from spectf_cloud.architecture import WAVELENGTH_CENTRE_NM, WAVELENGTH_SCALE_NM
 from spectf_cloud.files.cache import cache_folder
 from spectf_cloud.inference.backend import Feed, SceneBackend, cpu_threads
+from spectf_cloud.inference.batches import on_threads
 from spectf_cloud.inference.engines.native import reduction, tail_tables
 from spectf_cloud.inference.engines.native import tables as tables_module
 from spectf_cloud.inference.engines.native.build import BuildError
@@ -153,13 +153,7 @@ class NativeBackend:
 
         shares = self.threads * max(1, -(-len(pixels) // (_CHUNK * self.threads)))
         step = max(-(-len(pixels) // shares), 64)
-        starts = range(0, len(pixels), step)
-        if self.threads == 1 or len(starts) < 2:
-            for start in starts:
-                run(start)
-        else:
-            with ThreadPoolExecutor(self.threads, "spectf") as pool:
-                list(pool.map(run, starts))
+        on_threads(run, range(0, len(pixels), step), self.threads)
         return (1 / (1 + np.exp(-logits.astype(np.float64)))).astype(np.float32)
 
 

@@ -222,7 +222,6 @@ def _fit(curve: TokenCurve, rows: FloatArray, degree: int) -> tuple[Float32Array
 
 
 def _coarse_columns() -> list[int]:
-    """Return the columns of a head that the coarse pass reads."""
     return [
         *range(COARSE_LOGIT_RANK),
         *range(LOGIT_RANK, LOGIT_RANK + COARSE_LOGIT_RANK),

@@ -92,7 +92,6 @@ def export_onnx(
 
 
 def _metadata(source: Source, precision: Precision, *, fixed: bool) -> dict[str, str]:
-    """Return the texts of the file's metadata_props, by name."""
     metadata = {
         "spectf_cloud": version("spectf-cloud"),
         "weights": source.weights.name,

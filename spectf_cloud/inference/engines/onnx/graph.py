@@ -97,7 +97,6 @@ def _network(graph: _Builder, model: SpecTfEncoder, fixed: bool) -> str:
 
 
 def _layer(graph: _Builder, layer: EncoderLayer, tokens: str) -> str:
-    """Add a layer: tokens (pixels, bands, dim) to the same."""
     attended = _attention(graph, layer.attention.attention, _norm(graph, layer.norm1, tokens))
     tokens = graph.add("Add", tokens, attended) if layer.use_residual else attended
     hidden = _linear(graph, _norm(graph, layer.norm2, tokens), layer.ff.linear1.weight, layer.ff.linear1.bias)
