@@ -50,7 +50,7 @@ __all__ = sorted(_PUBLIC)
 
 
 def __getattr__(name: str) -> Any:
-    """Public names load on first use, so that `import spectf_cloud` does not load PyTorch."""
+    """Load a public name on first use, so that `import spectf_cloud` does not load PyTorch."""
     if name not in _PUBLIC:
         raise AttributeError(f"module 'spectf_cloud' has no attribute {name!r}")
     module = import_module(f"spectf_cloud.{_PUBLIC[name]}")

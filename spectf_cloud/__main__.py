@@ -15,9 +15,9 @@ from spectf_cloud.errors import EXIT_INTERRUPTED
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run a command; returns its exit code. Interrupts count from the first import on.
+    """Run a command and return its exit code.
 
-    Arguments that are given are run in this process, those of the command line under a supervisor where that helps.
+    Given arguments run in this process, those of the command line under a supervisor where that helps.
     """
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:  # closed by the caller

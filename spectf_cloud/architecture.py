@@ -1,4 +1,4 @@
-"""The shape of a SpecTf network, without the network: options and cards are judged before PyTorch is there."""
+"""The shape of a SpecTf network, without the network: options and cards are checked without PyTorch."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from spectf_cloud.errors import ModelError
 #: Band centres enter the network as (λ − 1440)/600, nm.
 WAVELENGTH_CENTRE_NM = 1440.0
 WAVELENGTH_SCALE_NM = 600.0
-#: Beyond any sensible network; a mistyped or hostile configuration stops here, not at the end of memory.
-_LARGEST_DIMENSION = 4096
-_MOST_PARAMETERS = 2**28
+#: Larger than any sensible network; a mistyped or hostile configuration is refused before it fills the memory.
+_MAX_DIMENSION = 4096
+_MAX_PARAMETERS = 2**28
 
 Aggregation = Literal["mean", "max", "flat"]
 
@@ -34,11 +34,11 @@ class Architecture:
     def __post_init__(self) -> None:
         for name in ("dim_output", "num_heads", "dim_proj", "dim_ff", "num_layers"):
             value = getattr(self, name)
-            if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= _LARGEST_DIMENSION:
-                raise ModelError(f"{name} must be a whole number from 1 to {_LARGEST_DIMENSION}, not {value!r}")
+            if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= _MAX_DIMENSION:
+                raise ModelError(f"{name} must be a whole number from 1 to {_MAX_DIMENSION}, not {value!r}")
         layer = 4 * self.dim_proj**2 + 2 * self.dim_proj * self.dim_ff
-        if self.num_layers * layer > _MOST_PARAMETERS:
-            raise ModelError(f"a network of {self.num_layers * layer:,} parameters is beyond any use; make it smaller")
+        if self.num_layers * layer > _MAX_PARAMETERS:
+            raise ModelError(f"a network of {self.num_layers * layer:,} parameters is too large; make it smaller")
         if self.dim_proj % self.num_heads:
             raise ModelError(f"dim_proj {self.dim_proj} must be a multiple of num_heads {self.num_heads}")
         if not isinstance(self.agg, str) or self.agg not in get_args(Aggregation):
@@ -50,7 +50,7 @@ class Architecture:
             or not isinstance(self.dropout, (int, float))
             or not 0.0 <= self.dropout < 1.0
         ):
-            raise ModelError(f"dropout must lie in [0, 1), not {self.dropout!r}")
+            raise ModelError(f"dropout must be in [0, 1), not {self.dropout!r}")
 
     @classmethod
     def from_mapping(cls, values: Mapping[str, Any]) -> Self:
@@ -65,7 +65,11 @@ class Architecture:
 
 
 def tensor_shapes(shape: Architecture, bands: int) -> dict[str, tuple[int, ...]]:
-    """Return the shapes of the tensors of a network for this many bands, by their state-dict names."""
+    """Return the shapes of the tensors of a network for this many bands, by their state-dict names.
+
+    >>> tensor_shapes(Architecture(), bands=268)["spectral_embed.linear.weight"]
+    (64, 2)
+    """
     dim, hidden = shape.dim_proj, shape.dim_ff
     wide = dim * bands if shape.agg == "flat" else dim
     made = _linear("spectral_embed.linear", 2, dim)

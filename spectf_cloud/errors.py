@@ -1,12 +1,11 @@
 """The one family of errors that spectf-cloud raises on purpose.
 
-Each message names the file or option, says what was wrong, and the way out. `exit_code` is what the
-command line returns for it.
+Each message names the file or option, what is wrong, and what to do. The command line returns its `exit_code`.
 """
 
 from __future__ import annotations
 
-#: What the command line returns when it was interrupted.
+#: Exit code of an interrupted command.
 EXIT_INTERRUPTED = 130
 
 
@@ -17,7 +16,7 @@ class SpectfError(Exception):
 
 
 class UsageError(SpectfError):
-    """Arguments that contradict each other or cannot be meant; exit code 2."""
+    """Arguments that contradict each other or make no sense; exit code 2."""
 
     exit_code = 2
 
@@ -43,11 +42,11 @@ class ModelError(SpectfError):
 
 
 class OutputError(SpectfError):
-    """An output that cannot be written, or exists already; exit code 1."""
+    """An output that cannot be written, or already exists; exit code 1."""
 
 
 class MissingExtraError(SpectfError):
-    """An optional package or device that is not there; exit code 4."""
+    """An optional package or device that is missing; exit code 4."""
 
     exit_code = 4
 

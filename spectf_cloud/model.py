@@ -1,8 +1,7 @@
 """The SpecTf network: a transformer over the bands of one pixel.
 
-This is the readable reference. Its constructor and its state-dict names are those of the published
-class, so published weights load with ``strict=True``; the arithmetic is plain float32 PyTorch. Faster
-backends are judged against it.
+This is the readable reference that faster backends are compared with. Its constructor and its state-dict names are
+those of the published class, so published weights load with ``strict=True``. It computes in plain float32.
 """
 
 from __future__ import annotations
@@ -22,9 +21,12 @@ from spectf_cloud.errors import ModelError
 
 
 def normalise_wavelength(wavelength_nm: Sequence[float] | np.ndarray | Tensor) -> Tensor:
-    """(λ − 1440)/600, computed in float64 and only then rounded to float32 (s,).
+    """Return (λ − 1440)/600, computed in float64 and only then rounded to float32 (s,).
 
-    Casting nanometres to a short type first merges neighbouring EMIT bands; normalise, then cast.
+    Casting nanometres to a short type first would merge neighbouring EMIT bands.
+
+    >>> normalise_wavelength([1440.0, 2040.0])
+    tensor([0., 1.])
     """
     wavelength = torch.from_numpy(np.array(wavelength_nm, dtype=np.float64))
     return ((wavelength - WAVELENGTH_CENTRE_NM) / WAVELENGTH_SCALE_NM).to(torch.float32)
@@ -38,7 +40,7 @@ class SpectralEmbedding(nn.Module):
         self.linear = nn.Linear(2, dim_proj)
 
     def forward(self, toa: Tensor, wavelength: Tensor) -> Tensor:
-        """toa (b, s), wavelength (s,) normalised → tokens (b, s, dim_proj)."""
+        """Return tokens (b, s, dim_proj) of toa (b, s) at the normalised wavelength (s,)."""
         # Two outer products instead of a stacked (b, s, 2) input: no copy of the pixels.
         from_toa = toa.unsqueeze(-1) * self.linear.weight[:, 0]
         from_wavelength = torch.outer(wavelength, self.linear.weight[:, 1]) + self.linear.bias
@@ -53,7 +55,7 @@ class SelfAttention(nn.Module):
         self.attention = nn.MultiheadAttention(dim_proj, num_heads, dropout=dropout, batch_first=True)
 
     def forward(self, tokens: Tensor) -> Tensor:
-        """tokens (b, s, d) → (b, s, d), by one packed projection and scaled dot-product attention."""
+        """Return (b, s, d) of tokens (b, s, d): one packed projection, then scaled dot-product attention."""
         mha = self.attention
         batch, bands, dim = tokens.shape
         packed = F.linear(tokens, mha.in_proj_weight, mha.in_proj_bias)
@@ -75,7 +77,7 @@ class FeedForward(nn.Module):
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, tokens: Tensor) -> Tensor:
-        """tokens (b, s, d) → (b, s, d)."""
+        """Return (b, s, d) of tokens (b, s, d)."""
         hidden: Tensor = self.linear2(self.dropout(F.gelu(self.linear1(tokens))))
         return hidden
 
@@ -93,7 +95,7 @@ class EncoderLayer(nn.Module):
         self.use_residual = use_residual
 
     def forward(self, tokens: Tensor) -> Tensor:
-        """tokens (b, s, d) → (b, s, d)."""
+        """Return (b, s, d) of tokens (b, s, d)."""
         attended = self.dropout(self.attention(self.norm1(tokens)))
         tokens = tokens + attended if self.use_residual else attended
         transformed: Tensor = self.dropout(self.ff(self.norm2(tokens)))
@@ -105,7 +107,7 @@ class ModelConfig(Architecture):
     """An architecture that knows how to become a network."""
 
     def build(self, wavelength_nm: Sequence[float] | np.ndarray | Tensor) -> SpecTfEncoder:
-        """A freshly initialised network for these band centres (nm)."""
+        """Return a freshly initialised network for these band centres (nm)."""
         return SpecTfEncoder(wavelength_nm, **asdict(self))
 
 
@@ -146,12 +148,12 @@ class SpecTfEncoder(nn.Module):
         self.head = nn.Linear(head_inputs, dim_output)
 
     def forward(self, x: Tensor) -> Tensor:
-        """x (b, s, 1) TOA reflectance → logits (b, dim_output); class 1 is cloud."""
+        """Return logits (b, dim_output) of TOA reflectance x (b, s, 1); class 1 is cloud."""
         logits: Tensor = self.head(self.features(x))
         return logits
 
     def features(self, x: Tensor) -> Tensor:
-        """x (b, s, 1) TOA reflectance → pooled features (b, dim_proj), or (b, s · dim_proj) for flat."""
+        """Return pooled features (b, dim_proj), or (b, s · dim_proj) for flat, of TOA reflectance x (b, s, 1)."""
         if x.ndim != 3 or x.shape[1:] != (len(self.wavelength), 1):
             raise ModelError(f"model input must be (pixels, {len(self.wavelength)}, 1), not {tuple(x.shape)}")
         tokens: Tensor = self.spectral_embed(x.squeeze(-1), self.wavelength)

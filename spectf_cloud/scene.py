@@ -21,23 +21,24 @@ FloatArray = NDArray[np.float64]
 #: What a cube's numbers are: radiance in uW cm-2 sr-1 nm-1, or reflectance without a unit, 0 to about 1.
 Quantity = Literal["radiance", "toa_reflectance", "surface_reflectance"]
 
-#: What both file formats write where nothing was measured.
+#: The no-data value of both file formats.
 NODATA = -9999.0
 
-#: What tools leave outside a warped or cropped scene without a word of it in the file; the last two are the lowest
-#: values of int16 and int32, which stay when whole numbers are written as wider ones or as floats.
+#: What tools leave outside a warped or cropped scene without declaring it in the file. The last two are the lowest
+#: values of int16 and int32, which remain when whole numbers are written as wider ones or as floats.
 _UNDECLARED_FILLS = (0.0, -50.0, NODATA, -(2.0**15), -(2.0**31))
 
-# Far beyond any instrument; what a header says past these is a mistake or malice.
+# Far beyond any instrument: a header that says more is wrong or hostile.
 _MAX_BANDS = 2**14
 _MAX_LINE_VALUES = 2**28
 _MAX_PIXELS = 2**30
 
 
 def missing(values: NDArray[np.floating], nodata: float) -> NDArray[np.bool_]:
-    """Where values (any shape) are no measurement.
+    """Return where values (any shape) are missing: not finite, ``nodata``, or −9999 as in every scene.
 
-    −9999 is none in any scene, whatever the header declares as its own no-data value.
+    >>> missing(np.array([0.2, np.nan, -9999.0, 0.0]), nodata=0.0)
+    array([False,  True,  True,  True])
     """
     absent: NDArray[np.bool_] = ~np.isfinite(values)
     absent |= values == NODATA
@@ -48,7 +49,7 @@ def missing(values: NDArray[np.floating], nodata: float) -> NDArray[np.bool_]:
 
 @dataclass(frozen=True, eq=False)
 class Location:
-    """Where each pixel of the sensor grid lies, WGS 84.
+    """Position of each pixel of the sensor grid, WGS 84.
 
     lon_deg, lat_deg, elevation_m: (lines, samples) float64, −9999 where unknown.
     """
@@ -138,7 +139,7 @@ class Cube(ABC):
 
     @property
     def files(self) -> tuple[Path, ...]:
-        """Every file the cube is made of: none of them is ever written to."""
+        """Return every file the cube is made of; none of them is ever written to."""
         return (self.path,)
 
     @property
@@ -148,10 +149,10 @@ class Cube(ABC):
 
     @abstractmethod
     def read(self, start: int, stop: int, bands: NDArray[np.intp] | None = None) -> NDArray[np.floating]:
-        """Lines start to stop: (stop − start, samples, bands or chosen bands) in the file's units; floats."""
+        """Read lines start to stop: (stop − start, samples, bands or chosen bands) in the file's units; floats."""
 
     def fill_spectra(self) -> NDArray[np.floating]:
-        """(fills, bands): what pixels read as that hold one and the same undeclared fill value in every band.
+        """Return (fills, bands): what pixels read as that hold the same undeclared fill value in every band.
 
         0, −50, −9999 and the lowest number of a signed type. Not the highest of an unsigned one: that is saturation.
         """
@@ -159,25 +160,29 @@ class Cube(ABC):
             return self.as_read(np.repeat(fill_values(self.stored)[:, None], self.bands, axis=1))
 
     def as_read(self, stored: NDArray[np.generic]) -> NDArray[np.floating]:
-        """Numbers (…, bands) as the file holds them, in the file's units; NaN may stand for no data."""
+        """Return numbers (…, bands) as stored, in the file's units; NaN may stand for no data."""
         values: NDArray[np.floating] = stored.astype(np.float64 if stored.dtype.itemsize > 4 else np.float32)
         return values
 
     def location(self) -> Location | None:
-        """Longitude, latitude and elevation where the file carries them."""
+        """Return longitude, latitude and elevation, or None where the file has none."""
         return None
 
     def glt(self) -> Glt | None:
-        """The geographic look-up table where the file carries one."""
+        """Return the geographic look-up table, or None where the file has none."""
         return None
 
     def grid(self) -> Grid | None:
-        """The georeference of the sensor grid where the file is orthorectified."""
+        """Return the georeference of the sensor grid, or None where the file is not orthorectified."""
         return None
 
 
 def fill_values(stored: np.dtype[np.generic]) -> NDArray[np.generic]:
-    """Values that in every band of a pixel mean no measurement, though no header says so: (fills,) of this dtype."""
+    """Return the values (fills,) of this dtype that mean no data when every band of a pixel holds them, undeclared.
+
+    >>> fill_values(np.dtype(np.uint16))
+    array([0], dtype=uint16)
+    """
     if stored.kind == "u":
         return np.array([0], stored)
     lowest = float(np.iinfo(str(stored)).min if stored.kind == "i" else np.finfo(str(stored)).min)
@@ -186,24 +191,26 @@ def fill_values(stored: np.dtype[np.generic]) -> NDArray[np.generic]:
 
 
 def step_of(stored: np.dtype[np.generic], gain: FloatArray | None) -> float | None:
-    """The least difference of two values of whole numbers with one factor for all bands; None of all others."""
+    """Return the least difference of two values packed in whole numbers by one factor for all bands; else None."""
     if stored.kind not in "iu" or gain is None or (gain != gain[0]).any():
         return None
     return abs(float(gain[0]))
 
 
 def check_size(path: Path, lines: int, samples: int, bands: int) -> None:
-    """Refuse sizes that no scene has, before anything of that size is made. Raises `InputError`."""
+    """Refuse sizes that no scene has, before anything of that size is allocated. Raises `InputError`."""
     if min(lines, samples, bands) < 1:
         raise InputError(f"{path} is empty: {lines} lines x {samples} samples x {bands} bands")
     if bands > _MAX_BANDS or samples * bands > _MAX_LINE_VALUES or lines * samples > _MAX_PIXELS:
         numbers = " x ".join(f"{size:.3g}" if size < 1e300 else "immense" for size in (lines, samples, bands))
-        raise InputError(f"{path}: lines x samples x bands of {numbers} are no scene; is the file damaged?")
+        raise InputError(
+            f"{path}: {numbers} (lines x samples x bands) is not the size of a scene; is the file damaged?"
+        )
 
 
 @dataclass(frozen=True, eq=False)
 class Scene:
-    """Radiance with the geometry it was seen under, or reflectance. Nothing is read before it is asked for.
+    """Radiance with the geometry it was seen under, or reflectance. Pixels are read on demand.
 
     Build one with `spectf_cloud.open_scene`, or of a cube of reflectance with `of_reflectance`. `observation` may be
     None only for reflectance, which needs no geometry.
@@ -234,27 +241,27 @@ class Scene:
 
     @property
     def radiance(self) -> Cube:
-        """The same as `image`: its name from when every scene was radiance."""
+        """Return `image`, by its name from when every scene was radiance."""
         return self.image
 
     @property
     def quantity(self) -> Quantity:
-        """What the numbers of `image` are."""
+        """Return what the numbers of `image` are."""
         return self.image.quantity
 
     @property
     def lines(self) -> int:
-        """Number of down-track lines."""
+        """Return the number of down-track lines."""
         return self.image.lines
 
     @property
     def samples(self) -> int:
-        """Number of cross-track samples."""
+        """Return the number of cross-track samples."""
         return self.image.samples
 
     @property
     def simulated(self) -> bool:
-        """Whether its numbers were computed rather than measured, as the file says."""
+        """Return whether the file says that its numbers were computed, not measured."""
         return self.image.simulated
 
     @property
@@ -264,12 +271,12 @@ class Scene:
 
     @property
     def cubes(self) -> tuple[Cube, ...]:
-        """The image, and the observation geometry where there is one."""
+        """Return the image, and the observation geometry where there is one."""
         return (self.image,) if self.observation is None else (self.image, self.observation)
 
     @property
     def tags(self) -> dict[str, str]:
-        """What products say of the scene's files."""
+        """Return the tags by which products name the scene's files."""
         tags = {"SPECTF_RADIANCE": self.image.path.name, **self.image.tags}
         if self.quantity != "radiance":
             tags["SPECTF_QUANTITY"] = self.quantity
@@ -279,11 +286,11 @@ class Scene:
 
     @property
     def files(self) -> tuple[Path, ...]:
-        """Every file the scene is made of."""
+        """Return every file the scene is made of."""
         return tuple(file for cube in self.cubes for file in cube.files)
 
     def blocks(self, lines: int) -> Iterator[tuple[int, int]]:
-        """(start, stop) of successive blocks of at most ``lines`` lines."""
+        """Yield (start, stop) of successive blocks of at most ``lines`` lines."""
         for start in range(0, self.lines, lines):
             yield start, min(start + lines, self.lines)
 
@@ -306,13 +313,13 @@ class Scene:
         return np.zeros((stop - start, self.samples))
 
     def read_sun_zenith_deg(self, start: int, stop: int) -> FloatArray:
-        """(stop − start, samples) float64 degrees; NaN where geometry is missing or the sun is down."""
+        """Read (stop − start, samples) float64 degrees; NaN where geometry is missing or the sun is down."""
         zenith_deg, distance_au = self._read_sun(start, stop)
         return np.where(np.isnan(distance_au), np.nan, zenith_deg)
 
     @cached_property
     def earth_sun_au(self) -> float:
-        """Mean Earth–Sun distance over the pixels that have geometry, AU; NaN when none has."""
+        """Return the mean Earth–Sun distance over the pixels that have geometry, AU; NaN when none has."""
         if self.observation is None:
             return float("nan")
         total, count, without = 0.0, 0, 0
@@ -331,9 +338,9 @@ class Scene:
         return mean_au
 
     def _read_sun(self, start: int, stop: int) -> tuple[FloatArray, NDArray[np.floating]]:
-        """Zenith angle of the sun, degrees, and its distance, AU, each (stop − start, samples) and NaN without data.
+        """Read the sun's zenith angle, degrees, and distance, AU, each (stop − start, samples) and NaN without data.
 
-        A distance that is not above zero is none: tools fill every band with 0 where a look-up table is empty.
+        A distance of 0 is missing: tools fill every band with 0 where a look-up table is empty.
         """
         if self.observation is None:
             nothing = np.full((stop - start, self.samples), np.nan)
@@ -347,13 +354,13 @@ class Scene:
         return zenith.astype(np.float64), distance
 
     def location(self) -> Location | None:
-        """Where the pixels lie, from whichever file knows."""
+        """Return the positions of the pixels, from the first file that has them."""
         return next((place for cube in self.cubes if (place := cube.location())), None)
 
     def glt(self) -> Glt | None:
-        """The orthorectification table, from whichever file carries it."""
+        """Return the look-up table, from the first file that has one."""
         return next((table for cube in self.cubes if (table := cube.glt())), None)
 
     def grid(self) -> Grid | None:
-        """The georeference of the sensor grid, for orthorectified deliveries."""
+        """Return the georeference of the sensor grid of an orthorectified scene, else None."""
         return self.image.grid()

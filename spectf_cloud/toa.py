@@ -19,7 +19,7 @@ _SIGMA_PER_FWHM = 1.0 / 2.355
 
 
 def resample_irradiance(irradiance: FloatArray, wavelength_nm: FloatArray, fwhm_nm: FloatArray) -> FloatArray:
-    """Solar irradiance seen by each band, through a Gaussian spectral response.
+    """Return the solar irradiance seen by each band, through a Gaussian spectral response.
 
     Parameters
     ----------
@@ -36,13 +36,13 @@ def resample_irradiance(irradiance: FloatArray, wavelength_nm: FloatArray, fwhm_
     Raises
     ------
     InputError
-        When a band centre lies more than one band width outside the irradiance's range.
+        When a band centre is more than one band width outside the irradiance's range.
     """
     grid_nm, samples = irradiance[:, 0], irradiance[:, 1]
     outside = (wavelength_nm + fwhm_nm < grid_nm[0]) | (wavelength_nm - fwhm_nm > grid_nm[-1])
     if outside.any():
         raise InputError(
-            f"{int(outside.sum())} band centres (first {wavelength_nm[outside][0]:.1f} nm) lie outside the solar "
+            f"{int(outside.sum())} band centres (first {wavelength_nm[outside][0]:.1f} nm) are outside the solar "
             f"irradiance, {grid_nm[0]:g}–{grid_nm[-1]:g} nm; give a wider one with --irradiance or drop those bands"
         )
     resampled = np.empty(len(wavelength_nm))
@@ -55,7 +55,11 @@ def resample_irradiance(irradiance: FloatArray, wavelength_nm: FloatArray, fwhm_
 
 
 def reflectance_per_radiance(irradiance_band: FloatArray, earth_sun_au: float) -> FloatArray:
-    """pi d²/E0 per band (bands,) float64: times L/cos θs it gives TOA reflectance."""
+    """Return pi d²/E0 of each band (bands,) float64: times L/cos θs it gives TOA reflectance.
+
+    >>> reflectance_per_radiance(np.array([100 * np.pi]), earth_sun_au=1.0)
+    array([0.01])
+    """
     factors: FloatArray = np.pi * earth_sun_au**2 / irradiance_band
     return factors
 
@@ -66,7 +70,7 @@ def toa_reflectance(
     sun_zenith_deg: FloatArray,
     out: Float32Array | None = None,
 ) -> Float32Array:
-    """TOA reflectance of pixels.
+    """Return the TOA reflectance of pixels.
 
     Parameters
     ----------
@@ -77,7 +81,7 @@ def toa_reflectance(
     sun_zenith_deg
         (n,) degrees, below 90.
     out
-        (n, bands) float32 to write to; made where there is none.
+        (n, bands) float32 to write to; by default a new array.
 
     Returns
     -------

@@ -25,12 +25,12 @@ FloatArray = NDArray[np.float64]
 Float32Array = NDArray[np.float32]
 Positions = NDArray[np.intp]
 
-#: With fewer bands a pixel of one value throughout may be a measurement.
+#: With fewer bands, a pixel with the same value in all of them may be a measurement.
 MIN_BANDS_OF_FILL = 16
-#: What a network of imaging spectrometers needs at least, and with fewer of which it is less certain.
+#: The published network needs 6 bands; with fewer than 32 it is less certain.
 MIN_BANDS = 6
 FEW_BANDS = 32
-#: The note of tokens made again for a product whose irradiance is not on this machine.
+#: The note of tokens chosen again for a product whose irradiance is not on this machine.
 OTHER_IRRADIANCE = "by the bundled irradiance, not the mask's"
 # Tags of products that say how tokens were made.
 _IRRADIANCE, _LEFT_OUT, _DROP = "SPECTF_IRRADIANCE_SHA256", "SPECTF_BANDS_LEFT_OUT", "SPECTF_DROP_NM"
@@ -49,17 +49,17 @@ class Tokens:
     factors
         (bands,) float64: pi d²/E0 for radiance, see `reflectance_per_radiance`; 1 for reflectance.
     nodata
-        The file's own no-data value; −9999 is none in any file.
+        The file's own no-data value; −9999 means no data in every file.
     fills
-        (fills, bands) spectra that are no measurement, see `Cube.fill_spectra`.
+        (fills, bands) spectra that mean no data, see `Cube.fill_spectra`.
     drop_nm
         The drop ranges they were chosen by, nm, ends included.
     irradiance
         The file of the solar irradiance; None for reflectance, and where only its numbers were given.
     left_out
-        Bands that the network does not see though no drop range names them, in words; empty where there are none.
+        Bands outside the drop ranges that the network does not see either, in words; or empty.
     notes
-        What a user should be told of the choice.
+        What to tell the user about the choice.
     """
 
     kept: Positions
@@ -90,7 +90,7 @@ class Tokens:
         drop_nm
             Bands not shown to the network, nm, ends included; ``()`` keeps all that hold data.
         trained
-            Whether the network learnt from just the bands that producers mark bad: then sound ones are kept.
+            Whether the network learnt from the bands that producers mark bad: then sound ones are kept.
         min_bands
             How many the network needs.
 
@@ -142,7 +142,7 @@ class Tokens:
 
     @classmethod
     def of_tags(cls, scene: Scene, tags: Mapping[str, str]) -> Tokens:
-        """Choose a scene's bands as they were for a product with these tags, the defaults where they say nothing.
+        """Choose a scene's bands as they were for a product with these tags, by default the published choice.
 
         `notes` hold `OTHER_IRRADIANCE` where the product's is not on this machine. Raises `InputError`.
         """
@@ -164,7 +164,7 @@ class Tokens:
 
     @property
     def tags(self) -> dict[str, str]:
-        """What products say of the choice; `of_tags` reads it again."""
+        """Return the tags by which products record the choice; `of_tags` reads them."""
         tags = {} if self.irradiance is None else {_IRRADIANCE: sha256_of(self.irradiance)}
         if self.left_out:
             tags[_LEFT_OUT] = self.left_out
@@ -173,13 +173,13 @@ class Tokens:
         return tags
 
     def nearest(self, wanted_nm: ArrayLike) -> Positions:
-        """Return for each wanted wavelength (n,), nm, which of the tokens is nearest to it."""
+        """Return the position (n,) of the token nearest to each wanted wavelength (n,), nm."""
         wanted = np.asarray(wanted_nm, np.float64)[:, None]
         positions: Positions = np.abs(self.wavelength_nm - wanted).argmin(axis=1)
         return positions
 
     def only(self, chosen: Positions) -> Tokens:
-        """Return some of the tokens by their positions among them."""
+        """Return the tokens at these positions."""
         return replace(
             self,
             kept=self.kept[chosen],
@@ -190,10 +190,10 @@ class Tokens:
         )
 
     def reflectance(self, values: NDArray[np.floating], incidence_deg: FloatArray) -> tuple[BoolArray, Float32Array]:
-        """Which pixels can be masked, and the reflectance of just those.
+        """Return which pixels can be masked, and the reflectance of just those.
 
         values: (n, bands of the file) as read; incidence_deg: (n,) from `Scene.read_incidence_deg`, NaN where
-        unusable. Returns (n,) bool and (usable, bands) float32. No pixel's numbers depend on its company.
+        unusable. Returns (n,) bool and (usable, bands) float32. A pixel's result depends on no other pixel.
         """
         usable = np.isfinite(incidence_deg) & ~self._filled(values)
         toa = np.empty((len(values), len(self.kept)), np.float32)
@@ -214,7 +214,7 @@ class Tokens:
         return toa
 
     def _filled(self, values: NDArray[np.floating]) -> BoolArray:
-        """Which pixels (n,) hold one fill value in every band: few pass the look at the first band."""
+        """Return which pixels (n,) hold the same fill value in every band; the first band rules most of them out."""
         filled = np.zeros(len(values), bool)
         for spectrum in self.fills:
             rows = np.flatnonzero(values[:, self.kept[0]] == spectrum[0])
@@ -223,23 +223,26 @@ class Tokens:
 
     @cached_property
     def _runs(self) -> tuple[tuple[slice, slice], ...]:
-        """Neighbouring kept bands as slices of the file's bands and of the kept ones: slices copy nothing."""
+        """Return neighbouring kept bands as slices of the file's bands and of the kept ones: slices copy nothing."""
         ends = np.flatnonzero(np.diff(self.kept) != 1) + 1
         targets = zip([0, *ends.tolist()], [*ends.tolist(), len(self.kept)], strict=True)
         return tuple((slice(int(self.kept[a]), int(self.kept[b - 1]) + 1), slice(a, b)) for a, b in targets)
 
 
 def shown_bands(sensor: Sensor, drop_nm: BandRanges = PUBLISHED_DROP_NM) -> Positions:
-    """(bands,) positions of the bands that lie in no drop range, in the order of wavelength.
+    """Return the positions (bands,) of the bands outside all drop ranges, in the order of wavelength.
 
     So no result, and no engine's identity, depends on the order in the file. Raises `InputError` where none is left.
+
+    >>> len(shown_bands(Sensor.emit()))
+    268
     """
     kept = np.flatnonzero(sensor.kept(drop_nm))
     return kept[np.argsort(sensor.wavelength_nm[kept], kind="stable")]
 
 
 def _dropped(tags: Mapping[str, str]) -> BandRanges:
-    """The drop ranges that a product notes. Raises `InputError`."""
+    """Return the drop ranges that a product records. Raises `InputError`."""
     text = tags.get(_DROP)
     if text is None:
         return PUBLISHED_DROP_NM
@@ -259,16 +262,15 @@ def _factors(scene: Scene, irradiance: FloatArray | None, bands: Positions) -> F
 
 
 def _bad_bands(scene: Scene, kept: Positions, factors: FloatArray, trained: bool) -> Positions:
-    """Which of the kept bands the file marks bad and the network does not see."""
     marked = kept[np.isin(kept, scene.image.marked_bad)]
-    # EMIT marks the deepest water bands, which say most about high cloud, and every network so far learnt from them.
+    # EMIT marks the deepest water bands, which show high cloud best, and every network so far learnt from them.
     if marked.size and (trained or scene.sensor.is_emit()):
         return marked[~np.isin(marked, sound_bands(scene, marked, kept, factors))]
     return marked
 
 
 def _notes(scene: Scene, kept: int, empty: Positions, bad: Positions, min_bands: int) -> Iterator[str]:
-    """What is left out, and whether enough is left. Raises `InputError`."""
+    """Yield what is left out. Raises `InputError` where too few bands are left."""
     path, centre_nm = scene.image.path, scene.sensor.wavelength_nm
     if kept < min_bands:
         raise InputError(
@@ -282,5 +284,5 @@ def _notes(scene: Scene, kept: int, empty: Positions, bad: Positions, min_bands:
     if bad.size:
         words = in_words(centre_nm, bad)
         yield f"{path}: {len(bad)} bands are marked bad (bbl) and left out: {words}; --keep-bands uses them"
-    if kept < FEW_BANDS and min_bands >= MIN_BANDS:  # networks that need fewer were made for few
+    if kept < FEW_BANDS and min_bands >= MIN_BANDS:  # a network that needs fewer was made for few
         yield f"{path}: only {kept} bands are used; with fewer than {FEW_BANDS} a mask is less certain"

@@ -1,7 +1,7 @@
 """Weights by path or by name: `Checkpoint` is what their file and its card say, of any kind of network. No torch here.
 
-This is the only module that reads and writes cards. A card is ``X.yml`` beside ``X.pt``, or ``X.json`` (or
-``card.json``) beside ``X.safetensors``; both forms hold the same keys, and give the same object.
+This is the only module that reads and writes cards. A card is ``X.yml`` next to ``X.pt``, or ``X.json`` (or
+``card.json``) next to ``X.safetensors``. Both forms hold the same keys and give the same object.
 """
 
 from __future__ import annotations
@@ -46,24 +46,24 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A network on disk: its file, and what belongs to it.
+    """A network on disk: its file and its card.
 
     Attributes
     ----------
     name, path, sha256
-        What it is called, its file, and the checksum of that.
+        Its name, its file, and the file's checksum.
     threshold
         Cloud where the probability is above it.
     irradiance_path, irradiance_sha256, irradiance_name
-        `irradiance_sha256` is the solar irradiance the network was trained with, None where nothing says it, and
-        `irradiance_name` what it is called. `irradiance_path` is that file, or the bundled one where it is not known
-        or not on this machine: take it from `irradiance_for`, which says so.
+        `irradiance_sha256` is the solar irradiance the network was trained with, None where that is not known, and
+        `irradiance_name` is its name. `irradiance_path` is that file, or the bundled one where it is not known or not
+        on this machine: take it from `irradiance_for`, which warns of that.
     architecture
-        Shape of a SpecTf network; None where nothing says it: then the published one applies.
+        Shape of a SpecTf network; None for the published one.
     kind
         ``spectf``, ``resnet``, ``xgboost``, or a later kind.
     bands_nm
-        Band centres it was trained on, nm; None where any bands will do.
+        Band centres it was trained on, nm; None where it takes any bands.
     quantities
         What the pixels of a scene may be: ``radiance`` (turned into top-of-atmosphere reflectance with the
         irradiance), ``toa_reflectance``, ``surface_reflectance``.
@@ -72,7 +72,7 @@ class Checkpoint:
     shape
         Architecture of another kind of network.
     provenance
-        Everything else that the card says.
+        All other entries of the card.
     """
 
     name: str
@@ -92,7 +92,7 @@ class Checkpoint:
 
     @property
     def published(self) -> bool:
-        """Whether these are the published weights."""
+        """Return whether these are published weights."""
         return self.name in RELEASES
 
     def tensors(self) -> Tensors:
@@ -128,7 +128,7 @@ def find_weights(spec: str | Path = BUILTIN) -> Checkpoint:
 
 
 def read_checkpoint(path: Path) -> Checkpoint:
-    """Return the network of any kind in a file: known by its checksum, described by its card, or taken as it is.
+    """Return the network of any kind in a file: a release by its checksum, else as its card describes it.
 
     Raises `WeightsError`.
     """
@@ -144,7 +144,7 @@ def read_checkpoint(path: Path) -> Checkpoint:
 
 @contextmanager
 def _named(path: Path) -> Iterator[None]:
-    """Say which file the system cannot read."""
+    """Raise a system error of reading ``path`` as `WeightsError`."""
     try:
         yield
     except OSError as error:
@@ -152,7 +152,7 @@ def _named(path: Path) -> Iterator[None]:
 
 
 def kind_of(path: Path) -> str:
-    """Return the kind of network that a file's card says it holds; without one, trees in JSON or SpecTf weights.
+    """Return the kind of network in a file by its card; without a card, ``xgboost`` for JSON, else ``spectf``.
 
     Raises `WeightsError`, `ConfigError`.
     """
@@ -168,10 +168,10 @@ def write_card(
     bands_nm: Iterable[float] | None = None,
     **more: Any,
 ) -> None:
-    """Describe a weights file in the card beside it.
+    """Write the card of a weights file.
 
-    ``more`` are ``architecture``, ``irradiance`` (name, file, sha256), ``quantities``, ``classes``, and whatever says
-    where the network comes from. Raises `OutputError`.
+    ``more`` are ``architecture``, ``irradiance`` (name, file, sha256), ``quantities``, ``classes``, and entries that
+    say where the network comes from. Raises `OutputError`.
     """
     bands = _ANY_BANDS if bands_nm is None else [round(float(centre), 4) for centre in bands_nm]
     first = {"kind": kind, "name": name, "sha256": sha256_of(path), "threshold": float(threshold)}
@@ -180,21 +180,21 @@ def write_card(
 
 def save_checkpoint(path: Path, tensors: Tensors, **card: Any) -> None:
     """Write ``X.safetensors`` and its card; see `write_card`. Raises `OutputError`."""
-    card_path(path).unlink(missing_ok=True)  # a card never stands beside weights that it does not describe
+    card_path(path).unlink(missing_ok=True)  # a card never describes other weights
     with atomic_output(path, overwrite=True) as temporary:
         write_safetensors(temporary, tensors)
     write_card(path, **card)
 
 
 def irradiance_for(weights: Checkpoint, given: str | Path | None = None) -> Path:
-    """Return the irradiance to use with weights: the one ``given``, else their own; warn where it is not theirs."""
+    """Return the irradiance to use with weights: ``given``, else their own. Warn if they were trained with another."""
     path = weights.irradiance_path if given is None else Path(given)
     wanted = weights.irradiance_sha256
     if wanted is None:
         if given is None:
             _warn_once(
-                f"the weights {weights.name} do not say which solar irradiance they were trained with; {path} is used: "
-                "if theirs is another, probabilities are wrong; give it with --irradiance FILE"
+                f"the weights {weights.name} do not say which solar irradiance they were trained with; {path} is used. "
+                "If they were trained with another, probabilities are wrong: give it with --irradiance FILE"
             )
     elif path.is_file() and sha256_of(path) != wanted:
         text = f"the weights {weights.name} were trained with another irradiance ({weights.irradiance_name}, sha256 "
@@ -203,7 +203,7 @@ def irradiance_for(weights: Checkpoint, given: str | Path | None = None) -> Path
             place = f"place it at {weights.path.with_name('irradiance.npy')}"
             if wanted == OFFICIAL_IRRADIANCE.sha256:
                 place = "fetch it with: spectf-cloud weights fetch official:v0.1.0"
-            text += ", which is used because theirs is not on this machine: probabilities are wrong; "
+            text += ", which is used because the other is not on this machine: probabilities are wrong; "
             text += f"give it with --irradiance FILE, or {place}"
         _warn_once(text)
     return path
@@ -211,12 +211,12 @@ def irradiance_for(weights: Checkpoint, given: str | Path | None = None) -> Path
 
 @cache
 def _warn_once(text: str) -> None:
-    """Warn, once a process: many scenes share their weights."""
+    """Warn once in a process: many scenes share their weights."""
     logger.warning("%s", text)
 
 
 def files_of(spec: str | Path) -> tuple[Path, ...]:
-    """Return the local files that weights are read from, there or not: none of them is ever written to."""
+    """Return the local files that weights are read from, existing or not; none of them is ever written to."""
     if spec in RELEASES:
         release = RELEASES[str(spec)]
         return local_path(release.weights), local_path(release.irradiance)
@@ -306,30 +306,26 @@ def _names(
 
 
 def _irradiance(card: Mapping[str, Any], where: Path) -> dict[str, str]:
-    """Return what a card says of the irradiance: ``name``, ``file`` beside the weights, ``sha256``."""
-    told = card.get("irradiance") or {}
-    if not isinstance(told, dict) or not all(value is None or isinstance(value, str) for value in told.values()):
-        raise WeightsError(f"{where}: irradiance must hold name, file and sha256, not {told!r}")
-    told = {key: value for key, value in told.items() if value is not None}
-    if "sha256" in told:
-        told["sha256"] = told["sha256"].lower()
-        if not _SHA256.fullmatch(told["sha256"]):
+    """Return what a card says of the irradiance: ``name``, ``file`` next to the weights, ``sha256``."""
+    entry = card.get("irradiance") or {}
+    if not isinstance(entry, dict) or not all(value is None or isinstance(value, str) for value in entry.values()):
+        raise WeightsError(f"{where}: irradiance must hold name, file and sha256, not {entry!r}")
+    entry = {key: value for key, value in entry.items() if value is not None}
+    if "sha256" in entry:
+        entry["sha256"] = entry["sha256"].lower()
+        if not _SHA256.fullmatch(entry["sha256"]):
             raise WeightsError(f"{where}: irradiance: sha256 must be 64 hexadecimal digits")
-    return told
+    return entry
 
 
 def _find_irradiance(sha256: str | None, weights: Path, *names: str | None) -> Path:
-    """Return the irradiance of this checksum: bundled, beside the weights, or published; else the bundled one."""
+    """Return the irradiance of this checksum: bundled, next to the weights, or published; else the bundled one."""
     bundled = resource("irr.npy")
     if sha256 is None:
         return bundled
-    beside = [name for name in (*names, "irradiance.npy", "irr.npy") if name]
-    # A release and what belongs to it lie together in the cache and in the upstream tree.
-    places = [
-        bundled,
-        *(weights.parent / name for name in beside),
-        weights.parent.parent / OFFICIAL_IRRADIANCE.cached_as,
-    ]
+    nearby = [weights.parent / name for name in (*names, "irradiance.npy", "irr.npy") if name]
+    # The cache and the upstream tree keep a release one folder below its irradiance.
+    places = [bundled, *nearby, weights.parent.parent / OFFICIAL_IRRADIANCE.cached_as]
     if sha256 == OFFICIAL_IRRADIANCE.sha256:
         places.append(local_path(OFFICIAL_IRRADIANCE))
     for path in places:

@@ -1,4 +1,4 @@
-"""Labelled spectra: files in the published training schema, opened as one table that is never held in memory."""
+"""Labelled spectra: files in the published training schema, opened as one table on disk."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from spectf_cloud.data.spectra_cache import CachedFile, cached_file
 from spectf_cloud.errors import InputError, UsageError
 
-#: Labels as the files hold them. Shadow counts as clear for the mask.
+#: Labels of the files. Shadow counts as clear for the mask.
 CLEAR, CLOUD, SHADOW = 0, 1, 2
-#: Band centres of files that belong together differ by less than this, nm.
+#: Band centres of files that are opened together differ by less than this, nm.
 _SAME_BANDS_NM = 0.01
 
 
@@ -30,11 +30,11 @@ class Spectra:
     wavelength_nm
         (bands,) float64 band centres, nm.
     labels
-        (n,) uint8 as the files say: 0 clear, 1 cloud, 2 cloud shadow. `cloud` is the label to learn.
+        (n,) uint8 as in the files: 0 clear, 1 cloud, 2 cloud shadow. `cloud` is the label to learn.
     scene
-        (n,) int32, which of `fids` each spectrum belongs to.
+        (n,) int32, the position in `fids` of each spectrum's scene.
     fids
-        Names of the scenes, sorted, each once over all files.
+        Names of the scenes of all files, sorted, without repeats.
     indices
         (n, 2) int32 line and sample in the scene.
     """
@@ -51,12 +51,12 @@ class Spectra:
 
     @property
     def bands(self) -> int:
-        """Number of bands."""
+        """Return the number of bands."""
         return len(self.wavelength_nm)
 
     @cached_property
     def cloud(self) -> NDArray[np.uint8]:
-        """(n,) uint8: 1 cloud, 0 anything else, shadow included."""
+        """Return (n,) uint8: 1 cloud, 0 anything else, shadow included."""
         cloud: NDArray[np.uint8] = (self.labels == CLOUD).astype(np.uint8)
         return cloud
 
@@ -65,7 +65,7 @@ class Spectra:
         return np.cumsum([0] + [len(file.toa) for file in self.files])
 
     def take(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
-        """Spectra of these rows, in their order: (len(rows), bands) float32, read from the memory maps."""
+        """Read the spectra of these rows, in their order: (len(rows), bands) float32."""
         if len(self.files) == 1:
             return self.files[0].toa[rows]
         part = np.searchsorted(self._starts, rows, side="right") - 1
@@ -76,19 +76,19 @@ class Spectra:
         return result
 
     def blocks(self, rows: NDArray[np.int64], size: int = 16384) -> Iterator[NDArray[np.float32]]:
-        """`take` block by block, for streaming."""
+        """Yield the spectra of these rows as `take` reads them, ``size`` at a time."""
         for start in range(0, len(rows), size):
             yield self.take(rows[start : start + size])
 
     def rows_of(self, fids: Iterable[str]) -> NDArray[np.int64]:
-        """Row numbers, ascending, of all spectra of these scenes; unknown names are passed over."""
+        """Return the row numbers, ascending, of all spectra of these scenes; unknown names are ignored."""
         number = {fid: scene for scene, fid in enumerate(self.fids)}
         wanted = np.zeros(len(self.fids), dtype=bool)
         wanted[[number[fid] for fid in fids if fid in number]] = True
         return np.flatnonzero(wanted[self.scene])
 
     def counts(self) -> NDArray[np.int64]:
-        """(scenes, 3) spectra of each label in each scene."""
+        """Return the number of spectra of each label in each scene (scenes, 3)."""
         flat = np.bincount(self.scene.astype(np.int64) * 3 + self.labels, minlength=3 * len(self.fids))
         return flat.reshape(-1, 3)
 
@@ -102,28 +102,28 @@ def open_spectra(
 ) -> Spectra:
     """Open HDF5 files of labelled spectra (schema of Zenodo 14607937) as one table.
 
-    What cannot be TOA reflectance of bands in nm is refused, what is doubtful is warned of, and spectra that hold no
+    Data that cannot be TOA reflectance of bands in nm are refused, doubtful data give a warning, and spectra without a
     measurement are left out and counted.
 
     The first opening writes each file's spectra as a float32 memory map into the cache, block by block; later
-    ones check it and reuse it. Memory use does not grow with the spectra.
+    ones check and reuse it. Memory use does not grow with the number of spectra.
 
     Parameters
     ----------
     paths
         One or several files; ``spectra`` (n, bands), ``labels`` (n,) 0–2, ``fids`` (n,), ``indices`` (n, 2),
-        attribute ``bands`` (bands,) nm. The table's bands ascend, whatever their order in the file.
+        attribute ``bands`` (bands,) nm. The table's bands ascend, in any order of the file.
     cache_dir
-        Where memory maps are kept; default: SPECTF_CACHE_DIR, else the user's cache.
+        Folder of the memory maps; default: SPECTF_CACHE_DIR, else the user's cache.
     progress
         Called with (done, total) spectra while a file is being cached.
     trust
-        Only warn of what would be refused as implausible.
+        Warn about implausible data instead of refusing them.
 
     Raises
     ------
     InputError
-        A file that is missing, damaged, implausible, not in this schema, or whose bands differ from the others'.
+        A file that is missing, damaged, implausible, not in this schema, or with other bands than the first.
     OutputError
         The cache cannot be written.
     """
@@ -131,7 +131,7 @@ def open_spectra(
     if not names:
         raise UsageError("name at least one file of labelled spectra")
     if len({name.resolve() for name in names}) < len(names):
-        raise UsageError("a file of labelled spectra is named twice; its spectra would count double")
+        raise UsageError("a file of labelled spectra is named twice; its spectra would count twice")
     files = tuple(cached_file(name, cache_dir, progress, trust=trust) for name in names)
     for file in files[1:]:
         _check_bands(files[0], file)
@@ -149,14 +149,10 @@ def open_spectra(
 
 
 def _check_bands(first: CachedFile, other: CachedFile) -> None:
+    same = "only files of the same bands can be used together"
     if first.wavelength_nm.shape != other.wavelength_nm.shape:
-        raise InputError(
-            f"{other.source} has {len(other.wavelength_nm)} bands but {first.source} {len(first.wavelength_nm)}; "
-            "only files of the same bands can be used together"
-        )
-    difference = np.abs(first.wavelength_nm - other.wavelength_nm).max()
-    if difference > _SAME_BANDS_NM:
-        raise InputError(
-            f"{other.source}: band centres differ from {first.source} by up to {difference:.3g} nm; "
-            "only files of the same bands can be used together"
-        )
+        bands, others = len(first.wavelength_nm), len(other.wavelength_nm)
+        raise InputError(f"{other.source} has {others} bands but {first.source} {bands}; {same}")
+    off = np.abs(first.wavelength_nm - other.wavelength_nm).max()
+    if off > _SAME_BANDS_NM:
+        raise InputError(f"{other.source}: band centres differ from {first.source} by up to {off:.3g} nm; {same}")

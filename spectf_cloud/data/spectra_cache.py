@@ -1,4 +1,4 @@
-"""The float32 memory map of a file of labelled spectra: written once, whole, checked and reused."""
+"""The float32 memory map of a file of labelled spectra: written once, then checked and reused."""
 
 from __future__ import annotations
 
@@ -44,8 +44,8 @@ class CachedFile:
 
     `toa` is a read-only memory map (n, bands) float32; `labels` (n,) uint8, `scene` (n,) int32 into `fids`,
     `indices` (n, 2) int32, `wavelength_nm` (bands,) float64, ascending. `sha256` is that of the float32 spectra.
-    `left_out` counts the spectra of the file that are not in `toa`, `notes` says what was read otherwise than it stands
-    there. `irradiance` is the solar irradiance that the file says it was made with.
+    `left_out` counts the spectra of the file that are not in `toa`, `notes` says where the reading differs from the
+    file. `irradiance` is the solar irradiance that the file says it was made with.
     """
 
     source: Path
@@ -68,9 +68,9 @@ def cached_file(
     *,
     trust: bool = False,
 ) -> CachedFile:
-    """The memory map of an HDF5 file, made now unless a good one is there; judged either way.
+    """Return the memory map of an HDF5 file, from the cache or made now, and check its content.
 
-    With ``trust`` doubts about the content are only said. Raises `InputError`, `OutputError`.
+    With ``trust`` doubts about the content are only logged. Raises `InputError`, `OutputError`.
     """
     if not source.is_file():
         raise InputError(f"{source}: no such file of labelled spectra")
@@ -81,7 +81,7 @@ def cached_file(
         _write(source, folder, progress, trust)
         found = _read(source, folder)
         if found is None:
-            raise OutputError(f"{folder}: what was written cannot be read back; is the disk sound?")
+            raise OutputError(f"{folder}: the cached spectra cannot be read back; check the disk")
     for note in found.notes:
         logger.warning("%s: %s", source, note)
     rows = np.unique(np.linspace(0, len(found.toa) - 1, MAX_SAMPLE).astype(np.int64))
@@ -91,7 +91,7 @@ def cached_file(
 
 
 def _folder(source: Path, cache_dir: Path | None) -> Path:
-    """One folder per state of a file: its place, size and time of change."""
+    """Return the folder of this state of a file: its path, size and time of change."""
     root = cache_dir or cache_folder() / "spectra"
     status = source.stat()
     identity = f"{_SCHEMA} {source.resolve()} {status.st_size} {status.st_mtime_ns}"
@@ -99,7 +99,7 @@ def _folder(source: Path, cache_dir: Path | None) -> Path:
 
 
 def _read(source: Path, folder: Path) -> CachedFile | None:
-    """What the folder holds, if it is what its manifest says, else None."""
+    """Return the content of the folder; None where it differs from its manifest."""
     try:
         manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
         if any(sha256_of(folder / name) != sum_ for name, sum_ in manifest["sha256"].items()):
@@ -108,7 +108,7 @@ def _read(source: Path, folder: Path) -> CachedFile | None:
             columns = {name: rows[name] for name in rows.files}
         shape = (len(columns["labels"]), len(columns["wavelength_nm"]))
         toa = np.memmap(folder / "toa.f32", np.float32, "r", shape=shape)
-        told: dict[str, Any] = {
+        stated: dict[str, Any] = {
             "left_out": LeftOut(**manifest["left_out"]),
             "notes": tuple(manifest["notes"]),
             "irradiance": Irradiance(**manifest["irradiance"]) if manifest["irradiance"] else None,
@@ -116,11 +116,11 @@ def _read(source: Path, folder: Path) -> CachedFile | None:
     except (OSError, ValueError, KeyError, TypeError):
         return None
     fids = tuple(str(fid) for fid in columns.pop("fids"))
-    return CachedFile(source=source, sha256=manifest["sha256"]["toa.f32"], toa=toa, fids=fids, **columns, **told)
+    return CachedFile(source=source, sha256=manifest["sha256"]["toa.f32"], toa=toa, fids=fids, **columns, **stated)
 
 
 def _write(source: Path, folder: Path, progress: Callable[[int, int], None] | None, trust: bool) -> None:
-    """Convert a file into the folder, which appears whole or not at all."""
+    """Convert a file into the folder, which appears complete or not at all."""
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         with writing_in(folder.parent):
@@ -138,7 +138,7 @@ def _write(source: Path, folder: Path, progress: Callable[[int, int], None] | No
 
 
 def _fill(source: Path, folder: Path, progress: Callable[[int, int], None] | None, trust: bool) -> None:
-    """Write spectra, the columns beside them, and the manifest. What would be refused is refused early."""
+    """Write spectra, their columns, and the manifest. Implausible data are refused before the copy."""
     with open_file(source) as file:
         if not trust:
             unlabelled = LeftOut(len(file), int((file.labels == NO_LABEL).sum()), file.first_wrong)
@@ -149,7 +149,7 @@ def _fill(source: Path, folder: Path, progress: Callable[[int, int], None] | Non
         if not trust:
             refuse(doubts_of_gaps(source, left_out))
         if not kept.any():
-            raise InputError(f"{source} holds no spectra that can be used")
+            raise InputError(f"{source} holds no usable spectra")
     scenes, scene = np.unique(file.scene[kept], return_inverse=True)
     columns: dict[str, NDArray[Any]] = {
         "labels": file.labels[kept],
@@ -175,7 +175,7 @@ def _publish(temporary: Path, folder: Path) -> None:
     try:
         temporary.replace(folder)
     except OSError:
-        if not (folder / "manifest.json").exists():  # else another process was quicker: the same content
+        if not (folder / "manifest.json").exists():  # else another process has written the same content
             raise
 
 
@@ -190,7 +190,7 @@ def _check_space(folder: Path, file: SpectraFile) -> None:
 
 
 def _sample(file: SpectraFile) -> NDArray[np.float32]:
-    """Some spectra from all over the file, those with missing values left out."""
+    """Return spectra from all over the file, without those that have missing values."""
     size = max(MAX_SAMPLE // _SAMPLE_PLACES, 1)
     starts = np.unique(np.linspace(0, max(len(file) - size, 0), _SAMPLE_PLACES).astype(int)).tolist()
     values = np.concatenate([file.read(start, min(start + size, len(file))) for start in starts])
@@ -200,7 +200,7 @@ def _sample(file: SpectraFile) -> NDArray[np.float32]:
 def _copy_spectra(
     file: SpectraFile, stream: IO[bytes], progress: Callable[[int, int], None] | None
 ) -> tuple[NDArray[np.bool_], LeftOut]:
-    """Write the spectra that can be used as float32; says which (n,) they are, and counts the others."""
+    """Write the usable spectra as float32; return which (n,) they are, and the counts of the others."""
     partial, empty, unlabelled = np.zeros(len(file), bool), np.zeros(len(file), bool), file.labels == NO_LABEL
     dead, start = np.ones(len(file.wavelength_nm), bool), 0
     for values in file.blocks():

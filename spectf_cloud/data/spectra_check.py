@@ -1,7 +1,7 @@
 """Labelled spectra that open without an error and still cannot be right: other units, another scale, radiance.
 
-What `plausibility` is for scenes. Everything is judged on a sample; a doubt that leaves no other explanation is
-refused unless told to trust the file, where an unusual data set could be the reason it is only said.
+This is for spectra what `plausibility` is for scenes. A sample is checked. Impossible data are refused unless the user
+trusts the file; unusual data only give a warning.
 """
 
 from __future__ import annotations
@@ -24,25 +24,25 @@ FloatArray = NDArray[np.float64]
 
 logger = logging.getLogger(__name__)
 
-#: So many spectra settle units and scale.
+#: Number of spectra that are enough to determine units and scale.
 MAX_SAMPLE = 4096
-# Fill in so many spectra is more than a few bad pixels.
+# A larger share of empty spectra is more than a few bad pixels.
 _MAX_EMPTY = 0.05
-# With fewer bands, real spectra may be flat to the last digit.
+# With fewer bands, a real spectrum may have the same value in all of them.
 _MIN_CONSTANT_BANDS = 16
-# Too few spectra may by chance be alike, or all dark.
+# Fewer spectra may be alike, or all dark, by chance.
 _MIN_SPECTRA = 20
-# Outside these, nm, no band measures reflected sunlight; band numbers, wavenumbers and Ångström lie there.
+# No band outside these, nm, measures reflected sunlight; band numbers, wavenumbers and Ångström are outside.
 _REFLECTIVE_NM = (200.0, 6000.0)
 
 # Cloud reaches 1.2, seen sideways under a low sun about 2; the air alone gives 0.03 in the blue.
 _VISIBLE_NM = (430.0, 900.0)
-_IMPOSSIBLY_BRIGHT, _STRANGELY_BRIGHT = 2.0, 1.5
-_IMPOSSIBLY_DARK = 0.02
+_MAX_BRIGHTNESS, _MAX_USUAL_BRIGHTNESS = 2.0, 1.5
+_MIN_BRIGHTNESS = 0.02
 _OTHER_SCALE, _FEW = 20.0, 0.01
-# No spectrum has such values, and fill that nobody declared does.
+# Values outside these occur in undeclared fill only.
 _EXTREME = (-10.0, 1000.0)
-_NEGATIVE, _MANY_NEGATIVE = -0.1, 0.05
+_NEGATIVE, _MAX_NEGATIVE_SHARE = -0.1, 0.05
 _SAME_SIZE = 1e-3
 
 # Dividing by the solar spectrum smooths a radiance and roughens a reflectance: the ratio of roughnesses is 1.7 to 2.2
@@ -56,8 +56,8 @@ _SMOOTHER_DIVIDED = 1.0
 class LeftOut:
     """Spectra of a file that are not used, because they hold no measurement or no label.
 
-    Of ``total``, ``empty`` have none in any band, ``partial`` have gaps, ``first_partial`` being the first of these.
-    ``unlabelled`` have a label that is none, ``first_wrong`` being the first of these in words.
+    Of ``total``, ``empty`` have no measurement in any band, ``partial`` have gaps; ``first_partial`` is the first of
+    these. ``unlabelled`` have an invalid label; ``first_wrong`` is the first of these in words.
     """
 
     total: int
@@ -69,13 +69,13 @@ class LeftOut:
 
 
 def any_missing(spectra: NDArray[np.floating]) -> NDArray[np.bool_]:
-    """Which (n,) of these spectra (n, bands) have a value that is none."""
+    """Return which (n,) of these spectra (n, bands) have a missing value."""
     missing: NDArray[np.bool_] = ~np.isfinite(spectra).all(axis=1)
     return missing
 
 
 def no_measurement(spectra: NDArray[np.floating]) -> NDArray[np.bool_]:
-    """Which (n,) of these spectra (n, bands) are no measurement: nothing, or one and the same value in many bands."""
+    """Return which (n,) of these spectra (n, bands) hold no measurement: only NaN, or one value in 16 bands or more."""
     empty: NDArray[np.bool_] = np.isnan(spectra).all(axis=1)
     if spectra.shape[1] >= _MIN_CONSTANT_BANDS:
         empty |= (spectra == spectra[:, :1]).all(axis=1)
@@ -83,14 +83,14 @@ def no_measurement(spectra: NDArray[np.floating]) -> NDArray[np.bool_]:
 
 
 def refuse(found: Iterable[Doubt]) -> None:
-    """Raise `InputError` for the first doubt that leaves no other explanation."""
+    """Raise `InputError` for the first doubt that is impossible to explain by unusual data."""
     for doubt in found:
         if doubt.impossible:
-            raise InputError(f"{doubt.text}; to use the file all the same, add --trust-input")
+            raise InputError(f"{doubt.text}; to use the file anyway, add --trust-input")
 
 
 def settle(found: Iterable[Doubt], *, trust: bool) -> None:
-    """Refuse what cannot be right unless told to ``trust`` it, warn of everything else. Raises `InputError`."""
+    """Refuse impossible data unless ``trust``; warn about all other doubts. Raises `InputError`."""
     doubts = list(found)
     if not trust:
         refuse(doubts)
@@ -99,29 +99,29 @@ def settle(found: Iterable[Doubt], *, trust: bool) -> None:
 
 
 def doubts_of_gaps(source: Path, left_out: LeftOut) -> Iterator[Doubt]:
-    """What may be wrong with a file that holds spectra without a measurement or a label."""
+    """Yield what may be wrong with a file that holds spectra without a measurement or a label."""
     if left_out.unlabelled:
         yield Doubt(
-            f"{source}: {left_out.first_wrong} is none of 0 clear, 1 cloud, 2 shadow ({left_out.unlabelled:,} such "
-            "labels); such spectra are left out",
+            f"{source}: {left_out.first_wrong} is not one of 0 clear, 1 cloud, 2 shadow ({left_out.unlabelled:,} such "
+            "labels); these spectra are left out",
             True,
         )
     if left_out.partial:
         yield Doubt(
             f"{source}: spectrum {left_out.first_partial} holds NaN, infinite or fill values in some bands "
-            f"({left_out.partial:,} of {left_out.total:,} spectra do); such spectra are left out",
+            f"({left_out.partial:,} of {left_out.total:,} spectra do); these spectra are left out",
             True,
         )
     if left_out.empty:
         yield Doubt(
-            f"{source}: {left_out.empty:,} of {left_out.total:,} spectra hold no measurement (fill, or one and the "
-            "same value in all bands); they are left out",
+            f"{source}: {left_out.empty:,} of {left_out.total:,} spectra hold no measurement (fill, or the same "
+            "value in all bands); they are left out",
             left_out.empty > _MAX_EMPTY * left_out.total,
         )
 
 
 def doubts_of_labels(where: str, labels: NDArray[np.uint8], impossible: bool = False) -> Iterator[Doubt]:
-    """What may be wrong with labels (n,), 0 clear, 1 cloud, 2 shadow, that are to be told apart."""
+    """Yield what may be wrong with labels (n,), 0 clear, 1 cloud, 2 shadow, to train with or to score."""
     cloud = labels == 1
     if len(cloud) and cloud.min() == cloud.max():
         only, other = ("cloud", "clear") if cloud[0] else ("clear", "cloud")
@@ -132,21 +132,21 @@ def doubts_of_labels(where: str, labels: NDArray[np.uint8], impossible: bool = F
 
 
 def doubts(source: Path, toa: NDArray[np.float32], wavelength_nm: FloatArray) -> Iterator[Doubt]:
-    """What may be wrong with a sample (n, bands) of a file's spectra, TOA reflectance of bands at (bands,) nm."""
+    """Yield what may be wrong with a sample (n, bands) of TOA reflectance at the band centres (bands,), nm."""
     bands = list(_bands(source, wavelength_nm))
     yield from bands
-    if bands or not len(toa):  # no place in the spectrum means anything
+    if bands or not len(toa):  # without sound wavelengths nothing else can be checked
         return
     same = (toa == toa[0]).all(axis=0) if len(toa) >= _MIN_SPECTRA else (toa == 0).all(axis=0)
     if same.any():
         yield Doubt(
-            f"{source}: {same.sum()} of {len(same)} bands hold one and the same value in all spectra, the first "
+            f"{source}: {same.sum()} of {len(same)} bands hold the same value in all spectra, the first "
             f"{toa[0, same][0]:g} at {wavelength_nm[same][0]:.0f} nm",
             False,
         )
     sunlit = list(_sunlight(source, toa.mean(axis=0, dtype=np.float64), wavelength_nm))
     yield from sunlit
-    if not sunlit:  # else brightness would say the same in other words
+    if not sunlit:  # else brightness would repeat the same doubt
         yield from _scale(source, toa.astype(np.float64), wavelength_nm)
 
 
@@ -162,7 +162,7 @@ def _bands(source: Path, wavelength_nm: FloatArray) -> Iterator[Doubt]:
 
 
 def _sunlight(source: Path, mean: FloatArray, wavelength_nm: FloatArray) -> Iterator[Doubt]:
-    """Whether the mean spectrum (bands,) carries sunlight's own lines, as radiance does."""
+    """Yield a doubt if the mean spectrum (bands,) carries sunlight's lines, as radiance does."""
     usable = (wavelength_nm >= _LINES_NM[0]) & (wavelength_nm <= _LINES_NM[1]) & (mean > 0)
     if usable.sum() < _MIN_BANDS:
         return
@@ -175,25 +175,22 @@ def _sunlight(source: Path, mean: FloatArray, wavelength_nm: FloatArray) -> Iter
 
 
 def _roughness(spectrum: FloatArray) -> float:
-    """Median bend of the logarithm from band to band."""
+    """Return the median bend of the logarithm from band to band."""
     return float(np.median(np.abs(np.diff(np.log(spectrum), 2))))
 
 
 def _scale(source: Path, toa: FloatArray, wavelength_nm: FloatArray) -> Iterator[Doubt]:
-    """Whether the numbers are such as reflectance has."""
     visible = (wavelength_nm >= _VISIBLE_NM[0]) & (wavelength_nm <= _VISIBLE_NM[1])
     seen = toa[:, visible] if visible.any() else toa
     brightest = seen.max(axis=1)
     quarter = float(np.percentile(brightest, 75))
     wanted = "reflectance as a fraction is needed (cloud is 0.3 to 1), or scale_factor as an attribute of 'spectra'"
-    if quarter > _STRANGELY_BRIGHT:
+    if quarter > _MAX_USUAL_BRIGHTNESS:
         text = f"{source}: reflectance is {quarter:.3g} and more in a quarter of the spectra"
         scale = (
-            "; is it in per cent, or multiplied by 10,000?"
-            if quarter > _IMPOSSIBLY_BRIGHT
-            else ", brighter than cloud;"
+            "; is it in per cent, or multiplied by 10,000?" if quarter > _MAX_BRIGHTNESS else ", brighter than cloud;"
         )
-        yield Doubt(f"{text}{scale} {wanted}", quarter > _IMPOSSIBLY_BRIGHT)
+        yield Doubt(f"{text}{scale} {wanted}", quarter > _MAX_BRIGHTNESS)
     elif (share := float((brightest > _OTHER_SCALE).mean())) > _FEW:
         yield Doubt(
             f"{source}: {share:.0%} of the spectra exceed {_OTHER_SCALE:g}, the rest do not: two scales; {wanted}", True
@@ -201,10 +198,10 @@ def _scale(source: Path, toa: FloatArray, wavelength_nm: FloatArray) -> Iterator
     elif (extreme := (toa < _EXTREME[0]) | (toa > _EXTREME[1])).any():
         text = f"{source}: {extreme.any(axis=1).sum():,} spectra of a sample hold values such as {toa[extreme][0]:g}"
         yield Doubt(f"{text}; is that fill? name it in an attribute _FillValue of 'spectra'", True)
-    elif (share := float((seen < _NEGATIVE).mean())) > _MANY_NEGATIVE:
+    elif (share := float((seen < _NEGATIVE).mean())) > _MAX_NEGATIVE_SHARE:
         yield Doubt(f"{source}: {share:.0%} of the reflectance is below {_NEGATIVE:g}: standardised? {wanted}", True)
     elif len(toa) >= _MIN_SPECTRA:
-        if visible.any() and quarter < _IMPOSSIBLY_DARK:
+        if visible.any() and quarter < _MIN_BRIGHTNESS:
             text = f"{source}: reflectance is below {quarter:.2g} in three quarters of the spectra, darker than air"
             yield Doubt(f"{text}; {wanted}", True)
         elif any(

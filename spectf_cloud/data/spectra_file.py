@@ -1,4 +1,4 @@
-"""One HDF5 file of labelled spectra as it lies on disk: its schema checked, its numbers unpacked."""
+"""One HDF5 file of labelled spectra on disk: its schema is checked, its numbers are unpacked."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from spectf_cloud.readers.irradiance import Irradiance, irradiance_of_data
 from spectf_cloud.sensor import Sensor
 
 NO_LABEL = 255
-_LARGEST_LABEL = 2
+_MAX_LABEL = 2
 _UNITS = ("bands_units", "bands_unit", "band_units", "wavelength_units", "wavelength_unit")
 _BLOCK_BYTES = 2**24
 
@@ -35,11 +35,11 @@ class SpectraFile:
     wavelength_nm, order
         (bands,) centres, nm, ascending, and which columns of the file they are.
     labels, scene, fids, indices
-        As in `CachedFile`, for all n; `NO_LABEL` where the file's label is none.
+        As in `CachedFile`, for all n; `NO_LABEL` where the file's label is invalid.
     first_wrong
-        The first of those, in words; empty without any.
+        The first invalid label, in words; or empty.
     notes
-        What was read otherwise than the file says.
+        Where the reading differs from the file.
     irradiance
         What the file says of the solar irradiance it was made with.
     """
@@ -61,13 +61,13 @@ class SpectraFile:
         return len(self.labels)
 
     def read(self, start: int, stop: int) -> NDArray[np.float32]:
-        """Spectra start to stop, (stop − start, bands) float32, NaN where missing."""
+        """Read spectra start to stop, (stop − start, bands) float32, NaN where missing."""
         with _readable(self.source), np.errstate(over="ignore"):
             values = self.packing.decode(read_dataset(self.spectra, self.source, start, stop)).astype(np.float32)
         return values if (np.diff(self.order) == 1).all() else values[:, self.order]
 
     def blocks(self) -> Iterator[NDArray[np.float32]]:
-        """All spectra, whole storage chunks at a time."""
+        """Yield all spectra, whole storage chunks at a time."""
         chunk = self.spectra.chunks[0] if self.spectra.chunks else 1
         size = max(_BLOCK_BYTES // (len(self.order) * 8) // chunk, 1) * chunk
         for start in range(0, len(self), size):
@@ -93,10 +93,10 @@ def open_file(source: Path) -> Iterator[SpectraFile]:
 
 @contextmanager
 def _readable(source: Path) -> Iterator[None]:
-    """Whatever h5py raises of a file's content is an `InputError`."""
+    """Raise as `InputError` what h5py raises for a file's content."""
     try:
         yield
-    # All of h5py's ways to fail, text that is not UTF-8 and sizes that no memory holds among them.
+    # Text that is not UTF-8 and sizes that no memory holds are among them.
     except (OSError, LookupError, RuntimeError, ValueError, TypeError, OverflowError, MemoryError) as error:
         reason = " ".join(str(error).split())
         raise InputError(f"{source} cannot be read as HDF5, it may be truncated; fetch it again ({reason})") from error
@@ -112,7 +112,7 @@ def _dataset(source: Path, file: h5py.File, name: str, kinds: str) -> h5py.Datas
 
 
 def _spectra(source: Path, file: h5py.File) -> h5py.Dataset:
-    """The spectra, (n, bands), not read yet. Raises `InputError`."""
+    """Return the data set of the spectra, (n, bands), not read yet. Raises `InputError`."""
     spectra = _dataset(source, file, "spectra", "fiu")
     if len(spectra.shape) != 2:
         raise InputError(f"{source}: 'spectra' is {spectra.shape}, not a table of one spectrum a row")
@@ -122,7 +122,7 @@ def _spectra(source: Path, file: h5py.File) -> h5py.Dataset:
 
 
 def _columns(source: Path, file: h5py.File, count: int) -> dict[str, Any]:
-    """Labels, scenes and places of the spectra, checked. Raises `InputError`."""
+    """Read and check labels, scenes and positions of the spectra. Raises `InputError`."""
     kinds = {"labels": "iufb", "fids": "SO", "indices": "iu"}
     data = {name: _dataset(source, file, name, kind) for name, kind in kinds.items()}
     for name, expected in (("labels", (count,)), ("fids", (count,)), ("indices", (count, 2))):
@@ -144,11 +144,11 @@ def _columns(source: Path, file: h5py.File, count: int) -> dict[str, Any]:
 
 
 def _labels(labels: NDArray[Any]) -> tuple[NDArray[np.uint8], str]:
-    """Labels as small integers, `NO_LABEL` where they are none of ours, and the first such in words.
+    """Return labels as uint8, `NO_LABEL` where they are invalid, and the first invalid one in words.
 
     Whole numbers may be stored as floats.
     """
-    wrong = ~np.isin(labels, np.arange(_LARGEST_LABEL + 1))
+    wrong = ~np.isin(labels, np.arange(_MAX_LABEL + 1))
     if not wrong.any():
         return labels.astype(np.uint8), ""
     row = int(np.flatnonzero(wrong)[0])
@@ -158,7 +158,7 @@ def _labels(labels: NDArray[Any]) -> tuple[NDArray[np.uint8], str]:
 def _bands(
     source: Path, file: h5py.File, shape: tuple[int, int]
 ) -> tuple[NDArray[np.float64], NDArray[np.intp], list[str]]:
-    """Band centres, nm, ascending; the columns of the file that they are; what had to be done for that."""
+    """Return band centres, nm, ascending; their columns in the file; notes on what was converted."""
     if "bands" not in file.attrs:
         raise InputError(f"{source} has no attribute 'bands' (band centres, nm); without it spectra mean nothing")
     bands = np.asarray(file.attrs["bands"])
@@ -181,18 +181,15 @@ def _bands(
 
 
 def _units(file: h5py.File) -> str | None:
-    """The unit of ``bands``, where an attribute names it."""
     named = next((read_attribute(file, name) for name in _UNITS if name in file.attrs), None)
     return named.decode("utf-8", "replace") if isinstance(named, bytes) else None if named is None else str(named)
 
 
 def _nm_per_unit(source: Path, units: str | None, bands: NDArray[np.float64]) -> float:
-    """Nanometres in the unit of ``bands``, judged as scenes' are where it is not named. Raises `InputError`."""
+    """Return the nanometres in a unit of ``bands``, which is guessed as for scenes without one. Raises `InputError`."""
     centres = np.unique(bands)
     if len(centres) < 2:
-        raise InputError(
-            f"{source}: 'bands' names {len(centres)} different band centres; a spectrum needs at least two"
-        )
+        raise InputError(f"{source}: 'bands' names fewer than the two band centres that a spectrum needs")
     try:
         with np.errstate(over="ignore"):
             sensor = Sensor.from_values("bands", centres, None, units, str(source))

@@ -1,4 +1,4 @@
-"""What a set of labelled spectra holds: counts by scene, and typical spectra of each label."""
+"""Summary of a set of labelled spectra: counts by scene, and typical spectra of each label."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from spectf_cloud.data.spectra import Spectra
 from spectf_cloud.products.figures import COLOURS, GREY, Chart, Line, break_at_gaps, save_png
 
 _LABELS = ("clear", "cloud", "shadow")
-#: So many spectra of a label settle its percentiles.
-_ENOUGH = 20_000
+#: Spectra of a label from which its percentiles are computed.
+_MAX_SPECTRA = 20_000
 
 
 @dataclass(frozen=True)
 class SpectraInfo:
     """Counts of a data set; ``scenes`` lists (fid, clear, cloud, shadow).
 
-    ``left_out`` counts spectra without a measurement or label, which are in none of the others; ``irradiance`` is what
-    all files say they were made with, None where they do not say one and the same.
+    ``left_out`` counts spectra without a measurement or label, which are not in the other counts. ``irradiance`` is
+    that which all files say they were made with, None where they differ or do not say it.
     """
 
     files: list[str]
@@ -37,7 +37,7 @@ class SpectraInfo:
 
 
 def describe(spectra: Spectra) -> SpectraInfo:
-    """Count labels, in all and by scene."""
+    """Count labels, in total and by scene."""
     counts = spectra.counts()
     total = counts.sum(0)
     made_with = {file.irradiance for file in spectra.files}
@@ -66,7 +66,7 @@ def plot_spectra(spectra: Spectra, path: Path, seed: int = 0) -> None:
         rows = np.flatnonzero(spectra.labels == label)
         if not len(rows):
             continue
-        toa = spectra.take(np.sort(rng.choice(rows, min(len(rows), _ENOUGH), replace=False)))[:, order]
+        toa = spectra.take(np.sort(rng.choice(rows, min(len(rows), _MAX_SPECTRA), replace=False)))[:, order]
         nm, low, middle, high = break_at_gaps(spectra.wavelength_nm[order], *np.percentile(toa, (25, 50, 75), axis=0))
         lines.append(Line(f"{name} ({len(rows):,})", nm, middle, "line", colour, (low, high)))
     title = "Spectra by label: median, and quartiles shaded"

@@ -1,4 +1,4 @@
-"""Which solar irradiance labelled spectra were made with, held against the network that they train or judge."""
+"""The solar irradiance of labelled spectra, compared with that of the network that they train or score."""
 
 from __future__ import annotations
 
@@ -15,44 +15,44 @@ logger = logging.getLogger(__name__)
 def irradiance_of_run(
     stated: str | None, files: Sequence[CachedFile], start: Checkpoint | None = None
 ) -> Irradiance | None:
-    """The irradiance to write into the card of a network: as ``stated``, else as the data say, else as ``start`` says.
+    """Return the irradiance for the card of a network: ``stated``, else that of the data, else that of ``start``.
 
-    Whatever does not agree, and where nothing says it, is warned of. Raises `InputError`.
+    Warn where these differ or none is known. Raises `InputError`.
     """
-    told = {file.irradiance: file for file in files if file.irradiance}
+    known = {file.irradiance: file for file in files if file.irradiance}
     earlier = irradiance_of_weights(start) if start is not None else None
     if stated is not None:
         chosen: Irradiance | None = named_irradiance(stated)
-    elif len(told) > 1:
+    elif len(known) > 1:
         logger.warning(
             "the data were made with different irradiances: %s; the card names none: choose one with --irradiance",
-            ", ".join(f"{file.source.name} with {irradiance}" for irradiance, file in told.items()),
+            ", ".join(f"{file.source.name} with {irradiance}" for irradiance, file in known.items()),
         )
         return None
     else:
-        chosen = next(iter(told), earlier)
+        chosen = next(iter(known), earlier)
     if chosen is None:
         logger.warning(
-            "nothing says which solar irradiance %s was made with, so the card will not: name it with --irradiance "
-            "FILE, %s or %s",
+            "it is not known which solar irradiance %s was made with, so the card names none: give it with "
+            "--irradiance FILE, %s or %s",
             *(files[0].source, BUILTIN, OFFICIAL),
         )
         return None
-    for irradiance, file in told.items():
+    for irradiance, file in known.items():
         if irradiance != chosen:
             logger.warning("%s says that it was made with the irradiance %s, not %s", file.source, irradiance, chosen)
     if earlier not in (None, chosen):
         logger.warning("--init was trained with the irradiance %s, these data were made with %s", earlier, chosen)
-    elif stated is None and not told:
-        logger.warning("the data do not say their solar irradiance; that of --init is taken: %s", chosen)
+    elif stated is None and not known:
+        logger.warning("the data do not say their solar irradiance; that of --init is used: %s", chosen)
     for file in files:
-        if stated is None and told and not file.irradiance:
-            logger.warning("%s does not say its solar irradiance; that of the others is taken: %s", file.source, chosen)
+        if stated is None and known and not file.irradiance:
+            logger.warning("%s does not say its solar irradiance; that of the others is used: %s", file.source, chosen)
     return chosen
 
 
 def check_same_irradiance(model: str, irradiance: Irradiance | None, files: Sequence[CachedFile]) -> None:
-    """Warn where a network was trained with another irradiance than labelled spectra were made with."""
+    """Warn where a network was trained with another irradiance than the labelled spectra were made with."""
     for file in files:
         if irradiance is not None and file.irradiance not in (None, irradiance):
             logger.warning(

@@ -1,4 +1,4 @@
-"""The scenes that train, validate and test: whole scenes only, none on two sides."""
+"""The scenes to train, validate and test with: whole scenes, each on one side only."""
 
 from __future__ import annotations
 
@@ -37,9 +37,9 @@ def split_scenes(
     *,
     trust: bool = False,
 ) -> Scenes:
-    """Split the listed scenes; ``val_fraction`` of those to train on validate.
+    """Split the listed scenes; ``val_fraction`` of the training list validates.
 
-    Training scenes of one kind of label are refused, other sides of one kind only warned of, as ``trust`` does for all.
+    Training scenes with a single kind of label are refused, unless ``trust``; the other sides only give a warning.
     Raises `InputError`.
     """
     listed, test = read_fids(train_csv, spectra.fids), read_fids(test_csv, spectra.fids)
@@ -53,9 +53,9 @@ def split_scenes(
 
 
 def read_fids(path: Path, known: Sequence[str]) -> list[str]:
-    """Read the scenes that a CSV names, one in a line, as far as the data set has them.
+    """Read the scenes that a CSV names, one a line, and keep those that the data set has.
 
-    Raises `InputError` where none is known; scenes that the data set lacks are counted in a warning.
+    Scenes that it does not have are counted in a warning. Raises `InputError` where it has none of them.
     """
     try:
         text = path.read_text(encoding="utf-8-sig")
@@ -73,12 +73,15 @@ def read_fids(path: Path, known: Sequence[str]) -> list[str]:
 
 
 def draw_scenes(fids: Sequence[str], fraction: float, seed: int) -> tuple[list[str], list[str]]:
-    """Draw scenes at random: (the rest, about ``fraction`` of them). At least one on each side unless 0.
+    """Draw about ``fraction`` of the scenes at random: (the rest, the drawn), at least one on each side unless it is 0.
 
-    Raises `UsageError` where there are too few scenes for that.
+    Raises `UsageError` where there are too few scenes.
+
+    >>> draw_scenes(["a", "b", "c"], 0.0, seed=0)
+    (['a', 'b', 'c'], [])
     """
     if not 0.0 <= fraction < 1.0:
-        raise UsageError(f"the fraction of scenes must lie in [0, 1), not {fraction:g}")
+        raise UsageError(f"the fraction of scenes must be in [0, 1), not {fraction:g}")
     if fraction == 0.0:
         return sorted(fids), []
     if len(fids) < 2:
@@ -96,7 +99,7 @@ def check_leakage(first: Sequence[str], second: Sequence[str], names: str, min_g
     """
     both = sorted(set(first) & set(second))
     if both:
-        raise InputError(f"{names}: scene {both[0]} is in both ({len(both)} such); a scene may be in one only")
+        raise InputError(f"{names}: scene {both[0]} is in both ({len(both)} such scenes); a scene may be in one only")
     if min_gap_s <= 0:
         return
     gap = timedelta(seconds=min_gap_s)

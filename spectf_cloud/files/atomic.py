@@ -15,13 +15,13 @@ from spectf_cloud.files.file_lock import lock
 from spectf_cloud.files.reading import temporary_file
 from spectf_cloud.files.resources import RESOURCES, resource
 
-#: How temporaries begin; by it those of killed runs are known.
+#: Start of temporary names, by which the temporaries of killed runs are found.
 PREFIX = ".spectf-part-"
-# What file systems allow, in bytes.
-_LONGEST_NAME = 255
+# Limit of common file systems.
+_MAX_NAME_BYTES = 255
 _TRIES = 100
 
-#: Suffixes by the form of file they promise; the first is the one we give.
+#: Suffixes by the form of file they promise; the first is the usual one.
 SUFFIXES = {
     "GeoTIFF": (".tif", ".tiff", ".gtiff"),
     "netCDF": (".nc", ".nc4"),
@@ -57,27 +57,29 @@ FORMS = {"mask": "GeoTIFF", "probability": "GeoTIFF", "ortho": "GeoTIFF", "netcd
 
 
 def check_suffix(target: Path, form: str) -> None:
-    """Refuse a name whose suffix promises another form than one of `SUFFIXES`. Raises `UsageError`.
+    """Refuse a name whose suffix promises another form of `SUFFIXES` than this. Raises `UsageError`.
 
-    Names without a suffix, or with one that promises nothing, are as good as any.
+    Names without a suffix, or with an unknown one, are accepted.
+
+    >>> check_suffix(Path("mask.tif"), "GeoTIFF")
     """
     promised = _promised(target)
     if promised not in (None, form):
         raise UsageError(
-            f"{target}: {form} is written here, but {target.suffix} means {promised}; let the name end in "
+            f"{target}: {form} is written here, but {target.suffix} means {promised}; use a name that ends in "
             f"{SUFFIXES[form][0]}"
         )
 
 
 def check_folder_name(target: Path) -> None:
-    """Refuse a new folder with the name of a file. Raises `UsageError`."""
+    """Refuse to make a folder whose name is that of a file. Raises `UsageError`."""
     promised = _promised(target)
     if promised is not None and not target.is_dir():
         raise UsageError(f"{target}: a folder is written here, but {target.suffix} means {promised}; name a folder")
 
 
 def make_folder(folder: Path) -> None:
-    """Make a folder for outputs, and those above it. Raises `OutputError`, `UsageError` for the name of a file."""
+    """Make a folder for outputs and its parents. Raises `OutputError`, or `UsageError` for the name of a file."""
     check_folder_name(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -86,15 +88,15 @@ def make_folder(folder: Path) -> None:
 
 
 def _promised(target: Path) -> str | None:
-    """The form that a name's suffix stands for; None where it stands for none."""
+    """Return the form that a name's suffix promises; None for an unknown suffix."""
     return next((form for form, suffixes in SUFFIXES.items() if target.suffix.lower() in suffixes), None)
 
 
 def check_output(target: Path, *, overwrite: bool, inputs: Iterable[Path] = (), form: str | None = None) -> None:
     """Refuse an output before any work is done. Raises `OutputError`, and `UsageError` as `check_suffix` does.
 
-    A folder must be there and writable, an input is never written over, nor what came with the package, nor anything
-    but a plain file, and an existing file needs ``overwrite``. ``form`` is one of `SUFFIXES`.
+    The folder must exist and be writable. Inputs, files of the package and anything but a plain file are never
+    replaced; an existing file needs ``overwrite``. ``form`` is one of `SUFFIXES`.
     """
     try:
         resolved = target.resolve()
@@ -114,19 +116,19 @@ def check_output(target: Path, *, overwrite: bool, inputs: Iterable[Path] = (), 
             raise OutputError(f"{target} is not a plain file; choose another output name")
         if resolved.exists() and not overwrite:
             raise OutputError(f"{target} exists already; add --overwrite to replace it")
-        if len(os.fsencode(resolved.name)) > _LONGEST_NAME:
-            raise OutputError(f"{target}: the name is too long; choose one of at most {_LONGEST_NAME} bytes")
+        if len(os.fsencode(resolved.name)) > _MAX_NAME_BYTES:
+            raise OutputError(f"{target}: the name is too long; choose one of at most {_MAX_NAME_BYTES} bytes")
     except (OSError, ValueError, RuntimeError) as error:  # no permission, a null byte, a loop of links
         raise OutputError(f"{target}: cannot be written: {error}") from error
 
 
 @contextmanager
 def atomic_output(target: Path, *, overwrite: bool = False) -> Iterator[Path]:
-    """Yield a temporary path beside ``target``; on success it is renamed, on any failure removed.
+    """Yield a temporary path next to ``target``; on success it is renamed, on any failure removed.
 
-    The temporary name keeps the suffix, by which GDAL and others choose a format; through a symbolic link
-    the file it points to is replaced. Of two that write one name at once, one wins whole; without ``overwrite`` it is
-    the first. What a writer raises as `OSError` (disk full, permission) becomes an `OutputError` naming the target.
+    The temporary name keeps the suffix, by which GDAL and others choose a format. A symbolic link stays, and the file
+    it points to is replaced. Of two processes that write one name at once, one wins whole; without ``overwrite`` it is
+    the first. An `OSError` of the writer (disk full, permission) becomes an `OutputError` naming the target.
     """
     check_output(target, overwrite=overwrite)
     resolved = target.resolve()
@@ -142,7 +144,7 @@ def atomic_output(target: Path, *, overwrite: bool = False) -> Iterator[Path]:
             finally:
                 temporary.unlink(missing_ok=True)
     except FileExistsError as error:
-        raise OutputError(f"{target} appeared meanwhile; add --overwrite to replace it") from error
+        raise OutputError(f"{target} was created by another process; add --overwrite to replace it") from error
     except OSError as error:
         raise OutputError(f"{target}: could not be written: {error.strerror or error}") from error
 
@@ -151,12 +153,12 @@ def atomic_output(target: Path, *, overwrite: bool = False) -> Iterator[Path]:
 def writing_in(folder: Path) -> Iterator[None]:
     """Announce temporaries in a folder, after removing those that killed runs left there.
 
-    Writers share a lock on the folder; whoever gets it alone knows that no temporary is in use. Where there are no
-    such locks (some network drives, other systems) nothing is removed.
+    Writers share a lock on the folder; a writer that gets it alone knows that no temporary is in use. Without such
+    locks (some network drives, other systems) nothing is removed.
     """
     opened = None
     try:
-        with suppress(OSError):  # folders cannot be opened, or not be locked
+        with suppress(OSError):  # a folder that cannot be opened or locked
             opened = os.open(folder, os.O_RDONLY)
             if lock(opened):
                 _remove_strays(folder)
@@ -172,7 +174,7 @@ def writing_in(folder: Path) -> Iterator[None]:
 
 def _remove_strays(folder: Path) -> None:
     for stray in folder.glob(f"{PREFIX}*"):
-        with suppress(OSError):  # another user's: no reason to fail
+        with suppress(OSError):  # it may belong to another user
             shutil.rmtree(stray) if stray.is_dir() else stray.unlink()
 
 
@@ -184,12 +186,12 @@ def _publish(temporary: Path, target: Path, overwrite: bool) -> None:
             return
         except FileExistsError:
             raise
-        except OSError:  # a file system without links: whoever comes last wins
+        except OSError:  # a file system without links: the last writer wins
             pass
     temporary.replace(target)
 
 
 def _flush(path: Path) -> None:
-    """Onto the disk before the name is: a power cut must not leave an empty file of the right name."""
+    """Put the content on the disk before the name: a power cut must not leave an empty file of the right name."""
     with path.open("rb") as stream:
         os.fsync(stream.fileno())

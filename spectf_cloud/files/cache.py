@@ -1,4 +1,4 @@
-"""Where spectf-cloud keeps files of its own: kernels, tables, engines, spectra, published weights, preferences."""
+"""The cache folder: kernels, tables, engines, spectra, published weights, preferences."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The card beside a weights file, as a plain mapping: ``X.yml``, and for safetensors ``X.json`` or ``card.json``."""
+"""The card of a weights file, as a plain mapping: ``X.yml``, and for safetensors ``X.json`` or ``card.json``."""
 
 from __future__ import annotations
 
@@ -18,7 +18,11 @@ _MAX_CARD_BYTES = 2**20
 
 
 def card_path(weights: Path) -> Path:
-    """Return where the card of a weights file is, or would be."""
+    """Return the path of the card of a weights file, whether it exists or not.
+
+    >>> card_path(Path("weights.pt")).name
+    'weights.yml'
+    """
     if weights.suffix.lower() != SAFETENSORS:
         return weights.with_suffix(".yml")
     own, shared = weights.with_suffix(".json"), weights.with_name("card.json")

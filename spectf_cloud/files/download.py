@@ -1,4 +1,4 @@
-"""Bringing files here: patiently, resumed where it stopped, checked against what was published."""
+"""Downloads: retried, resumed where they stopped, and checked against the published checksums."""
 
 from __future__ import annotations
 
@@ -28,16 +28,16 @@ _MAX_ATTEMPTS = 6
 _FIRST_PAUSE_S, _MAX_PAUSE_S = 0.5, 60.0
 _TIMEOUT_S = 60.0
 _BLOCK_BYTES = 2**18
-# Answers that may be others in a moment.
+# Status codes worth another try.
 _PASSING = (408, 425, 429, 500, 502, 503, 504)
 
 
 class RefusedError(InputError):
-    """The server has no such file, or not for us."""
+    """The server does not have the file, or does not give it to this user."""
 
 
 class _PassingError(Exception):
-    """A failure that may pass."""
+    """A failure that another try may not meet."""
 
 
 @dataclass(frozen=True)
@@ -59,25 +59,25 @@ def fetch(
     reserve: Callable[[int, int], None] | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> None:
-    """Download to ``target``, from where an earlier attempt left it.
+    """Download to ``target``, continuing an earlier attempt.
 
     Broken connections and answers such as 503 are tried again, with growing pauses.
 
     Parameters
     ----------
     size
-        Bytes of the whole file; 0 takes what the server says.
+        Bytes of the whole file; 0 for the number that the server gives.
     session
-        With a login, where the server wants one.
+        A session with a login, where the server needs one.
     reserve
-        Makes room on disk before the first byte arrives; takes the open file's descriptor and its size in bytes.
+        Called with the open file's descriptor and its size in bytes, to make room before the first byte arrives.
     progress
-        Takes the bytes that are here and ``size``.
+        Called with the bytes downloaded so far and ``size``.
 
     Raises
     ------
     InputError
-        The file cannot be had; `RefusedError` where the server says so.
+        The file cannot be downloaded; `RefusedError` where the server refuses it.
     OutputError
         It cannot be written.
     """
@@ -108,13 +108,13 @@ def _receive(
     session: requests.Session | None,
     reserve: Callable[[int, int], None] | None,
 ) -> Iterator[int]:
-    """Write what is missing after ``done`` bytes; yield how many are here. Raises `_PassingError`, `RefusedError`."""
+    """Write what is missing after ``done`` bytes; yield how many there are. Raises `_PassingError`, `RefusedError`."""
     with _answer(url, done, session) as answer:
         if answer.status_code != requests.codes.partial_content:  # the whole file, from its start
             stream.truncate(done := 0)
         coming = int(answer.headers.get("Content-Length") or 0)
         total = size or (coming and done + coming)
-        if reserve and total and not done:  # an earlier attempt did
+        if reserve and total and not done:  # an earlier attempt has reserved already
             reserve(stream.fileno(), total)
         stream.seek(done)
         yield done
@@ -129,7 +129,7 @@ def _receive(
 
 
 def _answer(url: str, start: int, session: requests.Session | None) -> requests.Response:
-    # Packed on the way, its length would not be that of the file.
+    # If it were compressed for transport, its length would not be that of the file.
     headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={start}-"} if start else {})
     try:
         answer = (session or requests).get(url, headers=headers, stream=True, timeout=_TIMEOUT_S)
@@ -139,21 +139,21 @@ def _answer(url: str, start: int, session: requests.Session | None) -> requests.
         answer.close()
         if answer.status_code in _PASSING:
             raise _PassingError(f"the server answered {answer.status_code}")
-        way_out = "check its login" if answer.status_code in (401, 403) else "check the address"
-        raise RefusedError(f"{url}: the server answered {answer.status_code}; {way_out}")
+        advice = "check its login" if answer.status_code in (401, 403) else "check the address"
+        raise RefusedError(f"{url}: the server answered {answer.status_code}; {advice}")
     return answer
 
 
 def fetch_pinned(url: str, sha256: str, path: Path) -> Path:
-    """Return ``path`` with the published content, placed there before or downloaded now. Raises `InputError`."""
+    """Return ``path`` with the published content, which is downloaded if missing. Raises `InputError`."""
     if not path.is_file():
         logger.info("downloading %s", url)
         pooch.get_logger().setLevel("WARNING")
         try:
             pooch.retrieve(url, sha256, path.name, path.parent)
-        except ValueError:  # pooch keeps nothing of a download with another checksum
+        except ValueError:  # pooch has deleted a download with another checksum
             raise InputError(
-                f"{url}: what arrived is not the published file (sha256 differs); "
+                f"{url}: the downloaded file is not the published one (sha256 differs); "
                 f"fetch it by hand and place it at {path}"
             ) from None
         except Exception as error:  # name, route, proxy, disk
@@ -182,9 +182,9 @@ def list_record(doi: str) -> list[RecordFile]:
 
 
 def fetch_file(file: RecordFile, folder: Path, progress: Callable[[int, int], None] | None = None) -> Path:
-    """Download to ``folder``, resuming an earlier attempt; the name appears once the checksum fits.
+    """Download to ``folder``, resuming an earlier attempt; the file gets its name once the checksum fits.
 
-    Raises `OutputError` without room or folder, and `InputError` where the download fails or differs.
+    Raises `OutputError` for a full disk or an unusable folder, and `InputError` where the download fails or differs.
     """
     target, partial = folder / file.name, folder / f".{file.name}.part"
     if not file.url.startswith(("https://", "http://127.0.0.1")):
@@ -205,7 +205,7 @@ def fetch_file(file: RecordFile, folder: Path, progress: Callable[[int, int], No
             fetch(file.url, partial, size=file.size, progress=progress)
         if not _is_published(partial, file.checksum):
             partial.unlink()
-            raise InputError(f"{file.url}: what arrived is not the published file (checksum differs); fetch it again")
+            raise InputError(f"{file.url}: the downloaded file is not the published one (checksum differs); try again")
         partial.replace(target)
     except OSError as error:
         raise OutputError(f"{target}: could not be written: {error.strerror or error}") from error

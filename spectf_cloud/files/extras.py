@@ -1,4 +1,4 @@
-"""Libraries that only some runs need."""
+"""Optional libraries: which extra holds each, and whether it is installed."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ _MODULES: dict[Extra, tuple[str, ...]] = {
 
 
 def need(extra: Extra, what: str) -> None:
-    """Raise `MissingExtraError`, with the command that installs it, unless the extra is there whole."""
+    """Raise `MissingExtraError`, with the command that installs the extra, unless it is complete."""
     for module in _MODULES[extra]:
         if find_spec(module) is None:
             raise MissingExtraError(f"{what} needs {module}; install it with: pip install 'spectf-cloud[{extra}]'")
 
 
 def have(extra: Extra, what: str) -> bool:
-    """Return whether the extra is there; where it is not, warn once that ``what`` is left out."""
+    """Return whether the extra is installed; if not, warn once that ``what`` is left out."""
     try:
         need(extra, what)
     except MissingExtraError as missing:
@@ -45,9 +45,9 @@ def _warn(message: str) -> None:
 
 @cache
 def has_torch() -> bool:
-    """Return whether PyTorch can be imported; masks on a CPU are made without it too."""
+    """Return whether PyTorch can be imported; a mask on a CPU does not need it."""
     try:
         import torch  # noqa: F401
-    except (ImportError, OSError):  # absent, or its libraries are
+    except (ImportError, OSError):  # PyTorch or a library of it is missing
         return False
     return True

@@ -1,4 +1,4 @@
-"""Claims between processes: one at a time, given up by the system when its holder dies."""
+"""Locks between processes: one holder at a time, released by the system when the holder dies."""
 
 from __future__ import annotations
 
@@ -17,17 +17,16 @@ except ImportError:  # not a Unix
 
 logger = logging.getLogger(__name__)
 
-# What file systems without locks answer.
+# Errors of file systems without locks.
 _NO_LOCKS = (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS)
 
 
 @contextmanager
 def claim(path: Path, *, wait: bool = True, keep: bool = False) -> Iterator[IO[str] | None]:
-    """Hold the file ``path`` (made here, opened for reading and appending) as this process's own.
+    """Lock the file ``path`` (created, opened for reading and appending) for this process.
 
-    Yields the open file, or None where another holds it and ``wait`` is false. The file goes when the claim ends,
-    unless ``keep``; a holder that was killed leaves it, unclaimed. On a file system without locks every claim is
-    granted.
+    Yields the open file, or None where another process holds it and ``wait`` is false. The file is deleted at the end,
+    unless ``keep``; a killed holder leaves it unlocked. On a file system without locks every claim is granted.
     """
     while True:
         file = path.open("a+", encoding="utf-8")
@@ -38,7 +37,7 @@ def claim(path: Path, *, wait: bool = True, keep: bool = False) -> Iterator[IO[s
                 return
             if locked is None:
                 logger.warning("%s: no locks on this file system; do not start two runs at once", file.name)
-            # Another may have finished, and removed the file, between its opening and its locking.
+            # Another process may have removed the file between opening and locking.
             if _is_still(file, path):
                 try:
                     yield file
@@ -51,7 +50,7 @@ def claim(path: Path, *, wait: bool = True, keep: bool = False) -> Iterator[IO[s
 
 
 def lock(descriptor: int, *, alone: bool = True, wait: bool = False) -> bool | None:
-    """Lock an open file or folder, alone or with others, or change over to that.
+    """Lock an open file or folder, exclusively or shared, or change the lock that it has.
 
     Returns False while another process has it, and None where the file system has no locks. Raises `OSError`.
     """

@@ -1,4 +1,4 @@
-"""What a file is that is given as weights and is something else, told from its first bytes. No torch here."""
+"""Recognise, without PyTorch, a file that is given as weights and is something else."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _KINDS = {
 
 
 def foreign_kind(path: Path, kind: str) -> str | None:
-    """Return what the file is, and the way out; None where it may be SpecTf weights. ``kind`` is what its card says."""
+    """Return what the file is and what to do; None where it may be SpecTf weights. ``kind`` is that of its card."""
     with path.open("rb") as stream:
         head = stream.read(_HEAD_BYTES)
     if not head:
@@ -40,7 +40,6 @@ def foreign_kind(path: Path, kind: str) -> str | None:
 
 
 def _by_signature(path: Path) -> str | None:
-    """Return what any reader of files would call it."""
     kind = kind_of(path)
     if kind is None:
         return None
@@ -53,7 +52,8 @@ def foreign_content(content: object) -> str | None:
         return None
     if {"identity", "epoch", "optimiser"} <= set(content):
         return (
-            "the checkpoint of a training run; give the weights.pt beside it, which a finished run has (train --resume)"
+            "the checkpoint of a training run; give the weights.pt next to it, which a finished run has "
+            "(train --resume)"
         )
     if {"stem.weight", "head.weight"} <= set(content):
         return _KINDS["resnet"]
@@ -65,7 +65,6 @@ def foreign_content(content: object) -> str | None:
 
 
 def _by_content(head: bytes, path: Path) -> str | None:
-    """Return what only somebody with networks would keep."""
     if head.startswith(b"ftrt"):
         return _ENGINE
     if head.startswith(b"\x93NUMPY"):
@@ -81,12 +80,12 @@ def _by_content(head: bytes, path: Path) -> str | None:
 
 
 def _archive(path: Path) -> str | None:
-    """Return what a zip is, unless it is how torch.save packs a state dict."""
+    """Return what a zip archive is; None where ``torch.save`` may have written it."""
     try:
         with zipfile.ZipFile(path) as archive:
             names = archive.namelist()
     except (OSError, zipfile.BadZipFile):
-        return None  # reading it says that it is damaged
+        return None  # reading it will report the damage
     if any(name.split("/")[-1] == "constants.pkl" or "/code/" in name for name in names):
         return "a TorchScript program; save its state dict with torch.save"
     if any(name.split("/")[-1] == "data.pkl" for name in names):

@@ -12,10 +12,10 @@ _PR_SET_PDEATHSIG = 1
 
 
 def end_with(parent: int) -> None:
-    """Have the kernel kill this process when its parent is killed, where it can."""
-    import ctypes  # here, as the supervisor has no need of it
+    """Make the system kill this process when its parent is killed, where it can (Linux)."""
+    import ctypes  # only children need it
 
     with suppress(OSError, AttributeError):  # not Linux
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-        if os.getppid() != parent:  # that was before
+        if os.getppid() != parent:  # it was killed before the call
             os._exit(EXIT_INTERRUPTED)

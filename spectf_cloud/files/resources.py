@@ -1,4 +1,4 @@
-"""Where the files that travel with the package are: repository top level, or inside the wheel."""
+"""Paths of the files that come with the package: at the top of the repository, or inside the wheel."""
 
 from __future__ import annotations
 
@@ -11,6 +11,6 @@ _PACKAGE = Path(__file__).resolve().parents[1]
 
 
 def resource(name: str) -> Path:
-    """Path of ``weights.pt``, ``weights.yml``, ``irr.npy`` or ``spectf_cloud_config.yml``."""
+    """Return the path of ``weights.pt``, ``weights.yml``, ``irr.npy`` or ``spectf_cloud_config.yml``."""
     in_wheel = _PACKAGE / "resources" / name
     return in_wheel if in_wheel.exists() else _PACKAGE.parent / name

@@ -1,4 +1,4 @@
-"""What a file is, told by its first bytes."""
+"""Recognise a file by its first bytes."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 from spectf_cloud.errors import InputError
 
-_LONGEST = 512
+_HEAD_BYTES = 512
 
 
 @dataclass(frozen=True)
@@ -19,7 +19,7 @@ class Kind:
 
     @property
     def packed(self) -> bool:
-        """Whether what is wanted may be inside."""
+        """Return whether the wanted file may be inside."""
         return self.way_out == _UNPACK
 
 
@@ -33,7 +33,7 @@ JSON = Kind("a JSON text", _LOG_IN)
 TEXT = Kind("a text", _LOG_IN)
 _CLASSIC = Kind("a netCDF-3 (classic) file", "convert it with: nccopy -k nc4 IN OUT.nc")
 
-# (where, bytes, kind). Short ones would be met in raw numbers by chance.
+# (position, bytes, kind). Shorter signatures would occur in raw numbers by chance.
 _SIGNATURES = (
     (0, b"II*\0", TIFF),
     (0, b"MM\0*", TIFF),
@@ -66,7 +66,7 @@ _SIGNATURES = (
     (0, b"%PDF-", Kind("a PDF document", "give the file of the scene")),
     (257, b"ustar", Kind("a tar archive", _UNPACK)),
 )
-# Looked for without regard to case, after blanks.
+# Matched in any case, after blanks.
 _TEXTS = (
     (b"<!doctype html", Kind("a web page", _LOG_IN)),
     (b"<html", Kind("a web page", _LOG_IN)),
@@ -79,7 +79,7 @@ _TEXTS = (
 
 
 def kind_of(path: Path) -> Kind | None:
-    """Whichever known kind the file begins as, None where its bytes do not tell. Raises `InputError`."""
+    """Return the kind of file by its first bytes; None for an unknown kind. Raises `InputError`."""
     head = _head(path)
     for place, magic, kind in _SIGNATURES:
         if head[place : place + len(magic)] == magic:
@@ -91,7 +91,7 @@ def kind_of(path: Path) -> Kind | None:
 
 
 def is_text(path: Path) -> bool:
-    """Whether the file begins as a text of ASCII letters. Raises `InputError`."""
+    """Return whether the file begins with printable ASCII. Raises `InputError`."""
     head = _head(path)
     return bool(head.strip()) and head.isascii() and all(c.isprintable() or c.isspace() for c in head.decode())
 
@@ -99,6 +99,6 @@ def is_text(path: Path) -> bool:
 def _head(path: Path) -> bytes:
     try:
         with path.open("rb") as stream:
-            return stream.read(_LONGEST)
+            return stream.read(_HEAD_BYTES)
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror or error}") from error

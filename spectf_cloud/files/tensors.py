@@ -25,7 +25,7 @@ Array = NDArray[Any]
 Tensors = dict[str, Array]
 
 SAFETENSORS = ".safetensors"
-#: Beyond any sensible weights, on disk and unpacked.
+#: Larger than any sensible weights, on disk and unpacked.
 MAX_WEIGHTS_BYTES = 2**30
 # The structure without the numbers: 3 kB for 25 tensors.
 _MAX_PICKLE_BYTES = 2**24
@@ -44,7 +44,7 @@ _STORAGES = {
     "BoolStorage": "?",
 }
 _SAFETENSORS_TYPES = {"F64": "f8", "F32": "f4", "F16": "f2", "BF16": _BFLOAT16}
-# What torch.save writes. Without the others no object is made but by the calls that `_Reader` knows.
+# What torch.save writes. With these alone, only the calls that `_Reader` knows can make objects.
 _OPCODES = re.compile(
     "PROTO|STOP|MARK|EMPTY_DICT|EMPTY_LIST|EMPTY_TUPLE|TUPLE[123]?|APPENDS?|SETITEMS?|NONE|NEWTRUE|NEWFALSE|BININT[12]?|"
     "LONG1|BINFLOAT|BINUNICODE|SHORT_BINSTRING|(LONG_)?BINPUT|(LONG_)?BINGET|GLOBAL|BINPERSID|REDUCE|BUILD"
@@ -54,7 +54,7 @@ _OPCODES = re.compile(
 def read_tensors(path: Path) -> Any:
     """Return what a weights file holds: for a state dict, `Tensors`; bfloat16 becomes float32, other types stay.
 
-    Other content that ``torch.save`` writes comes as plain data, so that it can be named. Raises `WeightsError`.
+    Other content of ``torch.save`` is returned as plain data, so that a message can name it. Raises `WeightsError`.
     """
     try:
         if path.stat().st_size > MAX_WEIGHTS_BYTES:
@@ -64,7 +64,7 @@ def read_tensors(path: Path) -> Any:
         return _read_archive(path) if zipfile.is_zipfile(path) else _read_old_format(path)
     except (WeightsError, MissingExtraError):
         raise
-    except Exception as error:  # a foreign file fails in a parser in any way
+    except Exception as error:  # a parser may raise anything for a foreign file
         form = "safetensors file" if path.suffix.lower() == SAFETENSORS else "plain PyTorch state dict"
         raise WeightsError(f"{path} is not a {form} ({type(error).__name__})") from error
 
@@ -116,7 +116,7 @@ def _read_old_format(path: Path) -> Any:
         import torch
     except ImportError:
         with path.open("rb") as stream:
-            if stream.read(1) != b"\x80":  # no pickle at all
+            if stream.read(1) != b"\x80":  # not a pickle
                 raise pickle.UnpicklingError from None
         raise MissingExtraError(
             f"{path} is in the format of PyTorch before 1.6, which needs PyTorch: pip install torch; "
@@ -139,7 +139,7 @@ def _check_opcodes(content: bytes) -> None:
     for opcode, argument, _ in pickletools.genops(content):
         if not _OPCODES.fullmatch(opcode.name):
             raise pickle.UnpicklingError(f"{opcode.name} is not used here")
-        if opcode.name == "LONG_BINPUT" and int(argument or 0) > len(content):  # takes memory up to that number
+        if opcode.name == "LONG_BINPUT" and int(argument or 0) > len(content):  # allocates memory up to that number
             raise pickle.UnpicklingError("a memo beyond the file")
 
 
@@ -153,7 +153,7 @@ class _Sealed:
 
 
 class _Call(_Sealed):
-    """What the pickle calls in place of a function of PyTorch's."""
+    """What the pickle calls in place of a function of PyTorch."""
 
     __slots__ = ("_function",)
 
@@ -174,7 +174,7 @@ class _Storage(_Sealed):
 
 
 class _Reader(pickle.Unpickler):
-    """Unpickle dense tensors as read-only arrays. Everything else of PyTorch's becomes None, all others are refused."""
+    """Unpickle dense tensors as read-only arrays. Other objects of PyTorch become None; all others are refused."""
 
     def __init__(self, content: bytes, read: Callable[[str], bytes], big_endian: bool) -> None:
         super().__init__(io.BytesIO(content), encoding="utf-8")

@@ -22,7 +22,7 @@ class _PlainLoader(yaml.SafeLoader):
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
-    """A YAML mapping with text keys, safely loaded. Raises `ConfigError`."""
+    """Read a YAML mapping with text keys, safely. Raises `ConfigError`."""
     try:
         if path.stat().st_size > _MAX_YAML_BYTES:
             raise ConfigError(f"{path} is larger than 1 MiB, too large for a configuration")
@@ -31,7 +31,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
         raise
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: cannot be read: {error}") from error
-    # Beside its own errors the loader lets through what dates, numbers and nesting run into.
+    # Dates, numbers and deep nesting make the loader raise others than its own errors.
     except (yaml.YAMLError, ValueError, ArithmeticError, LookupError, TypeError, RecursionError) as error:
         raise ConfigError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from error
     if content is None:

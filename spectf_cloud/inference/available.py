@@ -17,7 +17,7 @@ from spectf_cloud.inference.engines.tensorrt.library import import_tensorrt
 
 @dataclass(frozen=True)
 class Availability:
-    """A backend by name; ``reason`` says what it is for, or why it cannot be used."""
+    """A backend by name; ``reason`` says what it is for, or why it is not available."""
 
     name: str
     available: bool
@@ -25,9 +25,9 @@ class Availability:
 
 
 def backends() -> list[Availability]:
-    """All backends, those of the CPU fastest first. Compiles a kernel that was not compiled yet.
+    """Return all backends, those of the CPU fastest first. Compiles the kernels that are not compiled yet.
 
-    Raises `UsageError` for a SPECTF_SIMD, SPECTF_RUNTIME or SPECTF_CUDA that is not known.
+    Raises `UsageError` for an unknown SPECTF_SIMD, SPECTF_RUNTIME or SPECTF_CUDA.
     """
     found, allowed, features = [], usable_levels(), cpu_features()
     for level in levels():

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 Float32Array = NDArray[np.float32]
 
-#: What a scene's lines reach a backend as: arrays of reflectance, or tensors on its device (`DeviceBackend`).
+#: The form in which a backend takes a scene's lines: arrays of reflectance, or tensors on its device (`DeviceBackend`).
 Feed = Literal["arrays", "tensors"]
 
 
@@ -31,13 +31,13 @@ class Backend(Protocol):
 
 
 class SceneBackend(Backend, Protocol):
-    """A backend that scenes are streamed through, and how it is fed."""
+    """A backend that scenes are streamed through, in the form `feed`."""
 
     feed: Feed
 
 
 def cpu_threads() -> int:
-    """Return PyTorch's number of threads; without it OMP_NUM_THREADS, else the cores that this process may use."""
+    """Return PyTorch's number of threads; without PyTorch OMP_NUM_THREADS, else the cores this process may use."""
     if has_torch():
         import torch
 
@@ -48,7 +48,7 @@ def cpu_threads() -> int:
 
 
 def is_cpu(device: str | int) -> bool:
-    """Return whether a device means the CPU; asks PyTorch only where the name leaves it open. Raises as the next."""
+    """Return whether a device means the CPU; imports PyTorch only if needed. Raises as `resolve_device`."""
     if is_tensorrt(device):
         return False
     name = plain_name(device)
@@ -71,9 +71,9 @@ def resolve_device(device: str | int) -> torch.device:
         return torch.device("cpu")
     if name == "mps":
         if not torch.backends.mps.is_available():
-            raise MissingExtraError("no Apple GPU (mps) here; use --device cpu or --device auto")
+            raise MissingExtraError("this machine has no Apple GPU (mps); use --device cpu or --device auto")
         return torch.device("mps")
     if int(name) >= torch.cuda.device_count():
         found = torch.cuda.device_count()
-        raise MissingExtraError(f"GPU {name} is not there (PyTorch sees {found}); use --device cpu or --device auto")
+        raise MissingExtraError(f"GPU {name} does not exist (PyTorch sees {found}); use --device cpu or --device auto")
     return torch.device("cuda", int(name))

@@ -1,4 +1,4 @@
-"""Pixels in batches of one shape, several side by side: a pixel's result never depends on who shares its batch."""
+"""Pixels in batches of one shape, in parallel: a pixel's result never depends on the others in its batch."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def in_batches(
     compute: Callable[[Float32Array], Float32Array],
     on_each_thread: Callable[[], None] | None = None,
 ) -> Float32Array:
-    """``compute`` of every batch of exactly ``size`` rows of toa (n, bands), the last one filled up: (n,) float32."""
+    """Return ``compute`` (n,) float32 of toa (n, bands), by batches of exactly ``size`` rows; the last is padded."""
     result = np.empty(len(toa), np.float32)
 
     def run(start: int) -> None:
@@ -28,11 +28,17 @@ def in_batches(
             batch = np.concatenate([batch, np.zeros((size - filled, toa.shape[1]), np.float32)])
         result[start : start + filled] = compute(batch)[:filled]
 
-    starts = range(0, len(toa), size)
+    on_threads(run, range(0, len(toa), size), threads, on_each_thread)
+    return result
+
+
+def on_threads(
+    run: Callable[[int], None], starts: range, threads: int, on_each_thread: Callable[[], None] | None = None
+) -> None:
+    """Call ``run`` with every start, on this thread where one is enough."""
     if threads == 1 or len(starts) < 2:
         for start in starts:
             run(start)
     else:
         with ThreadPoolExecutor(threads, "spectf", on_each_thread) as pool:
             list(pool.map(run, starts))
-    return result

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 Kind = Literal["resnet", "xgboost"]
 _SAME_BANDS_NM = 0.01
-# Spectra that a ResNet is given at once.
+# Spectra in one call of a ResNet.
 _BLOCK = 1024
 
 
@@ -51,7 +51,7 @@ class ResNetBackend:
         return cls(model, resolve_device(device))
 
     def __call__(self, toa: NDArray[np.float32]) -> NDArray[np.float32]:
-        """toa (n, bands) float32 → (n,) float32."""
+        """Return cloud probability (n,) float32 of toa (n, bands) float32."""
         import torch
 
         result = np.empty(len(toa), np.float32)
@@ -64,7 +64,7 @@ class ResNetBackend:
 
 @dataclass(frozen=True)
 class ComparisonModel:
-    """A trained comparison model, ready to score spectra of its own bands."""
+    """A trained comparison model, ready to score spectra of the bands it was trained on."""
 
     kind: str
     path: Path
@@ -82,7 +82,7 @@ def is_comparison(path: str | Path) -> bool:
 def load_comparison(path: str | Path, wavelength_nm: NDArray[np.float64], device: str | int = "cpu") -> ComparisonModel:
     """Load a ResNet (with its card) or boosted trees (``.json``, published or ours).
 
-    Raises `WeightsError` for files that are not such models, and `InputError` where the bands are others.
+    Raises `WeightsError` for files that are not such models, and `InputError` for other bands.
     """
     file = Path(path)
     if not file.is_file():
@@ -98,7 +98,7 @@ def load_comparison(path: str | Path, wavelength_nm: NDArray[np.float64], device
         backend = ResNetBackend.load(found, device)
     else:
         card = card_path(file)
-        raise WeightsError(f"{file} is not a comparison model: {card} with 'kind: resnet' is needed beside it")
+        raise WeightsError(f"{file} is not a comparison model: {card} with 'kind: resnet' is needed next to it")
     return ComparisonModel(found.kind, file, found.sha256, found.threshold, backend, irradiance_of_weights(found))
 
 
@@ -117,5 +117,5 @@ def _check_bands(found: Checkpoint, wavelength_nm: NDArray[np.float64]) -> None:
     if bands.shape != wavelength_nm.shape or np.abs(bands - wavelength_nm).max() > _SAME_BANDS_NM:
         raise InputError(
             f"{found.path} was trained on other bands ({len(bands)}) than these ({len(wavelength_nm)}); "
-            "comparison models serve their own bands only"
+            "a comparison model works on its own bands only"
         )

@@ -1,4 +1,4 @@
-"""What may be asked for as a device, judged by its name alone: no PyTorch here."""
+"""Names of devices, checked without PyTorch."""
 
 from __future__ import annotations
 
@@ -6,12 +6,16 @@ from spectf_cloud.errors import UsageError
 
 
 def is_tensorrt(device: str | int) -> bool:
-    """Whether a device's name means a GPU through TensorRT rather than PyTorch."""
+    """Return whether a device's name means a GPU through TensorRT rather than PyTorch."""
     return str(device).strip().lower().startswith("tensorrt")
 
 
 def plain_name(device: str | int) -> str:
-    """``auto``, ``cpu``, ``mps`` or a GPU's number, for −1, ``cpu``, ``cuda[:n]`` and so on. Raises `UsageError`."""
+    """Return ``auto``, ``cpu``, ``mps`` or a GPU's number. Raises `UsageError` for another name.
+
+    >>> plain_name(-1), plain_name("cuda:1"), plain_name("CUDA")
+    ('cpu', '1', '0')
+    """
     name = str(device).strip().lower()
     if name in ("-1", "cpu"):
         return "cpu"

@@ -1,4 +1,4 @@
-"""A loaded network for one scene after the other: masking many scenes loads it once."""
+"""A loaded network, kept from one scene to the next: masking many scenes loads it once."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class BackendRequest:
-    """What a backend is chosen by: weights, architecture if given, band centres (bands,) nm, and the options.
+    """What decides on a backend: weights, architecture if given, band centres (bands,) nm, and the options.
 
-    The threshold and the threads of the options are those that apply, no defaults.
+    The threshold and the threads of the options are set.
     """
 
     weights: Checkpoint
@@ -61,9 +61,9 @@ class KeptBackend:
         self._kept: tuple[BackendRequest, SceneBackend] | None = None
 
     def __call__(self, request: BackendRequest) -> SceneBackend:
-        """As `fresh_backend`, loading only what is not there."""
+        """Return the kept backend if it serves the request, else a `fresh_backend`."""
         kept = self._kept
         if kept is None or not kept[0].same(request):
-            kept = self._kept = None  # gives its memory back first
+            kept = self._kept = None  # free its memory first
             kept = self._kept = request, fresh_backend(request)
         return kept[1]

@@ -1,4 +1,4 @@
-"""How a scene is masked: every choice there is, shared by the command line, its forms, archives and the core."""
+"""All options of masking a scene, shared by the command line, its forms, archives and the core."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _UNITS = {"": 1, "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "kib": 2**10, "m
 
 @dataclass(frozen=True)
 class MaskOptions:
-    """How a scene is masked. A new option is a field here, and a row of `cli.mask_texts` to offer it.
+    """Options of masking a scene. A new option is a field here and a row of `cli.mask_texts`.
 
     Attributes
     ----------
@@ -34,7 +34,7 @@ class MaskOptions:
     memory_limit
         Bound for the resident memory of the process: bytes, or a text for `parse_bytes`.
     trust_input
-        Mask even what `check_plausible` refuses.
+        Mask even a scene that `check_plausible` refuses.
     threads
         CPU threads; by default PyTorch's setting.
     """
@@ -53,12 +53,16 @@ class MaskOptions:
 
     @property
     def memory_limit_bytes(self) -> int | None:
-        """Return the bound for resident memory, bytes. Raises `UsageError` for a text that is not understood."""
+        """Return the bound for resident memory, bytes. Raises `UsageError` for an invalid text."""
         return parse_bytes(self.memory_limit) if isinstance(self.memory_limit, str) else self.memory_limit
 
 
 def parse_bytes(text: str) -> int:
-    """Read ``1.5GB``, ``800 MiB`` or plain bytes as a number of bytes. Raises `UsageError`."""
+    """Return ``1.5GB``, ``800 MiB`` or plain bytes as a number of bytes. Raises `UsageError`.
+
+    >>> parse_bytes("1.5GB"), parse_bytes("800 MiB")
+    (1500000000, 838860800)
+    """
     compact = text.strip().lower().replace(" ", "")
     number = compact.rstrip("bikmg")
     try:

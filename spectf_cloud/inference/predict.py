@@ -37,7 +37,7 @@ def predict(
     device: str | int = "cpu",
     fidelity: Fidelity = "faithful",
 ) -> Float32Array:
-    """Cloud probability of spectra.
+    """Return the cloud probability of spectra.
 
     Parameters
     ----------
@@ -62,7 +62,7 @@ def predict(
     UsageError
         Arrays that do not fit each other, or an unknown device or fidelity.
     WeightsError, MissingExtraError
-        Weights that cannot be used; a device that is not there.
+        Weights that cannot be used; a missing device.
     """
     try:
         pixels = np.asarray(toa, dtype=np.float32)
@@ -75,7 +75,7 @@ def predict(
         raise UsageError(f"toa {pixels.shape} must be (n, bands) with one wavelength per band, not {centres_nm.shape}")
     backend: Backend
     if not isinstance(weights, (str, Path)):
-        # the caller's own stays in its mode and on its device
+        # A copy: the caller's network stays in its mode and on its device.
         model, threshold = copy.deepcopy(weights).eval(), PUBLISHED_THRESHOLD
         if not np.array_equal(model.wavelength.cpu().numpy(), NumpySpecTf.normalised(centres_nm)):
             raise UsageError("the loaded network was built for other wavelengths than wavelength_nm")
@@ -101,15 +101,15 @@ def pick_backend(
     threads: int | None = None,
     engine: Path | None = None,
 ) -> SceneBackend:
-    """The backend for this network, device and tier, by what it can do for these weights and bands.
+    """Return the fastest backend for this device that keeps the tier's promise for these weights and bands.
 
-    On a CPU the compiled kernel serves ``faithful`` and ``fast`` where it proves itself, else OpenVINO or ONNX Runtime
-    where installed, on an NVIDIA GPU the CUDA kernel; float32 PyTorch satisfies every tier and serves the rest, and for
-    a network in NumPy that does. The reasons are logged. ``threshold`` is where the mask will be cut: around it, the
-    CPU's ``faithful`` computes again in float32. ``device`` ``tensorrt`` or ``tensorrt:1`` is a GPU through a TensorRT
-    engine: one of the cache, or ``engine``.
+    On a CPU, ``faithful`` and ``fast`` use the compiled kernel, else OpenVINO or ONNX Runtime if installed; on an
+    NVIDIA GPU, the CUDA kernel. Each must pass its check, else the float32 network serves, which satisfies every tier:
+    in PyTorch, or in NumPy for a network in NumPy. The reasons are logged. Near ``threshold``, the CPU's ``faithful``
+    computes again in float32. ``device`` ``tensorrt`` or ``tensorrt:1`` is a GPU through a TensorRT engine: one of the
+    cache, or ``engine``.
 
-    Raises `UsageError` for unknown names, `MissingExtraError` for a device that is not there, and `EngineError`.
+    Raises `UsageError` for unknown names, `MissingExtraError` for a missing device, and `EngineError`.
     """
     if fidelity not in get_args(Fidelity):
         raise UsageError(f"fidelity must be one of {', '.join(get_args(Fidelity))}, not {fidelity!r}")

@@ -1,4 +1,4 @@
-"""One scene from input files to every product asked for: what ``deploy-pt`` and ``deploy-trt`` do."""
+"""Mask one scene and write its products: the work of ``deploy-pt`` and ``deploy-trt``."""
 
 from __future__ import annotations
 
@@ -34,14 +34,14 @@ from spectf_cloud.weights import files_of
 logger = logging.getLogger(__name__)
 
 _SIDE_BY_SIDE = (("mask", "probability", "ortho"), ("netcdf",), ("quicklook",))
-# Side by side the products need 160 to 220 bytes a pixel, in turn 80: beyond a granule's size that would be what a
-# scene needs most memory for.
-_LARGEST_SIDE_BY_SIDE = 1280 * 1300
+# Written in parallel, the products need 160 to 220 bytes a pixel, one by one 80. Above a granule's size this would be
+# the largest part of a scene's memory.
+_MAX_PIXELS_SIDE_BY_SIDE = 1280 * 1300
 
 
 @dataclass(frozen=True)
 class DeployJob:
-    """One scene to mask: its files, how it is masked, and what is written of it. `out` is the mask."""
+    """One scene to mask: its files, the options, and the products. `out` is the mask."""
 
     out: Path
     radiance: Path
@@ -61,8 +61,8 @@ class DeployJob:
 class DeployReport:
     """Result of a job. `cloud_fraction` is None where no pixel has data.
 
-    `seconds` of wall-clock time: start-up, toa, inference, waiting (for lines to be read) and write follow each other
-    and add up to whole; read passes beside them.
+    `seconds` are wall-clock time: start-up, toa, inference, waiting (for lines to be read) and write follow each other
+    and add up to whole; read overlaps them.
     """
 
     scene: str
@@ -86,8 +86,8 @@ def deploy(
 ) -> DeployReport:
     """Mask one scene and write its products; outputs are checked before any work. Raises `SpectfError`.
 
-    ``began`` is the `time.perf_counter` from which seconds count; by default now. Many scenes in turn share a network
-    through ``backends``. ``also`` is given the mask once its products are written.
+    ``began`` is the `time.perf_counter` from which seconds count; by default now. Successive scenes share a network
+    through ``backends``. ``also`` is called with the mask once its products are written.
     """
     began, watch = time.perf_counter() if began is None else began, Stopwatch()
     scene = _checked_scene(job)
@@ -103,7 +103,7 @@ def deploy(
 
 
 def _checked_scene(job: DeployJob) -> Scene:
-    """Open the scene, once nothing speaks against its outputs, its size and what it holds. Raises `SpectfError`."""
+    """Open the scene and check its outputs, its size and its content. Raises `SpectfError`."""
     for output in job.outputs.values():
         _refuse_scene_as_output(output)
     if len({path.resolve() for path in job.outputs.values()}) < len(job.outputs):
@@ -115,16 +115,16 @@ def _checked_scene(job: DeployJob) -> Scene:
     inputs = [*scene.files, *(Path(path) for path in settings if path is not None)]
     for kind, output in job.outputs.items():
         check_output(output, overwrite=job.overwrite, inputs=inputs, form=FORMS[kind])
-    block_lines(scene, options.memory_limit_bytes)  # before anything of the scene's size is read
+    block_lines(scene, options.memory_limit_bytes)  # before anything of the scene's size is allocated
     _check_georeference(scene, job.products)
     check_plausible(scene, read_irradiance(resource("irr.npy")), trust=options.trust_input)
     return scene
 
 
 def _write(mask: CloudMask, job: DeployJob) -> None:
-    """Kinds of files side by side, each kind in turn: rasters share GDAL's state and Python's warnings.
+    """Write kinds of files in parallel, but rasters one by one: they share GDAL's state and Python's warnings.
 
-    All in turn where memory is asked to be saved, or the scene is large.
+    With a memory limit or a large scene, all files are written one by one.
     """
     writers = {
         "mask": mask.to_geotiff,
@@ -139,14 +139,14 @@ def _write(mask: CloudMask, job: DeployJob) -> None:
             if kind in job.outputs:
                 writers[kind](job.outputs[kind], overwrite=job.overwrite)
 
-    roomy = job.options.memory_limit is None and mask.probability.size <= _LARGEST_SIDE_BY_SIDE
+    roomy = job.options.memory_limit is None and mask.probability.size <= _MAX_PIXELS_SIDE_BY_SIDE
     with ThreadPoolExecutor(len(_SIDE_BY_SIDE) if roomy else 1, "spectf-write") as pool:
         for _ in pool.map(write, _SIDE_BY_SIDE):
             pass
 
 
 def _by_stage(measured: Mapping[str, float], whole: float) -> dict[str, float]:
-    """Start-up is all that nothing else accounts for."""
+    """Return the seconds of each stage; start-up is the rest of the whole."""
     spent = {stage: measured.get(stage, 0.0) for stage in ("toa", "inference", "waiting", "write")}
     start_up = whole - sum(spent.values())
     return {"start-up": start_up, **spent, "whole": whole, "read": measured.get("read", 0.0)}
@@ -168,20 +168,20 @@ def _report(scene: Scene, mask: CloudMask, job: DeployJob, seconds: Mapping[str,
 
 
 def _refuse_scene_as_output(output: Path) -> None:
-    """A swapped call would write over a scene: judge by what the file holds."""
+    """Refuse an output that holds a scene, as in a call with swapped arguments. Raises `UsageError`."""
     try:
         held = role(open_cube(output))
     except InputError:
         return
     if held is not None:
-        raise UsageError(f"the output {output} holds {held}, never written over; the order is OUTFP OBSFP RDNFP")
+        raise UsageError(f"the output {output} holds {held} and is not replaced; the order is OUTFP OBSFP RDNFP")
 
 
 def _check_georeference(scene: Scene, products: Products) -> None:
-    """What the products need besides the mask, read now rather than after an hour of inference."""
+    """Read the georeference that the products need before hours of inference. Raises `InputError`."""
     Georeference.of_scene(scene)
     glt = scene.glt() if products.ortho or products.netcdf else None
     if glt is not None:
         crs_of(glt, scene.name)
     elif products.ortho and scene.grid() is None:
-        raise InputError(f"{scene.radiance.path} carries no GLT, so --ortho cannot be written; leave it out")
+        raise InputError(f"{scene.radiance.path} has no GLT, so --ortho cannot be written; leave it out")

@@ -1,9 +1,9 @@
 """The stream of a scene's lines through a GPU: read, copied and computed at the same time.
 
-A loading thread fills one of two pinned buffers, straight from the file where its numbers lie open, and starts its
-copy to the device on a stream of its own; the calling thread computes the block that has arrived. Reflectance is
-made on the device from the file's numbers, with the same products in the same order as on a CPU. Pixels without data
-are left out there too: one gather, and no cost afterwards. Without a GPU the same code runs on ordinary memory.
+A loading thread fills one of two pinned buffers, directly from files of plain numbers, and starts its copy to the
+device on a separate stream, while the calling thread computes the previous block. The device computes reflectance from
+the file's numbers, with the same products in the same order as a CPU, and leaves out pixels without data. Without a
+GPU the same code runs on ordinary memory.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _READERS = 4
 
 
 def device_lines(scene: Scene, device: torch.device, memory_limit_bytes: int | None = None) -> int:
-    """Lines of a block: about 128 MiB of the image, less on a small device; whole chunks of the file where possible.
+    """Return the lines of a block: about 128 MiB of the image, less on a small device; whole chunks where possible.
 
     Raises `UsageError` when not even one line fits the limit of main memory.
     """
@@ -55,9 +55,9 @@ def run_on_device(
     watch: Stopwatch,
     progress: Progress | None = None,
 ) -> Rows:
-    """One pass over a scene. Raises what reading, computing or ``progress`` raises, after the loader has stopped.
+    """Compute all rows of a scene. Raises what reading, computing or ``progress`` raises, after the loader has stopped.
 
-    The watch learns the seconds of ``read``, which pass while blocks are computed, ``waiting`` for a block, and
+    The watch gets the seconds of ``read``, which overlaps the computation, of ``waiting`` for a block, and of
     ``inference`` (TOA and copies back included).
     """
     whole = Rows.empty(scene.lines, scene.samples, len(shown))
@@ -90,8 +90,8 @@ class _Slot:
         self.shape: tuple[int, ...] = ()
 
     def send(self, stream: torch.cuda.Stream | None) -> None:
-        """Start the copy to the device, on a stream of its own where there is one."""
-        with torch.cuda.stream(stream):  # None: nothing is changed
+        """Start the copy to the device, on ``stream`` if there is one."""
+        with torch.cuda.stream(stream):  # None changes nothing
             for source, target in zip(self.host, self.there, strict=True):
                 if target is not source:
                     target.copy_(source, non_blocking=True)
@@ -99,13 +99,13 @@ class _Slot:
                 self.arrived.record()
 
     def wait(self) -> None:
-        """What the device is told from now on, it does after the copy."""
+        """Make the device's further work wait for the copy."""
         if self.arrived is not None:
             torch.cuda.current_stream(self.device).wait_event(self.arrived)
 
 
 class _Loader:
-    """Fills slots in a thread of its own, in the order of the blocks, as far ahead as slots are free."""
+    """A thread that fills slots in the order of the blocks, as far ahead as slots are free."""
 
     def __init__(self, scene: Scene, device: torch.device, lines_per_block: int, watch: Stopwatch) -> None:
         self.scene, self.watch, self.device = scene, watch, device
@@ -122,22 +122,22 @@ class _Loader:
         self._thread.start()
 
     def next(self) -> _Slot:
-        """The next block's slot. Raises what reading raised."""
+        """Return the next block's slot. Raises what reading raised."""
         slot = self._full.get()
         if isinstance(slot, BaseException):
             raise slot
         return slot
 
     def free(self, slot: _Slot) -> None:
-        """Give a slot back whose block is computed, its results copied back included."""
+        """Give back a slot whose block is computed and whose results are copied."""
         self._free.put(slot)
 
     def stop(self) -> None:
-        """Let the block being read end, read no more, and wait for that."""
+        """Stop after the block being read, and wait for the thread to end."""
         self._stopped = True
         self._free.put(None)
         self._thread.join()
-        _settle(self.device)  # after an error a copy may still be under way
+        _settle(self.device)  # after an error a copy may still be running
 
     def _run(self) -> None:
         try:
@@ -151,7 +151,7 @@ class _Loader:
                         self._read(slot, start, stop, pool)
                     slot.send(stream)
                     self._full.put(slot)
-        except BaseException as error:  # raised again where the results are awaited
+        except BaseException as error:  # re-raised in `next`
             self._full.put(error)
 
     def _read(self, slot: _Slot, start: int, stop: int, pool: ThreadPoolExecutor) -> None:
@@ -163,12 +163,12 @@ class _Loader:
         else:
             block[...] = self.scene.image.read(start, stop)
         incidence_deg = self.scene.read_incidence_deg(start, stop).reshape(-1)
-        # As `toa_reflectance` does it: in float64, rounded once.
+        # As in `toa_reflectance`: in float64, rounded once.
         slot.host[1][: lines * samples] = torch.from_numpy(1.0 / np.cos(np.deg2rad(incidence_deg)))
 
 
 class _Compute:
-    """Turns a block on the device into rows on the host."""
+    """The computation of a block on the device, with its rows on the host."""
 
     def __init__(
         self, tokens: Tokens, shown: NDArray[np.intp], backend: DeviceBackend, axes: tuple[int, int, int]
@@ -183,7 +183,7 @@ class _Compute:
 
     @torch.inference_mode()
     def __call__(self, slot: _Slot) -> Rows:
-        """Rows of the slot's block; the device is done with the slot when they are returned."""
+        """Compute the rows of the slot's block; the device no longer uses the slot when they are returned."""
         slot.wait()
         stored = slot.there[0][: math.prod(slot.shape)].view(slot.shape)
         cube = stored.permute(self.lines_samples_bands)

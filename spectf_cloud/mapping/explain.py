@@ -1,4 +1,4 @@
-"""Which wavelengths a decision rests on: attention, winners of the max pool, and occlusion."""
+"""Which wavelengths decide a pixel: attention, winners of the max pool, and occlusion."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from spectf_cloud.model import SpecTfEncoder
 
-#: Bands left out together: one alone is replaced by its neighbours.
+#: Bands left out together: the neighbours of a single band would replace it.
 _WINDOW_BANDS = 9
 
 
@@ -41,8 +41,8 @@ class Explanation:
     wins
         Features of the max pool that each band supplies; None with another pooling. Sums to the width.
     occlusion
-        By how much the log-odds of cloud fall when the band and its neighbours (9 bands) are left out: positive
-        where they speak for cloud.
+        Fall of the log-odds of cloud when the band and its neighbours (9 bands) are left out: positive where they
+        indicate cloud.
     """
 
     wavelength_nm: NDArray[np.float64]
@@ -54,7 +54,7 @@ class Explanation:
     occlusion: NDArray[np.float64]
 
     def to_png(self, path: str | Path, *, title: str = "", overwrite: bool = False) -> None:
-        """Draw all of it over wavelength. Raises `OutputError`, `MissingExtraError` without Matplotlib."""
+        """Draw the explanation over wavelength. Raises `OutputError`, `MissingExtraError` without Matplotlib."""
         target = Path(path)
         check_output(target, overwrite=overwrite)
         kind = "cloud" if self.probability > self.threshold else "clear"
@@ -66,7 +66,7 @@ class Explanation:
             (heading, "TOA reflectance", Line("", broken_nm, toa, "line", GREY)),
             ("Share of attention received", "share", Line("", nm, self.attention, "bars", COLOURS[0])),
             (
-                "Occlusion: log-odds lost without the band (above 0: it speaks for cloud)",
+                "Occlusion: log-odds lost without the band (above 0: it indicates cloud)",
                 "log-odds",
                 Line("", nm, self.occlusion, "bars", COLOURS[1]),
             ),
@@ -90,7 +90,7 @@ def explain(
 
     Raises `UsageError` for arrays that do not fit or are not finite, `WeightsError` for unusable weights.
     """
-    import torch  # and what comes with it: a pixel that is refused needs none of it
+    import torch  # here, so that a refused pixel does not load it
 
     from spectf_cloud.model import SpecTfEncoder
     from spectf_cloud.models.load import load_model
@@ -108,7 +108,7 @@ def explain(
         found = find_weights(weights)
         model, own = load_model(found, centres_nm), found.threshold
     if model.config.agg == "flat":
-        raise UsageError("flat pooling needs every band in its place, so none can be left out to explain it")
+        raise UsageError("flat pooling needs every band, so none can be left out to explain a pixel")
     spectrum = torch.from_numpy(values)
     with torch.inference_mode():
         attention, tokens = _attention(model, spectrum)
@@ -142,7 +142,7 @@ def explain_pixel(
 
 
 def _attention(model: SpecTfEncoder, spectrum: Tensor) -> tuple[NDArray[np.float64], Tensor]:
-    """Share of attention each band receives in the first layer (bands,), and the last layer's tokens (bands, d)."""
+    """Return the share of attention of each band in the first layer (bands,), and the last tokens (bands, d)."""
     import torch
     from torch.nn import functional as F
 
@@ -162,7 +162,7 @@ def _attention(model: SpecTfEncoder, spectrum: Tensor) -> tuple[NDArray[np.float
 
 
 def _occlusion(model: SpecTfEncoder, spectrum: Tensor) -> NDArray[np.float64]:
-    """Log-odds with all bands minus those without each band's neighbourhood: (bands,)."""
+    """Return the log-odds with all bands minus those without each band's neighbourhood: (bands,)."""
     import torch
 
     from spectf_cloud.models.winners import logits

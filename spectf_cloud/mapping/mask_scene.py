@@ -1,4 +1,4 @@
-"""From a scene to its cloud mask: what is needed for it, then one pass over its lines."""
+"""Mask a scene: prepare tokens and backend, then compute line by line."""
 
 from __future__ import annotations
 
@@ -69,15 +69,15 @@ def mask_scene(
         Bands not shown to the model, nm, ends included; ``()`` keeps all that hold data, those marked bad in the file
         among them.
     architecture
-        Of weights that have no card and are not of the published shape.
+        Shape of weights without a card, if it is not the published one.
     memory_limit_bytes
         Bound for the resident memory of the process.
     threads
         CPU threads; by default PyTorch's setting.
     progress
-        Called with (pixels done, pixels in all), on the calling thread.
+        Called with (pixels done, all pixels), on the calling thread.
     watch
-        Learns the seconds of each stage.
+        Gets the seconds of each stage.
     engine
         With device ``tensorrt``: the engine to use instead of one of the cache.
     backends
@@ -91,7 +91,7 @@ def mask_scene(
     Raises
     ------
     InputError, WeightsError, UsageError, MissingExtraError, EngineError
-        See the messages; nothing is written here.
+        The message says what is wrong and what to do.
     """
     options = MaskOptions(
         weights=weights,
@@ -115,7 +115,7 @@ def mask_by(
     watch: Stopwatch | None = None,
     backends: BackendSource = fresh_backend,
 ) -> CloudMask:
-    """Mask a scene as the options say, with their ``arch_spec`` as read; for the rest see `mask_scene`."""
+    """Mask a scene by options and the content of their ``arch_spec``; for the rest see `mask_scene`."""
     if options.threshold is not None:
         check_threshold(options.threshold)
     if not is_tensorrt(options.device):
@@ -143,11 +143,11 @@ def mask_by(
 
 
 def _settled(options: MaskOptions) -> tuple[MaskOptions, int]:
-    """The options with the threads that a backend gets, and how many threads call it at once.
+    """Return the options with the threads of the backend, and how many threads call it at once.
 
-    On a CPU several lines side by side get one thread each: no thread waits for the others at the end of a line.
+    On a CPU each line gets one thread, so that no thread waits for the others at the end of a line.
     """
-    from spectf_cloud.inference.backend import cpu_threads, is_cpu  # and PyTorch, once nothing speaks against the job
+    from spectf_cloud.inference.backend import cpu_threads, is_cpu  # loads PyTorch, so only after the checks
 
     threads = options.threads or cpu_threads()
     on_cpu = is_cpu(options.device)
@@ -164,7 +164,6 @@ def _rows(
     watch: Stopwatch,
     progress: Progress | None,
 ) -> Rows:
-    """One pass over the scene, fed to the backend as it says."""
     if backend.feed == "tensors":
         from spectf_cloud.mapping.device_stream import device_lines, run_on_device
 
@@ -184,7 +183,6 @@ def _said(lines: int, scene: Scene) -> int:
 def _provenance(
     scene: Scene, tokens: Tokens, weights: Checkpoint, threshold: float, backend: Backend
 ) -> dict[str, str]:
-    """What every product says about how it was made."""
     mark = {SIMULATED_TAG: SIMULATED} if scene.simulated else {}
     return {
         **mark,

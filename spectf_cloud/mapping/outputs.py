@@ -8,7 +8,7 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Products:
-    """What is written besides the mask: ``OUT_prob.tif`` beside it, and files of these names."""
+    """The products besides the mask: ``OUT_prob.tif`` in the same folder, and files of these names."""
 
     probability: bool = False
     ortho: Path | None = None
@@ -16,7 +16,11 @@ class Products:
     quicklook: Path | None = None
 
     def paths(self, mask: Path) -> dict[str, Path]:
-        """Return all files that are written, by kind, the mask first."""
+        """Return all files to write, by kind, the mask first.
+
+        >>> [path.name for path in Products(probability=True).paths(Path("cloud.tif")).values()]
+        ['cloud.tif', 'cloud_prob.tif']
+        """
         named = {
             "mask": mask,
             "probability": mask.with_name(f"{mask.stem}_prob.tif") if self.probability else None,

@@ -1,4 +1,4 @@
-"""Where the time of a run went: seconds by stage, added up over threads."""
+"""Seconds of a run by stage, added up over threads."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ class Stopwatch:
 
     @property
     def seconds(self) -> Mapping[str, float]:
-        """What was measured so far, by stage."""
+        """Return the seconds measured so far, by stage."""
         with self._lock:
             return dict(self._seconds)
 
     def add(self, stage: str, seconds: float) -> None:
-        """Count seconds towards a stage."""
+        """Add seconds to a stage."""
         with self._lock:
             self._seconds[stage] = self._seconds.get(stage, 0.0) + seconds
 
     @contextmanager
     def stage(self, name: str, threads: int = 1) -> Iterator[None]:
-        """Count what happens within towards a stage, also where it fails; by its share where so many threads do it."""
+        """Add the time of a block, even of one that fails, to a stage; divided by the number of parallel threads."""
         start = time.perf_counter()
         try:
             yield

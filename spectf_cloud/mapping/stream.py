@@ -1,8 +1,8 @@
 """The stream of a scene's lines: one thread reads ahead while others turn lines into rows of the results.
 
 The calling thread reads, so that interrupts and a progress bar reach it; workers compute. At most two blocks
-are held, the one being computed and the one being read. Whatever fails anywhere ends the stream and is raised in
-the calling thread, after the workers have stopped.
+are held, the one being computed and the one being read. Any failure stops the stream and is re-raised in the calling
+thread, after the workers have stopped.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ if TYPE_CHECKING:
 
 Float32Array = NDArray[np.float32]
 
-#: Called with (pixels done, pixels in all) as lines are finished.
+#: Called with (pixels done, all pixels) as lines are finished.
 Progress = Callable[[int, int], None]
 
-# A line of EMIT: long enough to hide what a call costs, short enough to share a scene evenly and to stop soon.
+# A line of EMIT: long enough to hide the cost of a call, short enough to share a scene evenly and to stop soon.
 _CPU_PIXELS = 1024
 
 
@@ -46,7 +46,7 @@ class Rows:
 
     @classmethod
     def empty(cls, lines: int, samples: int, bands: int) -> Rows:
-        """Rows without any data yet."""
+        """Return rows without data."""
         probability = np.full((lines, samples), NODATA, np.float32)
         return cls(probability, np.full((lines, samples, bands), np.nan, np.float32))
 
@@ -54,23 +54,22 @@ class Rows:
 class LineComputer(Protocol):
     """Turns lines of a scene into rows of the results.
 
-    `workers` threads may call it at once, best with about `pixels` pixels. What it makes of a pixel must not depend
-    on the company the pixel keeps: how lines are grouped follows from the memory there is.
+    `workers` threads may call it at once, best with about `pixels` pixels. A pixel's result must not depend on the
+    other pixels of the call, because the grouping of lines depends on the memory.
     """
 
     workers: int
     pixels: int
 
     def __call__(self, values: NDArray[np.floating], incidence_deg: NDArray[np.float64]) -> Rows:
-        """values (n, samples, bands of the file) as read; incidence_deg (n, samples), NaN where unusable."""
+        """Return the rows of values (n, samples, bands) as read and incidence_deg (n, samples), NaN where unusable."""
 
 
 class OnProcessor:
-    """Lines through reflectance and a backend that ``workers`` threads may call at once.
+    """Compute lines by reflectance and a backend that ``workers`` threads may call at once.
 
-    ``shown`` are the positions among the tokens that the preview holds.
-
-    The watch learns the workers' mean seconds of ``toa`` and ``inference``.
+    ``shown`` are the positions of the preview's bands among the tokens. The watch gets the workers' mean seconds of
+    ``toa`` and ``inference``.
     """
 
     pixels = _CPU_PIXELS
@@ -81,7 +80,6 @@ class OnProcessor:
         self.tokens, self.shown, self.backend, self.workers, self.watch = tokens, shown, backend, workers, watch
 
     def __call__(self, values: NDArray[np.floating], incidence_deg: NDArray[np.float64]) -> Rows:
-        """See `LineComputer`."""
         lines, samples, bands = values.shape
         rows = Rows.empty(lines, samples, len(self.shown))
         with self.watch.stage("toa", self.workers):
@@ -94,7 +92,7 @@ class OnProcessor:
 
 
 def piece_lines(scene: Scene, compute: LineComputer) -> int:
-    """How many lines are given to a worker at once."""
+    """Return how many lines a worker gets at once."""
     return max(1, compute.pixels // scene.samples)
 
 
@@ -106,10 +104,10 @@ def run_stream(
     watch: Stopwatch,
     progress: Progress | None = None,
 ) -> Rows:
-    """One pass over a scene. Raises what reading, computing or ``progress`` raises.
+    """Compute all rows of a scene. Raises what reading, computing or ``progress`` raises.
 
-    The watch learns the seconds of ``read``, most of which pass while workers compute, and of ``waiting``, in which
-    the mean worker had nothing to do.
+    The watch gets the seconds of ``read``, which mostly overlaps the computation, and of ``waiting``, the mean time
+    in which a worker had nothing to do.
     """
     began, busy = time.perf_counter(), Stopwatch()
     whole = Rows.empty(scene.lines, scene.samples, preview_bands)
@@ -140,7 +138,7 @@ def run_stream(
                 for first in range(0, stop - start, lines):
                     piece = slice(first, first + lines)
                     under_way.append((start + first, pool.submit(piece_of, values[piece], incidence_deg[piece])))
-                del values  # with its pieces it goes
+                del values  # its pieces keep it until they are done
                 finish(-(-(stop - start) // lines))
             finish(0)
         except BaseException:

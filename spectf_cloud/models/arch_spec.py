@@ -1,4 +1,4 @@
-"""An ``--arch-spec`` file, `spectf_cloud_config.yml`: the architecture, and the bands that the model does not see."""
+"""An ``--arch-spec`` file such as `spectf_cloud_config.yml`: the architecture, and the bands to leave out."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from spectf_cloud.sensor import PUBLISHED_DROP_NM, BandRanges, parse_band_ranges
 
 @dataclass(frozen=True)
 class ArchSpec:
-    """What an ``--arch-spec`` file says; `architecture` is None where it says nothing of it."""
+    """Content of an ``--arch-spec`` file; `architecture` is None where the file has none."""
 
     architecture: Architecture | None
     drop_nm: BandRanges
@@ -24,6 +24,9 @@ def read_arch_spec(path: Path | None, *, keep_bands: bool = False) -> ArchSpec:
     """Read ``architecture`` and ``spectra.drop_band_ranges`` of a YAML file; by default the published bands.
 
     With ``keep_bands`` no band is dropped. Raises `ConfigError`.
+
+    >>> read_arch_spec(None, keep_bands=True)
+    ArchSpec(architecture=None, drop_nm=())
     """
     spec = ArchSpec(None, PUBLISHED_DROP_NM) if path is None else _read(path)
     return replace(spec, drop_nm=()) if keep_bands else spec
@@ -48,4 +51,4 @@ def _read(path: Path) -> ArchSpec:
 def _refuse_unknown(path: Path, content: dict[str, Any], known: set[str]) -> None:
     unknown = sorted(str(key) for key in content if key not in known)
     if unknown:
-        raise ConfigError(f"{path}: unknown keys {', '.join(unknown)}; known are {', '.join(sorted(known))}")
+        raise ConfigError(f"{path}: unknown keys {', '.join(unknown)}; known keys: {', '.join(sorted(known))}")

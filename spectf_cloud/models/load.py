@@ -1,4 +1,4 @@
-"""From a checkpoint to a network ready for inference; PyTorch is imported only for its own network."""
+"""Load a network from a checkpoint for inference; PyTorch is imported only for its own network."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def load_numpy(
             f"{weights.path} does not fit the architecture ({name} is {found.get(name, 'absent')}, "
             f"not {wanted.get(name, 'there')}); give its --arch-spec"
         )
-    # As float32, which the network computes in: float64 may hold what that cannot.
+    # The network computes in float32, which cannot hold every float64 value.
     with np.errstate(over="ignore"):
         tensors = {name: np.array(state[name], np.float32, order="C") for name in wanted}
     broken = [name for name, value in tensors.items() if not np.isfinite(value).all()]
@@ -52,7 +52,7 @@ def load_numpy(
 def load_model(
     weights: Checkpoint, wavelength_nm: NDArray[np.float64], architecture: Architecture | None = None
 ) -> SpecTfEncoder:
-    """Return the same network in PyTorch, in evaluation mode. Raises as `load_numpy`."""
+    """Return the network in PyTorch, in evaluation mode. Raises as `load_numpy`."""
     found = load_numpy(weights, wavelength_nm, architecture)
     from spectf_cloud.model import SpecTfEncoder
 
@@ -69,9 +69,9 @@ def load_network(
 
 
 def read_state_dict(weights: Checkpoint) -> dict[str, Tensor]:
-    """Return the tensors of a checkpoint by name, in PyTorch; nothing is executed. Raises `WeightsError`."""
+    """Read the tensors of a checkpoint by name, in PyTorch; nothing is executed. Raises `WeightsError`."""
     tensors = weights.tensors()
-    if sum(value.nbytes for value in tensors.values()) > MAX_WEIGHTS_BYTES:  # of few numbers, repeated
+    if sum(value.nbytes for value in tensors.values()) > MAX_WEIGHTS_BYTES:  # views that repeat few numbers
         raise WeightsError(f"{weights.path} holds more than 1 GiB, too large for SpecTf weights")
     return _as_torch(tensors)
 

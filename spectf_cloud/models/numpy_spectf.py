@@ -1,4 +1,4 @@
-"""The SpecTf network in NumPy and float32: the function of `spectf_cloud.model.SpecTfEncoder`, without PyTorch."""
+"""The SpecTf network in NumPy and float32: `spectf_cloud.model.SpecTfEncoder` without PyTorch."""
 
 from __future__ import annotations
 
@@ -33,7 +33,11 @@ _ERF = chebyshev.chebinterpolate(_erf_over_z, _ERF_DEGREE)  # type: ignore[type-
 
 
 def gelu(x: NDArray[Any]) -> NDArray[Any]:
-    """Return x Φ(x) in the type of x, with the error function itself: NumPy has none."""
+    """Return x Φ(x) in the type of x, with an error function of this module: NumPy has none.
+
+    >>> gelu(np.array([0.0, 10.0]))
+    array([ 0., 10.])
+    """
     z = np.clip(x / math.sqrt(2), -_ERF_REACH, _ERF_REACH)
     erf = z * chebyshev.chebval(z * z * (2 / _ERF_REACH**2) - 1, _ERF)
     result: NDArray[Any] = (x * (0.5 + 0.5 * erf)).astype(x.dtype)
@@ -61,21 +65,21 @@ class NumpySpecTf:
 
     @classmethod
     def of(cls, model: SpecTfEncoder | NumpySpecTf) -> NumpySpecTf:
-        """Return the network of a PyTorch one; the same object for its own kind."""
+        """Return a PyTorch network in NumPy, and one in NumPy as it is."""
         if isinstance(model, NumpySpecTf):
             return model
         tensors = {name: value.detach().cpu().contiguous().numpy() for name, value in model.state_dict().items()}
         return cls(model.config, model.wavelength.detach().cpu().numpy(), tensors)
 
     def logits(self, toa: Float32Array) -> Float32Array:
-        """Return (n, outputs) float32 of toa (n, bands) float32; class 1 is cloud. A pixel's result is its own."""
-        # Here and in the norms float64 costs little, and every later step magnifies what is lost.
+        """Return logits (n, outputs) float32 of toa (n, bands) float32, each pixel on its own; class 1 is cloud."""
+        # Here and in the norms float64 costs little, and later steps would magnify the error of float32.
         embed = self.tensors["spectral_embed.linear.weight"].astype(np.float64)
         from_band = np.outer(self.wavelength, embed[:, 1]) + self.tensors["spectral_embed.linear.bias"]
         tokens = np.tanh(toa[..., None] * embed[:, 0] + from_band).astype(np.float32)  # (n, bands, dim_proj)
         for number in range(self.config.num_layers):
             tokens = self._layer(f"layers.{number}", tokens)
-        return self._linear("head", self._pooled(tokens)[:, None])[:, 0]  # one product a pixel
+        return self._linear("head", self._pooled(tokens)[:, None])[:, 0]  # one product for each pixel
 
     def _pooled(self, tokens: Float32Array) -> Float32Array:
         if self.config.agg == "flat":

@@ -1,4 +1,4 @@
-"""A ResNet over the spectrum: 1-D convolutions in residual blocks, bands known by their place."""
+"""A ResNet over the spectrum: 1-D convolutions in residual blocks; a band is known by its position."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class ResNetConfig:
         if self.kernel < 1 or self.kernel % 2 == 0:
             raise ModelError(f"the kernel must be odd, not {self.kernel}")
         if not 0.0 <= self.dropout < 1.0:
-            raise ModelError(f"dropout must lie in [0, 1), not {self.dropout!r}")
+            raise ModelError(f"dropout must be in [0, 1), not {self.dropout!r}")
 
     @classmethod
     def from_mapping(cls, values: Mapping[str, Any]) -> ResNetConfig:
@@ -58,7 +58,7 @@ class ResidualBlock(nn.Module):
         self.skip: nn.Module = nn.Identity() if same else nn.Conv1d(inputs, outputs, 1, stride, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        """x (b, inputs, s) → (b, outputs, s / stride)."""
+        """Return (b, outputs, s / stride) of x (b, inputs, s)."""
         inner = self.conv1(torch.relu(self.norm1(x)))
         inner = self.conv2(self.dropout(torch.relu(self.norm2(inner))))
         result: Tensor = self.skip(x) + inner
@@ -84,7 +84,7 @@ class ResNet(nn.Module):
         self.head = nn.Linear(width, 2)
 
     def forward(self, toa: Tensor) -> Tensor:
-        """toa (b, s) reflectance → logits (b, 2)."""
+        """Return logits (b, 2) of reflectance toa (b, s)."""
         hidden = torch.relu(self.norm(self.blocks(self.stem(toa.unsqueeze(1)))))
         logits: Tensor = self.head(hidden.mean(2))
         return logits

@@ -1,4 +1,4 @@
-"""Boosted trees by XGBoost, ours and the published ones."""
+"""Boosted trees of XGBoost: those trained here, and the published ones."""
 
 from __future__ import annotations
 
@@ -23,25 +23,27 @@ class TreesBackend:
 
     @classmethod
     def load(cls, path: Path, bands: int) -> TreesBackend:
-        """From XGBoost's JSON. Raises `WeightsError`, `InputError`."""
+        """Load a model in XGBoost's JSON. Raises `WeightsError`, and `InputError` for other bands."""
         xgboost = need_xgboost()
         try:
             booster = xgboost.Booster(model_file=str(path))
         except (xgboost.core.XGBoostError, ValueError) as error:
-            raise WeightsError(f"{path} is no XGBoost model in JSON ({str(error).splitlines()[-1][:80]})") from error
+            raise WeightsError(
+                f"{path} is not an XGBoost model in JSON ({str(error).splitlines()[-1][:80]})"
+            ) from error
         if booster.num_features() != bands:
             raise InputError(f"{path} was trained on {booster.num_features()} bands, the spectra have {bands}")
         return cls(booster)
 
     def __call__(self, toa: NDArray[np.float32]) -> NDArray[np.float32]:
-        """toa (n, bands) float32 → (n,) float32."""
+        """Return cloud probability (n,) float32 of toa (n, bands) float32."""
         if not len(toa):
             return np.empty(0, np.float32)
         probability: NDArray[np.float32] = self.booster.inplace_predict(np.ascontiguousarray(toa))
         return probability
 
     def save(self, path: Path) -> None:
-        """XGBoost's JSON, whole or not at all."""
+        """Write the trees in XGBoost's JSON. Raises `OutputError`."""
         with atomic_output(path, overwrite=True) as temporary:
             self.booster.save_model(str(temporary))
 

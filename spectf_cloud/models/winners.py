@@ -1,9 +1,9 @@
-"""The network's forward for training with max pooling: gradients for the winning tokens only.
+"""The network's forward pass for training with max pooling: gradients for the winning tokens only.
 
 Max pooling passes each pooled feature's gradient to one token. So a first pass without a graph finds the winner
-of each feature, and a second builds the graph for those queries alone, over all keys: the same value and the
-same gradients, at a fraction of the cost, since a pixel has more bands than features. Dropout is kept exact by
-drawing its masks once and using them in both passes.
+of each feature, and a second builds the graph for those queries alone, over all keys. Value and gradients are the
+same, at a fraction of the cost, since a pixel has more bands than features. Dropout stays exact because its masks are
+drawn once and used in both passes.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from spectf_cloud.model import EncoderLayer, SpecTfEncoder
 
 @dataclass(frozen=True)
 class Masks:
-    """What dropout keeps, as bool, and the factor that makes up for the rest.
+    """What dropout keeps, as bool, and the factor that compensates for the rest.
 
     ``attention`` (b, heads, s, s); ``attended``, ``transformed`` (b, s, d); ``hidden`` (b, s, dim_ff).
     """
@@ -34,7 +34,7 @@ class Masks:
 
     @classmethod
     def draw(cls, model: SpecTfEncoder, batch: int, bands: int) -> Masks | None:
-        """Fresh masks from the global generator; None where nothing is dropped.
+        """Draw masks from the global generator; None where nothing is dropped.
 
         A random byte decides, so the probability is rounded to 1/256; the factor matches it exactly.
         """
@@ -56,7 +56,7 @@ class Masks:
         )
 
     def of_queries(self, index: Tensor) -> Masks:
-        """The rows of the queries ``index`` (b, q)."""
+        """Return the masks of the queries ``index`` (b, q) only."""
         batch, heads, bands, _ = self.attention.shape
         rows = (
             torch.arange(batch * heads, device=index.device).view(batch, heads, 1) * bands + index[:, None]
@@ -72,9 +72,9 @@ class Masks:
 
 
 def logits(model: SpecTfEncoder, toa: Tensor, wavelength: Tensor) -> Tensor:
-    """toa (b, s), wavelength (s,) or (b, s) normalised → logits (b, dim_output).
+    """Return logits (b, dim_output) of toa (b, s) at the normalised wavelength (s,) or (b, s).
 
-    Equal, with its gradients, to the whole network applied to these tokens; by winners where that is quicker.
+    Value and gradients equal those of the whole network; winners are used where that is faster.
     """
     tokens = embed(model, toa, wavelength)
     config = model.config
@@ -91,7 +91,7 @@ def logits(model: SpecTfEncoder, toa: Tensor, wavelength: Tensor) -> Tensor:
 
 
 def pooled_by_winners(model: SpecTfEncoder, tokens: Tensor, masks: Masks | None) -> Tensor:
-    """Embedded tokens (b, s, d) → max-pooled features (b, d)."""
+    """Return max-pooled features (b, d) of embedded tokens (b, s, d)."""
     layer = _only_layer(model)
     normed = layer.norm1(tokens)
     key, value = _keys_values(layer, normed)
@@ -110,7 +110,7 @@ def pooled_by_winners(model: SpecTfEncoder, tokens: Tensor, masks: Masks | None)
 
 
 def embed(model: SpecTfEncoder, toa: Tensor, wavelength: Tensor) -> Tensor:
-    """toa (b, s), wavelength (s,) or (b, s) normalised → tokens (b, s, d)."""
+    """Return tokens (b, s, d) of toa (b, s) at the normalised wavelength (s,) or (b, s)."""
     if wavelength.ndim == 1:
         embedded: Tensor = model.spectral_embed(toa, wavelength)
         return embedded
@@ -122,7 +122,7 @@ def embed(model: SpecTfEncoder, toa: Tensor, wavelength: Tensor) -> Tensor:
 def hidden_of(
     layer: EncoderLayer, tokens: Tensor, normed: Tensor, key: Tensor, value: Tensor, masks: Masks | None
 ) -> tuple[Tensor, Tensor | None]:
-    """Queries (b, q, d) over all keys → units before the last linear map (b, q, dim_ff), residual (b, q, d)."""
+    """Return the units before the last linear map (b, q, dim_ff) and the residual (b, q, d) of queries (b, q, d)."""
     mha = layer.attention.attention
     batch, queries, dim = normed.shape
     query = F.linear(normed, mha.in_proj_weight[:dim], mha.in_proj_bias[:dim])
@@ -133,7 +133,7 @@ def hidden_of(
         mixed = _mixed_in_cache(query, key, value, masks)
     else:
         weights = torch.softmax((query * query.shape[-1] ** -0.5) @ key.transpose(2, 3), -1)
-        # A float mask: multiplying by another type is several times as slow.
+        # A float mask: multiplication by another type is several times slower.
         mixed = (weights * masks.attention.to(weights.dtype)) @ (value * masks.factor)
     attended = mha.out_proj(mixed.transpose(1, 2).reshape(batch, queries, dim))
     if masks is not None:
@@ -147,7 +147,7 @@ def hidden_of(
 
 
 def _mixed_in_cache(query: Tensor, key: Tensor, value: Tensor, masks: Masks) -> Tensor:
-    """Attention under dropout without a graph, spectrum by spectrum: all of its weights stay in the core's cache."""
+    """Return attention under dropout without a graph, by spectrum: all weights stay in the core's cache."""
     batch, heads, queries, width = query.shape
     weights, scratch = (torch.empty(heads, queries, key.shape[2]) for _ in range(2))
     mixed = torch.empty(batch, heads, queries, width)
@@ -190,10 +190,10 @@ def _diagonal(values: Tensor) -> Tensor:
 
 
 def _random_bytes_from(least: int, shape: tuple[int, ...], device: torch.device) -> Tensor:
-    """Which of as many uniform random bytes are at least ``least``: bool, drawn eight at a time."""
+    """Draw uniform random bytes, eight at a time, and return as bool which are at least ``least``."""
     count = math.prod(shape)
     words = (count + 7) // 8
-    if device.type == "cpu":  # numpy draws and compares bytes several times as quickly
+    if device.type == "cpu":  # numpy draws and compares bytes several times faster
         seed = int(torch.randint(2**62, ()))
         drawn = np.random.Generator(np.random.SFC64(seed)).integers(0, 2**64, words, dtype=np.uint64)
         return torch.from_numpy(drawn.view(np.uint8)[:count] >= least).view(shape)

@@ -1,4 +1,4 @@
-"""`CloudMask`: the probability of cloud in each pixel of a scene, and all that is derived from it."""
+"""`CloudMask`: the cloud probability of each pixel of a scene, and the products made from it."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class CloudMask:
     Attributes
     ----------
     scene
-        What was masked; products take name, location and grid from it.
+        The masked scene; products take name, location and grid from it.
     probability
         (lines, samples) float32, 0 to 1, −9999 where there is no data.
     threshold
@@ -46,7 +46,7 @@ class CloudMask:
     preview
         Bands for pictures, or None.
     buffer_pixels
-        Clear pixels within so many pixels of cloud count as cloud too.
+        Clear pixels at most this many pixels from cloud count as cloud too.
     """
 
     scene: Scene
@@ -69,44 +69,41 @@ class CloudMask:
 
     @property
     def mask(self) -> MaskArray:
-        """(lines, samples) uint8: 0 clear, 1 cloud, 255 no data."""
-
+        """Return the mask (lines, samples) uint8: 0 clear, 1 cloud, 255 no data."""
         return dilate(apply_threshold(self.probability, self.threshold), self.buffer_pixels)
 
     @property
     def simulated(self) -> bool:
-        """Whether the scene was computed rather than measured: pictures and titles say so."""
+        """Return whether the scene was computed, not measured: pictures and titles say so."""
         return SIMULATED_TAG in self.tags
 
     @property
     def title(self) -> str:
-        """What this is, in a line."""
+        """Return a title of one line."""
         return f"{'SIMULATED: ' if self.simulated else ''}SpecTf cloud mask of {self.scene.name}"
 
     @property
     def cloud_fraction(self) -> float:
-        """Share of cloud among the pixels that have data, 0 to 1; NaN when none has."""
+        """Return the share of cloud among the pixels with data, 0 to 1; NaN when none has."""
         return cloud_fraction(self.mask)
 
     def with_threshold(self, threshold: float) -> CloudMask:
-        """The same probabilities under another threshold (0 to 1). Raises `UsageError`."""
+        """Return the same probabilities with another threshold (0 to 1). Raises `UsageError`."""
         tags = {**self.tags, "SPECTF_THRESHOLD": str(float(threshold))}
         return replace(self, threshold=float(threshold), tags=tags)
 
     def with_buffer(self, pixels: int) -> CloudMask:
-        """The same with another buffer around clouds, pixels. Raises `UsageError` for a negative one."""
+        """Return the mask with another buffer around clouds, pixels. Raises `UsageError` for a negative one."""
         if pixels < 0:
             raise UsageError(f"a buffer of {pixels} pixels is not possible; give 0 or more")
         return replace(self, buffer_pixels=pixels, tags={**self.tags, "SPECTF_BUFFER_PIXELS": str(pixels)})
 
     def to_geotiff(self, path: str | Path, overwrite: bool = False) -> None:
         """Write the mask on the sensor grid: uint8, 0 clear, 1 cloud, 255 no data. Raises `OutputError`."""
-
         geotiff.write_mask(self, self._output(path, overwrite), overwrite)
 
     def to_probability_geotiff(self, path: str | Path, overwrite: bool = False) -> None:
         """Write the probability on the sensor grid: float32, no data −9999. Raises `OutputError`."""
-
         geotiff.write_probability(self, self._output(path, overwrite), overwrite)
 
     def to_ortho(self, path: str | Path, overwrite: bool = False) -> None:
@@ -114,21 +111,18 @@ class CloudMask:
 
         Raises `InputError` when the scene has no look-up table, `OutputError` when it cannot be written.
         """
-
         ortho.write_ortho(self, self._output(path, overwrite), overwrite)
 
     def to_netcdf(self, path: str | Path, overwrite: bool = False) -> None:
         """Write probability, flag and buffer distance in the layout of EMIT's L2A mask. Raises `OutputError`."""
-
         netcdf.write_netcdf(self, self._output(path, overwrite), overwrite)
 
     def to_quicklook(self, path: str | Path, overwrite: bool = False) -> None:
         """Write one PNG to look at: true colour, false colour, probability, outline. Raises `OutputError`."""
-
         quicklook.write_quicklook(self, self._output(path, overwrite), overwrite)
 
     def to_xarray(self) -> xarray.Dataset:
-        """``cloud_probability`` (NaN no data) and ``cloud_mask`` over (downtrack, crosstrack).
+        """Return ``cloud_probability`` (NaN no data) and ``cloud_mask`` over (downtrack, crosstrack).
 
         Longitude, latitude and elevation become coordinates where the scene has them. Raises
         `MissingExtraError` without xarray.
@@ -159,7 +153,6 @@ class CloudMask:
         )
 
     def _repr_html_(self) -> str:
-
         return quicklook.to_html(self)
 
     def _output(self, path: str | Path, overwrite: bool) -> Path:

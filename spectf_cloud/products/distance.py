@@ -8,19 +8,22 @@ from numpy.typing import NDArray
 from spectf_cloud.errors import UsageError
 from spectf_cloud.products.flags import CLOUD, MASK_NODATA, MaskArray
 
-#: How far EMIT-style buffer distances are followed, pixels.
+#: Largest buffer distance of EMIT's layout, pixels.
 CUTOFF_PIXELS = 50
 BEYOND_CUTOFF = -1.0
-# Lines worked on together in the second pass: their squares stay in the processor's cache.
+# Lines in one step of the second pass: their squares stay in the processor's cache.
 _LINES_AT_ONCE = 64
 
 
 def distance_pixels(cloud: NDArray[np.bool_], cutoff_pixels: int = CUTOFF_PIXELS) -> NDArray[np.float32]:
-    """Euclidean distance from each pixel centre to the nearest cloud pixel centre.
+    """Return the Euclidean distance from each pixel centre to the nearest cloud pixel centre.
 
     cloud: (lines, samples) bool. Returns (lines, samples) float32 pixels: 0 on cloud, −1 farther than
-    ``cutoff_pixels``. Squared distances separate: the nearest cloud within each column first, then over
-    columns the least of (column distance² + offset²); exact (Felzenszwalb and Huttenlocher, 2012).
+    ``cutoff_pixels``. The nearest cloud within each column comes first, then over columns the least of
+    (column distance² + offset²), which is exact (Felzenszwalb and Huttenlocher, 2012).
+
+    >>> distance_pixels(np.array([[True, False, False, False]]), cutoff_pixels=2)
+    array([[ 0.,  1.,  2., -1.]], dtype=float32)
     """
     samples = cloud.shape[1]
     vertical = _distance_along_columns(cloud, cutoff_pixels + 1)
@@ -38,7 +41,7 @@ def distance_pixels(cloud: NDArray[np.bool_], cutoff_pixels: int = CUTOFF_PIXELS
 
 
 def _distance_along_columns(cloud: NDArray[np.bool_], limit: int) -> NDArray[np.int32]:
-    """(lines, samples) int32 lines to the nearest cloud of the same column, at most ``limit``."""
+    """Return the lines (lines, samples) int32 to the nearest cloud in the same column, at most ``limit``."""
     distance = np.where(cloud, 0, limit).astype(np.int32)
     for line in range(1, len(distance)):
         np.minimum(distance[line], distance[line - 1] + 1, out=distance[line])
@@ -56,6 +59,6 @@ def dilate(mask: MaskArray, pixels: int) -> MaskArray:
         raise UsageError(f"a buffer of {pixels} pixels is not possible; give 0 or more")
     if pixels == 0:
         return mask.copy()
-    reach = min(pixels, sum(mask.shape))  # farther than any two pixels lie apart, more changes nothing
+    reach = min(pixels, sum(mask.shape))  # no two pixels are farther apart
     near = distance_pixels(mask == CLOUD, reach) >= 0
     return np.where(near & (mask != MASK_NODATA), np.uint8(CLOUD), mask)

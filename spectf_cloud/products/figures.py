@@ -24,19 +24,19 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 Values = Sequence[float] | NDArray[Any]
-#: Okabe and Ito's colours, which most eyes can tell apart (https://jfly.uni-koeln.de/color/), and two more.
+#: The colours of Okabe and Ito, distinct for most eyes (https://jfly.uni-koeln.de/color/), and two more.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7A5195", "#8A8A8A")
 GREY = "#5B6570"
 _INK = "#1b1f24"
 _UNITS_PER_INCH = 100
 _DPI = 200
-#: Units that a letter of a title, a letter of a legend and a swatch of it take.
+#: Units that a letter of a title, a letter of a legend and a legend's swatch take.
 _TITLE_LETTER, _LETTER, _SWATCH = 9, 7, 50
-#: Units that a number at an axis takes.
+#: Units that a number on an axis takes.
 _TICK_WIDTH, _TICK_HEIGHT = 70, 50
 #: Inches from an axis down to its legend.
 _LEGEND_DROP = 0.55
-#: Share of an axis left free at its ends, so that a curve on the edge is seen whole.
+#: Share of an axis left free at its ends, so that a curve at the edge is fully visible.
 _ROOM = 0.015
 _STYLE: dict[str, Any] = {
     **dict.fromkeys(("text.color", "axes.edgecolor", "axes.labelcolor", "xtick.color", "ytick.color"), _INK),
@@ -54,7 +54,7 @@ _STYLE: dict[str, Any] = {
     "grid.linewidth": 0.6,
     "lines.linewidth": 1.6,
     "lines.solid_joinstyle": "round",
-    "text.parse_math": False,  # a name may hold dollar signs
+    "text.parse_math": False,  # a name may contain dollar signs
     "svg.fonttype": "none",
 }
 
@@ -76,7 +76,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Chart:
-    """A chart with two axes. Limits left out follow the data; ``width`` and ``height`` are in 1/100 inch."""
+    """A chart with two axes. Limits default to the data; ``width`` and ``height`` are in 1/100 inch."""
 
     title: str
     x_label: str
@@ -103,20 +103,20 @@ def save_png(path: Path, charts: Sequence[Chart], *, columns: int = 2) -> None:
 
 
 def to_svg(chart: Chart) -> str:
-    """Return one ``<svg>`` element; text and axes take the page's colour. Raises `MissingExtraError`."""
+    """Return one ``<svg>`` element; text and axes have the page's colour. Raises `MissingExtraError`."""
     written = io.StringIO()
     with _drawn([chart], columns=1) as figure:
         nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
         figure.savefig(written, format="svg", transparent=True, metadata=nothing)
     svg = written.getvalue()
     svg = svg[svg.index("<svg") :].replace(_INK, "currentColor")
-    svg = re.sub(r' id="[\w.]+_\d+"', "", svg)  # a page holds several charts, and an id only once
+    svg = re.sub(r' id="[\w.]+_\d+"', "", svg)  # an id must be unique, and a page holds several charts
     return svg.replace("<svg", f'<svg role="img" aria-label="{escape(_printable(chart.title))}"', 1)
 
 
 @contextmanager
 def _drawn(charts: Sequence[Chart], columns: int) -> Iterator[Figure]:
-    """Draw the charts in our style, whatever style the user's configuration sets."""
+    """Draw the charts in the style of this module, not in the user's."""
     need("plots", "a figure")
     from matplotlib import style
     from matplotlib.figure import Figure
@@ -161,7 +161,7 @@ def _draw(chart: Chart, axes: Axes) -> None:
 
 
 def _add_legend(chart: Chart, axes: Axes, handles: Sequence[Any], labels: Sequence[str]) -> None:
-    """Below the axes, where it covers no data. Handles are given: Matplotlib itself leaves out labels such as _a."""
+    """Draw the legend below the axes. Handles are passed because Matplotlib skips labels such as _a by itself."""
     from matplotlib.transforms import ScaledTranslation
 
     widest = max(map(len, labels)) * _LETTER + _SWATCH
@@ -183,7 +183,7 @@ def _draw_line(axes: Axes, line: Line, colour: str) -> Any:
     if line.style == "dots":
         return axes.plot(x, y, "o", color=colour)[0]
     there = np.pad(np.isfinite(x) & np.isfinite(y), 1)
-    alone = there[1:-1] & ~there[:-2] & ~there[2:]  # no line reaches these points
+    alone = there[1:-1] & ~there[:-2] & ~there[2:]  # isolated points, which no line joins
     return axes.plot(x, y, marker="o" if alone.any() else "", markevery=alone, markersize=4, color=colour)[0]
 
 
@@ -192,7 +192,7 @@ def _fitted(text: str, letters: int, max_lines: int) -> str:
 
 
 def _printable(text: str) -> str:
-    """Return the text without control characters and bytes that are not UTF-8, which names of files may hold."""
+    """Return the text without control characters and bytes that are not UTF-8, which file names may contain."""
     return re.sub(r"[\x00-\x1f\x7f\ud800-\udfff]", "\ufffd", text)
 
 

@@ -1,4 +1,4 @@
-"""Where a scene lies on the ground, as a GeoJSON polygon."""
+"""The area of a scene on the ground, as a GeoJSON polygon."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ _POINTS_AROUND_POLE = 64
 def footprint(scene: Scene, glt: Glt | None) -> dict[str, Any] | None:
     """Return the convex hull of the scene's pixels, longitude and latitude in degrees (WGS 84).
 
-    It comes from the grid or the look-up table, and then holds their seen cells whole, else from pixel centres. None
-    where the files give no place. Across the antimeridian it is a MultiPolygon, as RFC 7946 (3.1.9) has it.
+    It contains the whole cells of the grid or the seen ones of the look-up table, else pixel centres. None where the
+    files give no position. Across the antimeridian it is a MultiPolygon, as in RFC 7946 (3.1.9).
     """
     place = scene.grid() or glt
     points: Points | None
@@ -75,7 +75,7 @@ def _around_pole(lon_rad: Points, lat: Points) -> shapely.Polygon:
 
 
 def _seen_corners(glt: Glt) -> Points | None:
-    """Map coordinates of the outer corners of the first and last seen cell of each row."""
+    """Return map coordinates of the outer corners of the first and last seen cell of each row."""
     seen = glt.line >= 0
     rows = np.flatnonzero(seen.any(axis=1))
     if not len(rows):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,7 +28,7 @@ _GCPS_PER_SIDE = 8
 
 @dataclass(frozen=True, eq=False)
 class Georeference:
-    """Where a raster lies: on an affine grid, roughly by ground control points, or unknown."""
+    """Position of a raster: on an affine grid, approximate by ground control points, or unknown."""
 
     crs: CRS | None = None
     transform: Affine | None = None
@@ -36,7 +36,7 @@ class Georeference:
 
     @classmethod
     def of_scene(cls, scene: Scene) -> Georeference:
-        """The sensor grid's own georeference if it has one, else a few pixels whose place is known."""
+        """Return the georeference of the sensor grid if it has one, else ground control points."""
         grid = scene.grid()
         if grid is not None:
             return cls(crs_of(grid, scene.name), Affine.from_gdal(*grid.geotransform))
@@ -44,35 +44,35 @@ class Georeference:
 
     @classmethod
     def of_location(cls, location: Location | None) -> Georeference:
-        """A few pixels whose place is known."""
+        """Return the georeference by ground control points, empty without any."""
         gcps = ground_control_points(location) if location is not None else ()
         return cls(CRS.from_epsg(4326), None, gcps) if gcps else cls()
 
     @classmethod
     def of_dataset(cls, dataset: DatasetReader) -> Georeference:
-        """What an open raster says."""
+        """Return the georeference of an open raster."""
         gcps, gcp_crs = dataset.gcps
         if gcps:
             return cls(gcp_crs, None, tuple(gcps))
         return cls(dataset.crs, None if dataset.transform.is_identity else dataset.transform)
 
     def options(self) -> dict[str, Any]:
-        """As arguments of `rasterio.open`."""
+        """Return the arguments of `rasterio.open`."""
         wanted = {"crs": self.crs, "transform": self.transform, "gcps": list(self.gcps) or None}
         return {name: value for name, value in wanted.items() if value is not None}
 
 
 def crs_of(place: Grid | Glt, source: str) -> CRS:
-    """The coordinate reference system of a grid. Raises `InputError` naming ``source``."""
+    """Return the coordinate reference system of a grid. Raises `InputError` naming ``source``."""
     try:
-        with Env():  # or GDAL itself writes to standard error
+        with Env():  # otherwise GDAL writes to standard error
             return CRS.from_wkt(place.crs_wkt)
     except CRSError as error:
         raise InputError(f"{source}: its coordinate reference system is not readable ({error})") from error
 
 
 def ground_control_points(location: Location, per_side: int = _GCPS_PER_SIDE) -> tuple[GroundControlPoint, ...]:
-    """An even choice of pixel centres with longitude, latitude (degrees) and elevation (m).
+    """Return evenly spaced pixel centres with longitude, latitude (degrees) and elevation (m).
 
     Pixels without location are left out. Across the antimeridian longitudes continue beyond 180°.
     """
@@ -92,12 +92,12 @@ def ground_control_points(location: Location, per_side: int = _GCPS_PER_SIDE) ->
 
 
 def write_mask(mask: Masked, path: Path, overwrite: bool = False) -> None:
-    """The mask, uint8: 0 clear, 1 cloud, 255 no data. Raises `OutputError`."""
+    """Write the mask, uint8: 0 clear, 1 cloud, 255 no data. Raises `OutputError`."""
     write_geotiff(path, mask.mask, MASK, Georeference.of_scene(mask.scene), mask.tags, overwrite)
 
 
 def write_probability(mask: Masked, path: Path, overwrite: bool = False) -> None:
-    """The probability, float32 with −9999 for no data. Raises `OutputError`."""
+    """Write the probability, float32 with −9999 for no data. Raises `OutputError`."""
     write_geotiff(path, mask.probability, PROBABILITY, Georeference.of_scene(mask.scene), mask.tags, overwrite)
 
 
@@ -110,22 +110,36 @@ def write_geotiff(
     overwrite: bool = False,
 ) -> None:
     """Write ``values`` (lines, samples) with overviews. Raises `OutputError`."""
+    options = {**profile.geotiff(), **georeference.options()}
+    save_raster(path, values, profile, options, tags, overwrite, _overview_factors(*values.shape))
+
+
+def save_raster(
+    path: Path,
+    values: NDArray[np.generic],
+    profile: RasterProfile,
+    options: Mapping[str, Any],
+    tags: Mapping[str, str],
+    overwrite: bool,
+    overviews: Sequence[int] = (),
+) -> None:
+    """Write ``values`` (lines, samples) with these options of `rasterio.open`. Raises `OutputError`."""
     height, width = values.shape
-    options = {**profile.geotiff(), **georeference.options(), "height": height, "width": width}
     # In memory first: on a full disk GDAL crashes or leaves a truncated file without an error.
     with MemoryFile() as memory:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", NotGeoreferencedWarning)  # some scenes have no place to give
-            with memory.open(**options) as dataset:
+            warnings.simplefilter("ignore", NotGeoreferencedWarning)  # some scenes have no position
+            with memory.open(**options, height=height, width=width) as dataset:
                 dataset.write(values, 1)
                 profile.describe(dataset, tags)
-                dataset.build_overviews(_overview_factors(height, width), profile.overviews)
+                if overviews:
+                    dataset.build_overviews(overviews, profile.overviews)
         with atomic_output(path, overwrite=overwrite) as temporary:
             temporary.write_bytes(memory.getbuffer())
 
 
 def _overview_factors(height: int, width: int) -> list[int]:
-    """Powers of two, at least one, until the whole picture fits in a tile."""
+    """Return powers of two, at least one, until the whole picture fits in a tile."""
     factors = [2]
     while max(height, width) > TILE * factors[-1]:
         factors.append(2 * factors[-1])

@@ -18,7 +18,7 @@ from spectf_cloud.products.distance import CUTOFF_PIXELS, distance_pixels
 from spectf_cloud.products.flags import CLOUD, MASK_NODATA, SIMULATED, Masked
 from spectf_cloud.scene import NODATA, Glt, Location, Scene
 
-#: As EMIT's own L2A mask names them since V002.
+#: The names in EMIT's L2A mask since V002.
 BANDS = ("SpecTf-Cloud Probability", "SpecTf-Cloud Flag", "SpecTf-Buffer Distance")
 
 _COMPRESSION = {"compression": "gzip", "compression_opts": 4, "shuffle": True}
@@ -29,8 +29,8 @@ _GRANULE = re.compile(r"(?P<date>\d{8})[tT](?P<time>\d{6})(?:_(?P<orbit>\d{7})_(
 def write_netcdf(mask: Masked, path: Path, overwrite: bool = False) -> None:
     """Write probability (0 to 1), flag (0, 1) and distance to cloud (pixels, −1 beyond 50) as float32 bands.
 
-    No data is −9999. Location and look-up table are copied from the scene; the signs by which EMIT marks
-    interpolated look-up pixels are not kept. Raises `OutputError`.
+    No data is −9999. Location and look-up table are copied from the scene, without the signs by which EMIT marks
+    interpolated look-up pixels. Raises `OutputError`.
     """
     scene, glt, location = mask.scene, mask.scene.glt(), mask.scene.location()
     content = io.BytesIO()  # in memory first: on a full disk HDF5 cannot close its file
@@ -78,7 +78,7 @@ def _write_location(file: h5netcdf.File, location: Location) -> None:
 
 
 def _write_glt(file: h5netcdf.File, glt: Glt) -> None:
-    """The table as EMIT delivers it: counted from 1, 0 where nothing was seen."""
+    """Write the table as EMIT does: counted from 1, 0 where nothing was seen."""
     for name, values, long_name in (
         ("glt_x", glt.sample, "GLT Sample Lookup"),
         ("glt_y", glt.line, "GLT Line Lookup"),
@@ -127,7 +127,7 @@ def _root_attributes(mask: Masked, glt: Glt | None) -> dict[str, Any]:
 
 
 def granule_attributes(scene: Scene) -> dict[str, str]:
-    """``time_coverage_start`` and ``flight_line``, as far as a granule's name tells them."""
+    """Return ``time_coverage_start`` and ``flight_line`` as far as the granule's name contains them."""
     found = _GRANULE.search(scene.name)
     if found is None:
         return {"flight_line": scene.name}
@@ -135,5 +135,5 @@ def granule_attributes(scene: Scene) -> dict[str, str]:
     start = f"{day[:4]}-{day[4:6]}-{day[6:]}T{time[:2]}:{time[2:4]}:{time[4:]}+0000"
     if found["orbit"] is None or not scene.name.startswith("EMIT"):
         return {"flight_line": scene.name, "time_coverage_start": start}
-    # A delivered name counts orbits from the year on; flight lines keep the last five digits.
+    # The orbit in a delivered name begins with the year; flight lines keep the last five digits.
     return {"flight_line": f"emit{day}t{time}_o{found['orbit'][2:]}_s{found['scene']}", "time_coverage_start": start}

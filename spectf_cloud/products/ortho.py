@@ -7,13 +7,11 @@ from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from rasterio.io import MemoryFile
 from rasterio.transform import Affine
 
 from spectf_cloud.errors import InputError
-from spectf_cloud.files.atomic import atomic_output
 from spectf_cloud.products.flags import MASK_NODATA, Masked
-from spectf_cloud.products.geotiff import crs_of
+from spectf_cloud.products.geotiff import crs_of, save_raster
 from spectf_cloud.products.profiles import MASK
 from spectf_cloud.scene import Glt, Grid
 
@@ -22,9 +20,9 @@ T = TypeVar("T", bound=np.generic)
 
 
 def write_ortho(mask: Masked, path: Path, overwrite: bool = False) -> None:
-    """Write the mask on the map, each ortho pixel the one the table names; 255 where it names none.
+    """Write the mask on the ortho grid, through the look-up table; 255 where nothing was seen.
 
-    A scene delivered on a map grid already is written on that grid. Raises `InputError` when the scene has
+    A scene delivered on a map grid is written on that grid. Raises `InputError` when the scene has
     neither, `OutputError` when the file cannot be written.
     """
     grid, glt = mask.scene.grid(), mask.scene.glt()
@@ -39,19 +37,12 @@ def write_ortho(mask: Masked, path: Path, overwrite: bool = False) -> None:
             f"{mask.scene.name}: no geographic look-up table (GLT) in {files}, so the mask cannot be orthorectified; "
             "use the netCDF delivery of the scene, or write the sensor grid"
         )
-    height, width = values.shape
     crs, transform = crs_of(place, mask.scene.name), Affine.from_gdal(*place.geotransform)
-    # In memory first: on a full disk GDAL can leave a truncated file without an error.
-    with MemoryFile() as memory:
-        with memory.open(**MASK.cog(), height=height, width=width, crs=crs, transform=transform) as dataset:
-            dataset.write(values, 1)
-            MASK.describe(dataset, mask.tags)
-        with atomic_output(path, overwrite=overwrite) as temporary:
-            temporary.write_bytes(memory.getbuffer())
+    save_raster(path, values, MASK, {**MASK.cog(), "crs": crs, "transform": transform}, mask.tags, overwrite)
 
 
 def through_glt(values: NDArray[T], glt: Glt, nodata: float, source: str) -> NDArray[T]:
-    """Bring (lines, samples) onto the ortho grid of ``glt``: nearest neighbour, ``nodata`` where nothing was seen.
+    """Return (lines, samples) on the ortho grid of ``glt``: nearest neighbour, ``nodata`` where nothing was seen.
 
     Raises `InputError` naming ``source`` when the table points outside the values.
     """
@@ -59,7 +50,7 @@ def through_glt(values: NDArray[T], glt: Glt, nodata: float, source: str) -> NDA
     if glt.line.max(initial=-1) >= lines or glt.sample.max(initial=-1) >= samples:
         raise InputError(
             f"{source}: the look-up table points to line {glt.line.max() + 1}, sample {glt.sample.max() + 1} of a "
-            f"scene of {lines} lines and {samples} samples; radiance and observation are not of one granule"
+            f"scene of {lines} lines and {samples} samples; radiance and observation belong to different granules"
         )
     ortho = np.full(glt.line.shape, nodata, dtype=values.dtype)
     for start in range(0, len(ortho), _LINES_AT_ONCE):  # index arrays are large; a few lines at once

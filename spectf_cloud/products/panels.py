@@ -11,19 +11,19 @@ Rgb = NDArray[np.uint8]
 Flags = NDArray[np.bool_]
 
 OUTLINE = (255, 20, 120)
-# A little of the outline's colour over clouds, so that inside is told from outside; TINT is that on white.
+# Share of the outline's colour over clouds, which shows inside from outside; TINT is that on white.
 _WASH = 0.14
 TINT = (255, 222, 236)
 HATCH_BACKGROUND, HATCH_LINE = (222, 224, 227), (190, 194, 199)
 CLEAR_COLOUR, CLOUD_COLOUR = (46, 74, 98), (255, 255, 255)
 
-# A picture's percentiles are settled by this many pixels.
-_ENOUGH_PIXELS = 200_000
+# Pixels from which a picture's percentiles are computed.
+_MAX_PIXELS = 200_000
 _GAMMA = 1 / 2
 
 
 def true_colour(reflectance: FloatArray) -> Rgb:
-    """(lines, samples, 3) red, green, blue reflectance to RGB; NaN becomes black.
+    """Return RGB of red, green, blue reflectance (lines, samples, 3); NaN becomes black.
 
     Each band loses its own haze (1st percentile), but all share one white, so that colours stay natural.
     """
@@ -32,7 +32,7 @@ def true_colour(reflectance: FloatArray) -> Rgb:
 
 
 def vapour_colour(reflectance: FloatArray) -> Rgb:
-    """(lines, samples, 3) reflectance in water-vapour bands to RGB; NaN becomes black.
+    """Return RGB of reflectance in three water-vapour bands (lines, samples, 3); NaN becomes black.
 
     Black is zero. White is at least 0.05, so that a cloudless sky is dark rather than amplified noise.
     """
@@ -41,17 +41,17 @@ def vapour_colour(reflectance: FloatArray) -> Rgb:
 
 
 def probability_colour(probability: FloatArray) -> Rgb:
-    """(lines, samples) 0 to 1 to RGB by `colour_map`; no data becomes the colour of 0."""
+    """Return RGB of probability (lines, samples), 0 to 1, by `colour_map`; no data has the colour of 0."""
     return colour_map()[(np.clip(probability, 0, 1) * 255 + 0.5).astype(np.uint8)]
 
 
 def mask_colour(cloud: Flags) -> Rgb:
-    """(lines, samples) bool to RGB: white cloud on slate."""
+    """Return RGB of a mask (lines, samples) bool: white cloud on slate."""
     return np.where(cloud[..., None], np.array(CLOUD_COLOUR, np.uint8), np.array(CLEAR_COLOUR, np.uint8))
 
 
 def colour_map(steps: int = 256) -> Rgb:
-    """(steps, 3) from deep blue through teal and sand to near white, even in perceived lightness.
+    """Return (steps, 3) from deep blue through teal and sand to near white, even in perceived lightness.
 
     Drawn in Oklab (Ottosson 2020, https://bottosson.github.io/posts/oklab), where equal steps look equal.
     """
@@ -63,7 +63,7 @@ def colour_map(steps: int = 256) -> Rgb:
 
 
 def outlined(picture: Rgb, cloud: Flags, elsewhere: Flags, width: int) -> Rgb:
-    """``picture`` with a rim around the (lines, samples) areas ``cloud`` and a faint wash within."""
+    """Return ``picture`` with a rim around the areas ``cloud`` (lines, samples) and a faint wash within."""
     colour = np.array(OUTLINE, np.uint8)
     washed = (picture * (1 - _WASH) + colour * _WASH + 0.5).astype(np.uint8)
     rim = outline(cloud, elsewhere, width)
@@ -71,9 +71,9 @@ def outlined(picture: Rgb, cloud: Flags, elsewhere: Flags, width: int) -> Rgb:
 
 
 def outline(cloud: Flags, elsewhere: Flags, width: int) -> Flags:
-    """The rim, ``width`` pixels wide and inside, of the (lines, samples) areas ``cloud``.
+    """Return the rim of the areas ``cloud`` (lines, samples), inside them and ``width`` pixels wide.
 
-    No rim is drawn along the picture's border nor against ``elsewhere``, the pixels without data.
+    There is no rim along the picture's border or against ``elsewhere``, the pixels without data.
     """
     inner = cloud | elsewhere
     for _ in range(width):
@@ -83,14 +83,14 @@ def outline(cloud: Flags, elsewhere: Flags, width: int) -> Flags:
 
 
 def hatched(lines: int, samples: int) -> Rgb:
-    """(lines, samples, 3) of light grey with diagonal lines: nothing was measured here."""
+    """Return (lines, samples, 3) of light grey with diagonal lines, which mean no data."""
     diagonal = np.add.outer(np.arange(lines), np.arange(samples)) % 8 < 2
     return np.where(diagonal[..., None], np.array(HATCH_LINE, np.uint8), np.array(HATCH_BACKGROUND, np.uint8))
 
 
 def _percentiles(values: FloatArray, low: float, high: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Two percentiles of each band over pixels with data, from an even choice; 0 and 1 when none has."""
-    step = max(1, round((values.shape[0] * values.shape[1] / _ENOUGH_PIXELS) ** 0.5))
+    """Return two percentiles of each band over evenly spaced pixels with data; 0 and 1 when none has."""
+    step = max(1, round((values.shape[0] * values.shape[1] / _MAX_PIXELS) ** 0.5))
     chosen = values[::step, ::step].reshape(-1, values.shape[-1])
     chosen = chosen[np.isfinite(chosen).all(axis=1)]
     if not len(chosen):
@@ -99,7 +99,7 @@ def _percentiles(values: FloatArray, low: float, high: float) -> tuple[NDArray[n
 
 
 def _stretch(values: FloatArray, low: NDArray[np.float64], high: NDArray[np.float64]) -> Rgb:
-    """Bring low..high to 0..255, brightening the dark half as eyes expect."""
+    """Scale low..high to 0..255 and brighten the dark half."""
     picture = np.zeros(values.shape, dtype=np.uint8)
     for band in range(values.shape[-1]):  # one at a time: scenes are large
         share = np.clip((values[..., band] - low[band]) / (high[band] - low[band]), 0, 1)
@@ -108,7 +108,7 @@ def _stretch(values: FloatArray, low: NDArray[np.float64], high: NDArray[np.floa
 
 
 def _oklab_to_rgb(lightness: NDArray[np.float64], a: NDArray[np.float64], b: NDArray[np.float64]) -> Rgb:
-    """Oklab to 8-bit sRGB, clipped to what a screen shows."""
+    """Convert Oklab to 8-bit sRGB, clipped to its range."""
     cone_root = np.stack(
         [
             lightness + 0.3963377774 * a + 0.2158037573 * b,

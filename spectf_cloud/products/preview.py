@@ -1,4 +1,4 @@
-"""The six bands of a picture, read again from a scene's files: no model, no mask."""
+"""The six bands of a picture, read from a scene's files without masking it."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ PREVIEW_NM = (640.0, 550.0, 460.0, 1380.0, 1420.0, 1890.0)
 def read_preview(scene: Scene, tokens: Tokens | None = None, step: int = 1) -> Preview:
     """Read the reflectance of the preview bands at every ``step``-th line and sample.
 
-    ``tokens`` are those that the scene was masked with, by default those of a mask by the bundled settings. NaN where
-    one of these bands or the geometry is missing. Raises `InputError`.
+    ``tokens`` are those of the scene's mask, by default those of the bundled settings. NaN where one of these bands or
+    the geometry is missing. Raises `InputError`.
     """
     whole = Tokens.of_tags(scene, {}) if tokens is None else tokens
     shown = whole.only(whole.nearest(PREVIEW_NM))

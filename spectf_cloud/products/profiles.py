@@ -19,7 +19,7 @@ TILE = 256
 
 @dataclass(frozen=True)
 class RasterProfile:
-    """One kind of band: its type and no-data value, its compression, and how it explains itself."""
+    """One kind of band: its type and no-data value, its compression, and its description."""
 
     description: str
     dtype: type[np.generic]
@@ -30,7 +30,7 @@ class RasterProfile:
     colours: Mapping[int, tuple[int, int, int, int]] = field(default_factory=dict)
 
     def geotiff(self) -> dict[str, Any]:
-        """Creation options of a tiled GeoTIFF."""
+        """Return the creation options of a tiled GeoTIFF."""
         return {
             "driver": "GTiff",
             "dtype": self.dtype,
@@ -44,7 +44,7 @@ class RasterProfile:
         }
 
     def cog(self) -> dict[str, Any]:
-        """Creation options of a Cloud-Optimised GeoTIFF."""
+        """Return the creation options of a Cloud-Optimised GeoTIFF."""
         return {
             "driver": "COG",
             "dtype": self.dtype,

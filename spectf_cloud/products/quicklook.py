@@ -18,14 +18,14 @@ from spectf_cloud.products import panels
 from spectf_cloud.products.flags import CLOUD, MASK_NODATA, Masked
 from spectf_cloud.readers.acquisition import acquired
 
-# A granule of 1280 lines is shown pixel for pixel.
-_LARGEST_PANEL = 1280
+# A granule of 1280 lines is shown at full size.
+_MAX_PANEL = 1280
 _SMALL_PANEL = 640
-# A page of photographs: the usual level 6 takes four times as long for a file 6 % smaller.
+# The page holds photographs: the usual level 6 takes four times as long for a file 6 % smaller.
 _COMPRESSION = 1
 _PAPER, _INK, _FAINT, _FRAME = (250, 250, 248), (24, 28, 34), (104, 110, 118), (150, 155, 162)
 _PAGE_ASPECT = 1.25
-_NARROWEST_PAGE = 760
+_MIN_PAGE = 760
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,7 +44,7 @@ def write_quicklook(mask: Masked, path: Path, overwrite: bool = False) -> None:
 
 
 def to_html(mask: Masked) -> str:
-    """The picture and its figures for a notebook; the image is inside, nothing is loaded."""
+    """Return the picture and its numbers as HTML for a notebook; the image is embedded."""
     buffer = io.BytesIO()
     render(mask, largest_panel=420).save(buffer, format="PNG")
     picture = base64.b64encode(buffer.getvalue()).decode("ascii")
@@ -55,14 +55,13 @@ def to_html(mask: Masked) -> str:
     )
 
 
-def render(mask: Masked, largest_panel: int = _LARGEST_PANEL) -> Image.Image:
-    """The page. Panels of large scenes are reduced to ``largest_panel`` pixels, small ones enlarged evenly."""
+def render(mask: Masked, largest_panel: int = _MAX_PANEL) -> Image.Image:
+    """Draw the page. Panels of large scenes are reduced to ``largest_panel`` pixels, small ones enlarged evenly."""
     shown = _panels(mask, _display_size(mask.scene.lines, mask.scene.samples, largest_panel))
     return _Page(mask, shown).draw()
 
 
 def _display_size(lines: int, samples: int, largest: int) -> tuple[int, int]:
-    """(height, width) at which a panel is shown."""
     longest = max(lines, samples)
     if longest > largest:
         return max(1, round(lines * largest / longest)), max(1, round(samples * largest / longest))
@@ -71,7 +70,6 @@ def _display_size(lines: int, samples: int, largest: int) -> tuple[int, int]:
 
 
 def _panels(mask: Masked, size: tuple[int, int]) -> list[_Panel]:
-    """Everything there is to show, at ``size`` (height, width)."""
     flag = _resized(mask.mask, size, Image.Resampling.NEAREST)
     cloud, nodata = flag == CLOUD, flag == MASK_NODATA
     hatch = panels.hatched(*size)
@@ -97,7 +95,7 @@ def _panels(mask: Masked, size: tuple[int, int]) -> list[_Panel]:
 
 
 def _resized(values: np.ndarray, size: tuple[int, int], how: Image.Resampling | None = None) -> np.ndarray:
-    """Averaged when reduced, repeated when enlarged."""
+    """Return values averaged when reduced, repeated when enlarged."""
     height, width = size
     if how is None:
         how = Image.Resampling.BOX if height < values.shape[0] else Image.Resampling.NEAREST
@@ -121,7 +119,7 @@ class _Page:
         self.rows = len(shown) // self.columns
         self.header, self.footer = 5 * self.unit, 5 * self.unit
         content = self.columns * self.cell_width + (self.columns - 1) * self.unit
-        self.width = max(_NARROWEST_PAGE, content + 2 * self.margin)
+        self.width = max(_MIN_PAGE, content + 2 * self.margin)
         self.left = (self.width - content) // 2
         self.height = 2 * self.margin + self.header + self.rows * (self.cell_height + self.unit) + self.footer
         self.page = Image.new("RGB", (self.width, self.height), _PAPER)
@@ -174,7 +172,7 @@ class _Page:
         self.pen.text((self.width - self.left, y + 3 * unit), right, _FAINT, self.font, anchor="ra")
 
     def _swatch(self, x: int, y: int, label: str, picture: Image.Image | None) -> int:
-        """A small sample and its meaning; returns where the next one may start."""
+        """Draw a small sample and its meaning; return where the next one may start."""
         box = (x, y, x + 2 * self.unit - 1, y + self.unit - 1)
         if picture is None:
             self.pen.rectangle(box, fill=panels.TINT, outline=panels.OUTLINE, width=2)
@@ -185,7 +183,7 @@ class _Page:
         return round(x + 4.6 * self.unit + self.font.getlength(label))
 
     def _colour_bar(self, x: int, y: int) -> None:
-        """Probability colours with 0, 1 and the threshold marked, between ``x`` and the right margin."""
+        """Draw the colours of probability with 0, 1 and the threshold, between ``x`` and the right margin."""
         right = self.width - self.left
         width = min(right - x, 24 * self.unit)
         x = right - width
@@ -211,6 +209,6 @@ def _band_text(wavelength_nm: np.ndarray) -> str:
 
 
 def time_text(name: str) -> str:
-    """Acquisition time as far as the scene's name tells it."""
+    """Return the acquisition time in the scene's name; empty if it contains none."""
     seen = acquired(name)
     return f"{seen.time:%Y-%m-%d %H:%M:%S} UTC" if seen is not None and seen.time is not None else ""

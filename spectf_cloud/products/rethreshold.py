@@ -16,7 +16,7 @@ from spectf_cloud.products.saved_probability import read_probability
 
 @dataclass(frozen=True)
 class RethresholdReport:
-    """What was written. `cloud_fraction` is None where no pixel has data."""
+    """Result of `rethreshold`. `cloud_fraction` is None where no pixel has data."""
 
     probability: Path
     out: Path
@@ -37,20 +37,21 @@ def rethreshold(
     Parameters
     ----------
     probability_path
-        What ``deploy-pt`` wrote by ``--proba`` or ``--netcdf``, or alike (see `read_probability`); whole in memory.
+        A file that ``deploy-pt`` wrote by ``--proba`` or ``--netcdf``, or a similar one (see `read_probability`). It
+        must fit in memory.
     out_path
         uint8 GeoTIFF on the same grid: 0 clear, 1 cloud, 255 no data.
     threshold
         Cloud where the probability is greater; by default the one noted in the file.
     buffer_pixels
-        Also cloud within so many pixels (Euclidean, centre to centre) of cloud.
+        Pixels at most this far from cloud (Euclidean, centre to centre) are cloud too.
 
     Raises
     ------
     InputError
-        The file is missing, unreadable or no probability.
+        The file is missing, unreadable or not a probability.
     UsageError
-        A threshold beyond 0 to 1 or none known; a negative buffer; a suffix that promises another form.
+        A threshold outside 0 to 1 or an unknown one; a negative buffer; a suffix that promises another form.
     OutputError
         The output exists, is the input, or cannot be written.
     """

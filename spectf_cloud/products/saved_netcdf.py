@@ -1,4 +1,4 @@
-"""Cloud probability out of a netCDF-4 file: EMIT's L2A mask, what ``--netcdf`` writes, or `CloudMask.to_xarray`."""
+"""Read cloud probability from netCDF-4: EMIT's L2A mask, a file of ``--netcdf``, or one of `CloudMask.to_xarray`."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ from spectf_cloud.readers.cf import packing_of
 from spectf_cloud.readers.hdf5_storage import find_dataset, read_attribute, read_dataset
 from spectf_cloud.scene import NODATA, Location, check_size
 
-_GIVE = "give what deploy-pt wrote by --proba or --netcdf"
+_GIVE = "give a file that deploy-pt wrote by --proba or --netcdf"
 _BAND_NAMES = "sensor_band_parameters/mask_bands"
-# Longitude, latitude, elevation: as EMIT has them, and as `CloudMask.to_xarray` has.
+# Longitude, latitude, elevation in EMIT's files, and in those of `CloudMask.to_xarray`.
 _PLACES = (("location/lon", "location/lat", "location/elev"), ("lon", "lat", "elev"))
 _MAX_BANDS = 100
 
 
 def read_netcdf(path: Path) -> tuple[FloatArray, Location | None, dict[str, str]]:
-    """Probability (lines, samples) float32 with −9999 for no data, where the pixels lie, and the provenance.
+    """Read probability (lines, samples) float32 with −9999 for no data, the pixels' positions, and the provenance.
 
-    Raises `InputError`, naming what the file holds instead.
+    Raises `InputError`, which says what the file holds instead.
     """
     try:
         with h5py.File(path) as file:
             probability = _probability(file, path)
             tags = {name: _text(read_attribute(file, name, "")) for name in file.attrs if name.startswith("SPECTF_")}
             return probability, _location(file, path, probability.shape), tags
-    # All of h5py's ways to fail.
+    # These are the errors that h5py raises for damaged files.
     except (OSError, LookupError, RuntimeError, ValueError, TypeError, OverflowError, MemoryError) as error:
         reason = " ".join(str(error).split())
         raise InputError(f"{path}: cannot be read as netCDF-4/HDF5 ({reason}); the file may be damaged") from error
@@ -57,7 +57,6 @@ def _probability(file: h5py.File, path: Path) -> FloatArray:
 
 
 def _instead(file: h5py.File) -> str:
-    """What a file without probability is, in words."""
     if "radiance" in file:
         return "this is radiance, not a probability; mask it first with deploy-pt --proba"
     if "obs" in file:
@@ -67,7 +66,7 @@ def _instead(file: h5py.File) -> str:
 
 
 def _decoded(data: h5py.Dataset, path: Path, band: int | None = None) -> NDArray[np.float64]:
-    """Values, or those of one band; −9999 where they are missing."""
+    """Read the values, or those of one band; −9999 where they are missing."""
     stored = read_dataset(data, path)
     values = packing_of(data, path).decode(stored if band is None else stored[..., band])
     return np.nan_to_num(values, copy=False, nan=NODATA)

@@ -1,4 +1,4 @@
-"""Cloud probability read back from a file: a GeoTIFF or other raster, or a netCDF in the layout of EMIT's L2A mask."""
+"""Read cloud probability from a file: a GeoTIFF or other raster, or a netCDF in the layout of EMIT's L2A mask."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ from spectf_cloud.products.geotiff import Georeference
 from spectf_cloud.products.saved_netcdf import read_netcdf
 from spectf_cloud.scene import NODATA
 
-#: The way out of most refusals.
+#: What to do after most refusals.
 GIVE = "give the GeoTIFF that deploy-pt --proba wrote"
-# Of an image, not of the provenance: GDAL writes its own.
+# Tags of the image, which GDAL writes itself.
 _NOT_PROVENANCE = {"AREA_OR_POINT"}
 # 255 times a scale of 0.00392157 is a little more than 1.
 _ROUNDING = 1e-3
-# Rather a share of hundred than a probability that overshoots.
+# Values up to these are more likely per cent than a probability that is slightly too large.
 _PER_CENT = (2.0, 100.0)
 
 
 @dataclass(frozen=True, eq=False)
 class SavedProbability:
-    """What a file of probability holds: (lines, samples) float32, −9999 or NaN no data, and its provenance."""
+    """Content of a probability file: (lines, samples) float32, −9999 or NaN no data, and its provenance."""
 
     path: Path
     probability: FloatArray
@@ -41,7 +41,7 @@ class SavedProbability:
     tags: Mapping[str, str]
 
     def threshold(self) -> float:
-        """The threshold noted in the file. Raises `UsageError` where none is."""
+        """Return the threshold noted in the file. Raises `UsageError` where there is none."""
         try:
             threshold = float(self.tags["SPECTF_THRESHOLD"])
         except (KeyError, ValueError):
@@ -51,10 +51,10 @@ class SavedProbability:
 
 
 def read_probability(path: Path) -> SavedProbability:
-    """Read a probability file whole: what ``deploy-pt`` wrote by ``--proba`` or ``--netcdf``, or alike.
+    """Read a whole probability file that ``deploy-pt`` wrote by ``--proba`` or ``--netcdf``, or a similar one.
 
-    Scale, offset and no data of a raster (a value, an alpha band, a mask inside or beside it) count as GDAL has them.
-    Raises `InputError`.
+    Scale, offset and no data of a raster (a value, an alpha band, a mask in the file or next to it) are applied as GDAL
+    reads them. Raises `InputError`.
     """
     if not path.is_file():
         raise InputError(f"{path}: {'is a folder' if path.is_dir() else 'no such file'}; {GIVE}")
@@ -77,13 +77,13 @@ def _open(path: Path) -> DatasetReader:
 
 
 def _read_raster(dataset: DatasetReader, path: Path) -> FloatArray:
-    """(lines, samples) float32, −9999 or NaN no data."""
+    """Read (lines, samples) float32, −9999 or NaN no data."""
     alpha = [band for band in dataset.indexes if dataset.colorinterp[band - 1] == ColorInterp.alpha]
     band = _band(dataset, path, alpha)
     try:
         stored = dataset.read(band)
         absent = dataset.read_masks(band) == 0
-        for transparent in alpha:  # of floats, GDAL takes no notice
+        for transparent in alpha:  # GDAL ignores the alpha band of floats
             absent |= dataset.read(transparent) == 0
     except RasterioIOError as error:
         raise InputError(f"{path}: its pixels cannot be read ({error}); the file may be truncated") from error
@@ -101,23 +101,23 @@ def _read_raster(dataset: DatasetReader, path: Path) -> FloatArray:
 
 
 def _band(dataset: DatasetReader, path: Path, alpha: list[int]) -> int:
-    """The band of probability: the only one beside alpha, or the only one described as such."""
+    """Return the band of probability: the only one besides alpha, or the only one described as such."""
     if not dataset.count:
-        what = "is netCDF-3, of which nothing is read; convert it: nccopy -k nc4 IN OUT, or"
+        what = "is netCDF-3, which is not supported; convert it: nccopy -k nc4 IN OUT, or"
         raise InputError(f"{path}: {what if dataset.driver == 'netCDF' else 'holds several rasters;'} {GIVE}")
     bands = [band for band in dataset.indexes if band not in alpha]
     if len(bands) > 1:
         described = [(band, dataset.descriptions[band - 1] or "") for band in bands]
         bands = [band for band, words in described if "probability" in words.lower()]
     if len(bands) != 1:
-        raise InputError(f"{path}: none of its {dataset.count} bands alone is described as a probability; {GIVE}")
+        raise InputError(f"{path}: exactly one of its {dataset.count} bands must be described as probability; {GIVE}")
     if dataset.dtypes[bands[0] - 1].startswith("complex"):
         raise InputError(f"{path}: complex numbers are not a cloud probability; {GIVE}")
     return int(bands[0])
 
 
 def _refuse_whole_numbers(path: Path, valid: NDArray[np.generic]) -> None:
-    """Without a scale they may be a mask, per cent or anything."""
+    """Refuse whole numbers without a scale: they may be a mask, per cent or anything."""
     low, high = (int(valid.min()), int(valid.max())) if valid.size else (0, 0)
     what = f"{valid.dtype} values from {low} to {high} without a scale are not a cloud probability"
     if low >= 0 and high <= 1:
@@ -136,5 +136,5 @@ def _check_range(path: Path, probability: FloatArray) -> None:
 
 def _per_cent(low: float, high: float) -> str:
     if low >= 0 and _PER_CENT[0] < high <= _PER_CENT[1]:
-        return "; if they are per cent, say so in the file: gdal_translate -a_scale 0.01 IN OUT"
+        return "; if they are per cent, note the scale in the file: gdal_translate -a_scale 0.01 IN OUT"
     return f"; {GIVE}, or note scale and no data in the file: gdal_translate -a_scale SCALE -a_nodata VALUE IN OUT"

@@ -12,7 +12,7 @@ from spectf_cloud.products import panels
 from spectf_cloud.products.cloud_mask import CloudMask
 from spectf_cloud.products.flags import CLOUD, MASK_NODATA
 
-_LARGEST_SIDE = 256
+_MAX_SIDE = 256
 _QUALITY = 82
 
 
@@ -23,15 +23,15 @@ def write_thumbnail(mask: CloudMask, path: Path) -> None:
 
 
 def render(mask: CloudMask) -> Image.Image:
-    """The picture; every so-many-th pixel of a large scene, small ones enlarged evenly."""
+    """Draw the picture; a large scene is thinned evenly, a small one enlarged evenly."""
     longest = max(mask.mask.shape)
-    step = -(-longest // _LARGEST_SIDE)
+    step = -(-longest // _MAX_SIDE)
     flag = mask.mask[::step, ::step]
     if mask.preview is None:
         picture = panels.mask_colour(flag == CLOUD)
     else:
         picture = panels.true_colour(mask.preview.reflectance[::step, ::step, :3])
-    factor = max(1, _LARGEST_SIDE // max(flag.shape))
+    factor = max(1, _MAX_SIDE // max(flag.shape))
     flag, picture = (values.repeat(factor, axis=0).repeat(factor, axis=1) for values in (flag, picture))
     nodata = flag == MASK_NODATA
     outlined = panels.outlined(picture, flag == CLOUD, nodata, width=1)

@@ -49,7 +49,7 @@ def test_refused_with_the_suffix_that_is_expected(place, monkeypatch, capsys, co
     before = set(place.iterdir())
     assert main(command) == 2
     error = capsys.readouterr().err
-    assert f"let the name end in {end}" in error and error.count("\n") == 1
+    assert f"use a name that ends in {end}" in error and error.count("\n") == 1
     assert set(place.iterdir()) == before
 
 

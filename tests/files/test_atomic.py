@@ -100,7 +100,7 @@ def test_a_suffix_may_not_promise_another_form(form, good, bad):
     for name in good:
         check_suffix(Path(name), form)
     for name in bad:
-        with pytest.raises(UsageError, match=f"{form} is written here, but .* means .* end in "):
+        with pytest.raises(UsageError, match=f"{form} is written here, but .* means .* ends in "):
             check_suffix(Path(name), form)
 
 

@@ -95,7 +95,7 @@ def test_a_stray_is_removed_by_the_next_writer_but_not_while_another_writes(tmp_
 
 def test_an_output_that_appeared_meanwhile_is_not_replaced(tmp_path):
     target = tmp_path / "a.tif"
-    with pytest.raises(OutputError, match="appeared meanwhile"), atomic_output(target) as temporary:
+    with pytest.raises(OutputError, match="created by another process"), atomic_output(target) as temporary:
         temporary.write_text("mine")
         target.write_text("theirs")
     assert target.read_text() == "theirs"

@@ -267,7 +267,7 @@ def test_sizes_that_no_scene_has_are_refused_before_anything_is_made(tmp_path):
         with h5py.File(rad, "r+") as file:
             del file["radiance"]
             file.create_dataset("radiance", shape, "f4", chunks=(1, 1, 12))
-        with pytest.raises(InputError, match="are no scene"):
+        with pytest.raises(InputError, match="is not the size of a scene"):
             emit.open_cube(rad)
 
 

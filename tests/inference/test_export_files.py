@@ -83,7 +83,7 @@ def test_a_file_for_the_bands_of_one_scene(
     weights, spec = other_network
     options = ("export", "onnx", tmp_path / "m.onnx", "--weights", weights, "--arch-spec", spec)
     assert run(*options) == 2
-    assert "name a scene's with --rdn" in capsys.readouterr().err
+    assert "give a scene with these bands by --rdn" in capsys.readouterr().err
     assert run(*options, "--rdn", granule[0]) == 0
     made = onnx.load(tmp_path / "m.onnx")
     told = {entry.key: entry.value for entry in made.metadata_props}

@@ -35,7 +35,7 @@ def test_any_change_is_noticed(kept, caplog):
     for length in (0, 10, 32, 33, len(whole) - 1):
         kept.write_bytes(whole[:length])
         assert read_arrays(kept) is None
-    assert "damaged; it is made anew" in caplog.text
+    assert "damaged; it is built again" in caplog.text
     kept.write_bytes(whole)
     assert read_arrays(kept) is not None
 

@@ -46,7 +46,7 @@ def gpu(monkeypatch, tmp_path):
     monkeypatch.setattr(standin, "__version__", "10.13.0.35")
     made = StandinDevice()
     monkeypatch.setattr(device, "open_device", lambda number: made)
-    monkeypatch.setattr(build, "_LARGEST_BATCH", 16)
+    monkeypatch.setattr(build, "_MAX_BATCH", 16)
     monkeypatch.setenv("SPECTF_CACHE_DIR", str(tmp_path / "cache"))
     Builder.built = 0
     yield made
@@ -221,7 +221,7 @@ def test_engine_files_that_are_not_whole_are_refused(model, tmp_path):
     values = yaml.safe_load(card)
     for changed, match in (
         ({**values, "precision": "fp4"}, "fp4"),
-        ({key: value for key, value in values.items() if key != "gpu"}, "does not say 'gpu'"),
+        ({key: value for key, value in values.items() if key != "gpu"}, "lacks 'gpu'"),
     ):
         card_path(path).write_text(yaml.safe_dump(changed))
         refused(match)
@@ -283,7 +283,7 @@ def test_no_tensorrt_an_old_one_no_gpu(model, monkeypatch):
         open_tensorrt(model, "tensorrt", "exact", 0.5)
     monkeypatch.undo()
     if not torch.cuda.is_available():
-        with pytest.raises(MissingExtraError, match="needs an NVIDIA GPU and number 0 is not there"):
+        with pytest.raises(MissingExtraError, match="needs an NVIDIA GPU and number 0 does not exist"):
             device.open_device(0)
 
 
@@ -370,7 +370,7 @@ def test_deploy_trt_refuses_in_one_line_with_code_4(granule, tmp_path, capsys, m
     monkeypatch.setenv("SPECTF_DEPLOY_ENGINE", str(engine))
     assert "has no card" in refused()
     monkeypatch.setitem(sys.modules, "tensorrt", None)
-    assert "TensorRT is not here" in refused()
+    assert "TensorRT is not installed" in refused()
 
 
 # --- the stand-in itself: it must notice what would go wrong on a GPU ---------------------------------------------

@@ -71,7 +71,7 @@ def test_products_are_written_in_turn_where_memory_counts(job, monkeypatch, why)
 
         monkeypatch.setattr(CloudMask, name, watched)
     if why == "large scene":
-        monkeypatch.setattr("spectf_cloud.mapping.deploy._LARGEST_SIDE_BY_SIDE", 8 * 12 - 1)
+        monkeypatch.setattr("spectf_cloud.mapping.deploy._MAX_PIXELS_SIDE_BY_SIDE", 8 * 12 - 1)
         deploy(job)
     else:
         deploy(replace(job, options=replace(job.options, memory_limit="4GB")))

@@ -116,7 +116,7 @@ def test_of_several_bands_the_one_described_as_probability_counts(tmp_path):
     path = write(tmp_path / "x.tif", SHARES * 9, SHARES, names=("distance", "SpecTf-Cloud Probability"))
     assert agrees(path, band=2)
     for names in ((), ("probability of cloud", "probability of snow")):
-        with pytest.raises(InputError, match="none of its 2 bands alone"):
+        with pytest.raises(InputError, match="exactly one of its 2 bands"):
             read_probability(write(tmp_path / f"{len(names)}.tif", SHARES, SHARES, names=names))
 
 

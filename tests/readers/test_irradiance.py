@@ -113,13 +113,13 @@ def test_what_is_not_known_or_contradicts_is_said(tmp_path, caplog):
     silent, one = data(tmp_path), data(tmp_path, "one.h5", irradiance="builtin")
     other = data(tmp_path, "other.h5", irradiance="official")
     assert card(train(config(tmp_path, silent)).weights.parent) == {"name": "unknown"}
-    assert "nothing says which solar irradiance" in caplog.text and "--irradiance" in caplog.text
+    assert "not known which solar irradiance" in caplog.text and "--irradiance" in caplog.text
     caplog.clear()
     assert card(train(config(tmp_path, one, other, overwrite=True)).weights.parent) == {"name": "unknown"}
     assert "different irradiances" in caplog.text
     caplog.clear()
     assert card(train(config(tmp_path, one, silent, overwrite=True)).weights.parent)["name"] == "builtin"
-    assert f"{silent} does not say its solar irradiance; that of the others is taken: builtin" in caplog.text
+    assert f"{silent} does not say its solar irradiance; that of the others is used: builtin" in caplog.text
     caplog.clear()
     stated = config(tmp_path, one, other, overwrite=True, irradiance="official")
     assert card(train(stated).weights.parent)["name"] == "official"
@@ -137,7 +137,7 @@ def test_resuming_and_fine_tuning_keep_it(tmp_path, sunlight, caplog):
     assert card(first.outdir)["name"] == "official"
     tuned = replace(first, irradiance=None, init=str(first.outdir / "weights.pt"), outdir=tmp_path / "tuned")
     train(tuned)
-    assert card(tuned.outdir)["sha256"] == OFFICIAL_IRRADIANCE.sha256 and "that of --init is taken" in caplog.text
+    assert card(tuned.outdir)["sha256"] == OFFICIAL_IRRADIANCE.sha256 and "that of --init is used" in caplog.text
     caplog.clear()
     train(replace(tuned, irradiance="builtin", overwrite=True))
     assert card(tuned.outdir)["name"] == "builtin" and "--init was trained with the irradiance official" in caplog.text

@@ -100,7 +100,7 @@ def test_bad_descriptions_and_files(data, tmp_path):
             ResNetConfig.from_mapping(wrong)
     broken = tmp_path / "broken.json"
     broken.write_text("{}")
-    with pytest.raises(WeightsError, match="no XGBoost model"):
+    with pytest.raises(WeightsError, match="is not an XGBoost model"):
         TreesBackend.load(broken, 24)
     with pytest.raises(WeightsError, match="no such model"):
         load_comparison(tmp_path / "none.json", BANDS_NM)

@@ -1,1 +1,1 @@
-"""What computes a network's probabilities, one folder an engine."""
+"""The engines that compute a network's probabilities, one folder each."""

@@ -1,4 +1,4 @@
-"""Backends of a GPU: the CUDA kernel where it proves itself, else the float32 network; for tensors already there."""
+"""Backends for tensors on a GPU: the CUDA kernel where it passes its check, else the float32 network."""
 
 from __future__ import annotations
 
@@ -28,16 +28,16 @@ Float32Array = NDArray[np.float32]
 logger = logging.getLogger(__name__)
 
 #: bfloat16 products, which the kernel's attention weights need.
-_LEAST_CAPABILITY = (8, 0)
+_MIN_CAPABILITY = (8, 0)
 # PyTorch's attention refuses more than 65,535 batch entries times heads.
-_LARGEST_BATCH = 4096
-# Activations of one token that PyTorch holds at once, in numbers of the network's width.
+_MAX_BATCH = 4096
+# Activations of one token that PyTorch holds at once, as multiples of the network's width.
 _ACTIVATIONS = 12
 _PIXELS_PER_COPY = 65536
 
 
 class DeviceBackend(ABC):
-    """Cloud probabilities of reflectance that is already on a device. A pixel's result is its own."""
+    """Cloud probabilities of reflectance on a device. A pixel's result depends on no other pixel."""
 
     name: str
     fidelity: str
@@ -46,10 +46,10 @@ class DeviceBackend(ABC):
 
     @abstractmethod
     def probability(self, toa: Tensor) -> Tensor:
-        """toa (n, bands) float32 on the device → (n,) float32 there; NaN where the input is."""
+        """Return (n,) float32 of toa (n, bands) float32, both on the device; NaN where the input is."""
 
     def __call__(self, toa: Float32Array) -> Float32Array:
-        """toa (n, bands) float32 in main memory → (n,) float32."""
+        """Return (n,) float32 of toa (n, bands) float32, both in main memory."""
         result = np.empty(len(toa), np.float32)
         for start in range(0, len(toa), _PIXELS_PER_COPY):
             piece = torch.from_numpy(np.ascontiguousarray(toa[start : start + _PIXELS_PER_COPY]))
@@ -70,12 +70,11 @@ class DeviceTorch(DeviceBackend):
 
     @torch.inference_mode()
     def probability(self, toa: Tensor) -> Tensor:
-        """See `DeviceBackend`."""
         result = torch.empty(len(toa), device=toa.device)
         for start in range(0, len(toa), self.batch):
             piece = toa[start : start + self.batch]
             filled = len(piece)
-            if filled < self.batch:  # one shape, so that no result depends on how many there are
+            if filled < self.batch:  # one shape, so that no result depends on the number of pixels
                 piece = torch.cat([piece, piece.new_zeros(self.batch - filled, toa.shape[1])])
             made = torch.softmax(self.model(piece.unsqueeze(-1)), dim=-1)[:, 1]
             result[start : start + filled] = made[:filled]
@@ -83,7 +82,7 @@ class DeviceTorch(DeviceBackend):
 
 
 class DeviceKernel(DeviceBackend):
-    """The CUDA kernel; reflectance outside its domain, and NaN, by the float32 network."""
+    """The CUDA kernel; the float32 network computes reflectance outside its domain, and NaN."""
 
     name = "cuda-triton"
 
@@ -94,7 +93,6 @@ class DeviceKernel(DeviceBackend):
 
     @torch.inference_mode()
     def probability(self, toa: Tensor) -> Tensor:
-        """See `DeviceBackend`."""
         made = torch.sigmoid(self.kernel(toa))
         outside = made.isnan().nonzero().squeeze(1)
         if len(outside):
@@ -103,9 +101,9 @@ class DeviceKernel(DeviceBackend):
 
 
 def open_device(model: SpecTfEncoder, device: torch.device, fidelity: str, threshold: float) -> DeviceBackend:
-    """The fastest backend of a GPU that keeps the tier's promise; why it is not the kernel is logged.
+    """Return the fastest backend of a GPU that keeps the tier's promise; log why it is not the kernel.
 
-    Raises `UsageError` for a SPECTF_CUDA that is not known.
+    Raises `UsageError` for an unknown SPECTF_CUDA.
     """
     exact = DeviceTorch(model, device)
     try:
@@ -121,17 +119,17 @@ def open_device(model: SpecTfEncoder, device: torch.device, fidelity: str, thres
 
 
 def open_kernel(model: SpecTfEncoder, exact: DeviceTorch, fidelity: str, threshold: float) -> DeviceKernel:
-    """The kernel for these weights and bands, checked on probe spectra. Raises `Unavailable`."""
+    """Return the kernel for these weights and bands, checked on probe spectra. Raises `Unavailable`."""
     from spectf_cloud.inference.engines.cuda.cache import load_cuda_tables
     from spectf_cloud.inference.engines.cuda.launch import CudaKernel
 
     try:
-        tables, probe = load_cuda_tables(copy.deepcopy(model).to("cpu"))  # the original stays where it is
+        tables, probe = load_cuda_tables(copy.deepcopy(model).to("cpu"))  # a copy: the network stays on its device
         backend = DeviceKernel(CudaKernel(tables, exact.device), exact, fidelity, threshold)
         reason = broken_promise(backend, probe)
     except UnsupportedModelError as error:
         raise Unavailable(str(error)) from error
-    except Exception as error:  # Triton's compiler and the driver raise what they like; PyTorch still serves
+    except Exception as error:  # Triton's compiler and the driver may raise anything; PyTorch still serves
         raise Unavailable(f"the kernel does not run here ({type(error).__name__}: {error})") from error
     if reason is not None:
         raise Unavailable(reason)
@@ -139,7 +137,7 @@ def open_kernel(model: SpecTfEncoder, exact: DeviceTorch, fidelity: str, thresho
 
 
 def kernel_missing(device: torch.device) -> str | None:
-    """Why the kernel cannot run on a device at all; None where it can.
+    """Return why the kernel cannot run on a device; None where it can.
 
     Raises `UsageError` for a SPECTF_CUDA that is neither ``triton`` nor ``torch``.
     """
@@ -153,7 +151,7 @@ def kernel_missing(device: torch.device) -> str | None:
     if torch.version.hip is not None:
         return "the kernel is for NVIDIA GPUs, not AMD"
     capability = torch.cuda.get_device_capability(device)
-    if capability < _LEAST_CAPABILITY:
+    if capability < _MIN_CAPABILITY:
         return f"the GPU's compute capability {capability[0]}.{capability[1]} is below 8.0"
     if find_spec("triton") is None:
         return "Triton is not installed (pip install triton)"
@@ -161,7 +159,7 @@ def kernel_missing(device: torch.device) -> str | None:
 
 
 def default_batch(model: SpecTfEncoder, device: torch.device) -> int:
-    """Pixels of one batch of the network: a power of two whose activations take a quarter of the free memory."""
+    """Return the pixels of one batch: a power of two whose activations take a quarter of the free memory."""
     if device.type == "cuda":
         free_bytes, _ = torch.cuda.mem_get_info(device)
     elif device.type == "mps":
@@ -173,4 +171,4 @@ def default_batch(model: SpecTfEncoder, device: torch.device) -> int:
     if device.type == "mps":  # its attention holds every weight
         per_pixel += 2 * bands**2 * model.config.num_heads * 4
     fitting = max(1, free_bytes // 4 // per_pixel)
-    return int(min(_LARGEST_BATCH, 1 << (fitting.bit_length() - 1)))
+    return int(min(_MAX_BATCH, 1 << (fitting.bit_length() - 1)))

@@ -1,4 +1,4 @@
-"""The float32 reference on a CPU: the network in PyTorch where it was loaded so, else in NumPy."""
+"""The float32 reference on a CPU: the network in PyTorch or in NumPy, as it was loaded."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Float32Array = NDArray[np.float32]
 
 
 class NumpyBackend:
-    """Cloud probabilities by the network in NumPy, one pixel at a time: its activations stay in a core's cache."""
+    """Cloud probabilities by the network in NumPy, one pixel at a time, so that activations stay in a core's cache."""
 
     name = "numpy-float32"
     fidelity = "exact"
@@ -28,18 +28,18 @@ class NumpyBackend:
         self.network, self.threads = network, threads or cpu_threads()
 
     def __call__(self, toa: Float32Array) -> Float32Array:
-        """toa (n, bands) float32, finite → (n,) float32 cloud probability."""
+        """Return cloud probability (n,) float32 of finite toa (n, bands) float32."""
         return in_batches(toa, 1, self.threads, self._probability)
 
     def _probability(self, toa: Float32Array) -> Float32Array:
         logits = self.network.logits(toa)
-        with np.errstate(over="ignore"):  # then it is 0
+        with np.errstate(over="ignore"):  # exp overflows where the probability is 0
             probability: Float32Array = 1 / (1 + np.exp(logits[:, 0] - logits[:, 1]))
         return probability
 
 
 def exact_backend(model: SpecTfEncoder | NumpySpecTf, threads: int | None = None, *, few: bool = False) -> SceneBackend:
-    """Return float32 on the CPU for a network in PyTorch or NumPy; with ``few``, for few pixels at a time."""
+    """Return the float32 backend on the CPU for a network in PyTorch or NumPy; ``few``: for few pixels at a time."""
     if isinstance(model, NumpySpecTf):
         return NumpyBackend(model, threads)
     import torch

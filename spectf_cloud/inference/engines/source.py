@@ -1,4 +1,4 @@
-"""What is to be exported, judged before anything large is imported: output, weights, architecture, bands."""
+"""The source of an export, checked before anything large is imported: output, weights, architecture, bands."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from spectf_cloud.sensor import BandRanges, Sensor
 from spectf_cloud.tokens import shown_bands
 from spectf_cloud.weights import Checkpoint, find_weights
 
-#: Forms of `outputs.SUFFIXES`.
+#: Forms of `atomic.SUFFIXES`.
 ONNX, ENGINE = "ONNX", "TensorRT engine"
 
 
 @dataclass(frozen=True, eq=False)
 class ExportSource:
-    """Weights, the architecture if told, and the (bands,) centres, nm, without those that are not shown to it."""
+    """Weights, the architecture if given, and the centres (bands,), nm, of the bands that the network sees."""
 
     weights: Checkpoint
     architecture: Architecture | None
@@ -41,14 +41,14 @@ def check_export(
     keep_bands: bool = False,
     overwrite: bool = False,
 ) -> ExportSource:
-    """What an export is made from: the bands of ``radiance``, by default EMIT's. Raises `SpectfError`."""
+    """Check an export and return its source: the bands of ``radiance``, by default EMIT's. Raises `SpectfError`."""
     inputs = [Path(weights), *(path for path in (arch_spec, radiance) if path is not None)]
     check_output(out, overwrite=overwrite, inputs=inputs, form=form)
     found = find_weights(weights)
     spec = read_arch_spec(arch_spec, keep_bands=keep_bands)
     architecture = spec.architecture or found.architecture
     if architecture and architecture.agg == "flat" and radiance is None:
-        raise UsageError("a network with agg: flat belongs to one set of bands; name a scene's with --rdn")
+        raise UsageError("a network with agg: flat belongs to one set of bands; give a scene with these bands by --rdn")
     sensor = Sensor.emit() if radiance is None else open_cube(radiance).sensor
     if sensor is None:
         raise InputError(f"{radiance} names no band centres; is it the radiance file of a scene?")

@@ -23,8 +23,8 @@ _DEVICE_BATCH = 4096
 class TorchBackend:
     """Cloud probabilities by the reference network itself.
 
-    On a CPU, every batch has the same shape and runs on one thread, several batches side by side: then
-    neither the number of threads nor the company a pixel keeps changes a bit of its result.
+    On a CPU, every batch has the same shape and runs on one thread, several batches in parallel: then neither the
+    number of threads nor the other pixels of the batch change a bit of a pixel's result.
     """
 
     name = "torch-float32"
@@ -40,7 +40,7 @@ class TorchBackend:
         self.batch = batch
 
     def __call__(self, toa: Float32Array) -> Float32Array:
-        """toa (n, bands) float32, finite → (n,) float32 cloud probability."""
+        """Return cloud probability (n,) float32 of finite toa (n, bands) float32."""
         if self.device.type != "cpu":
             parts = [self._probability(toa[i : i + _DEVICE_BATCH]) for i in range(0, len(toa), _DEVICE_BATCH)]
             return np.concatenate(parts) if parts else np.empty(0, np.float32)
@@ -56,7 +56,7 @@ class TorchBackend:
 
 @contextmanager
 def _one_thread_each() -> Iterator[None]:
-    """PyTorch operations run on the thread that calls them; the caller's setting comes back."""
+    """Run PyTorch operations on the calling thread; restore the setting at the end."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:

@@ -1,8 +1,7 @@
-"""Tables of the CUDA kernel and what they are checked with, kept from one run to the next."""
+"""Tables of the CUDA kernel and their probe, kept from one run to the next."""
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import fields
 from functools import cache
 from pathlib import Path
@@ -15,17 +14,17 @@ from spectf_cloud.files.cache import cache_folder
 from spectf_cloud.inference.engines.cuda import tables as cuda_tables
 from spectf_cloud.inference.engines.cuda.tables import CudaTables, build_cuda_tables
 from spectf_cloud.inference.engines.native import reduction
-from spectf_cloud.inference.engines.native.backend import PROBE, Probe, make_probe
+from spectf_cloud.inference.engines.native.backend import PROBE, Probe, fingerprint, make_probe
 from spectf_cloud.inference.engines.native.table_cache import Arrays, keep_arrays, read_arrays
 from spectf_cloud.model import SpecTfEncoder
 
 
 def load_cuda_tables(model: SpecTfEncoder) -> tuple[CudaTables, Probe]:
-    """Tables and probe of a network on the CPU and its bands, from the cache or built now (a few seconds).
+    """Return tables and probe of a network on the CPU and its bands, from the cache or built now (a few seconds).
 
     Raises `UnsupportedModelError`.
     """
-    path = cache_folder() / "tables" / f"cuda-{_fingerprint(model)}.tables"
+    path = cache_folder() / "tables" / f"cuda-{fingerprint(model, _code())}.tables"
     arrays = read_arrays(path)
     if arrays is not None:
         return _unpack(arrays)
@@ -42,16 +41,6 @@ def _unpack(arrays: Arrays) -> tuple[CudaTables, Probe]:
     probe = Probe(**{field.name: values.pop(f"probe_{field.name}") for field in fields(Probe)})
     on_cpu: dict[str, Any] = {k: torch.from_numpy(v) if isinstance(v, np.ndarray) else v for k, v in values.items()}
     return CudaTables(**on_cpu), probe
-
-
-def _fingerprint(model: SpecTfEncoder) -> str:
-    """Of everything the tables and the probe follow from."""
-    digest = hashlib.sha256(_code())
-    for name, value in sorted(model.state_dict().items()):
-        digest.update(name.encode())
-        digest.update(value.detach().contiguous().numpy().tobytes())
-    digest.update(model.wavelength.numpy().tobytes())
-    return digest.hexdigest()[:32]
 
 
 @cache

@@ -1,8 +1,8 @@
-"""The CUDA kernel (Triton): from reflectance to logit, a program taking one pixel at a time through every stage.
+"""The CUDA kernel (Triton): from reflectance to logit; a program takes one pixel at a time through every stage.
 
-Stages and reasons are in docs/gpu.md; `cuda_reference.py` says the same in plain PyTorch. Rules kept here because the
-interpreter would not notice: tiles are powers of two, and at least 16 wherever a product sums over them; operands
-of a product have one type; pixel offsets are 64 bits wide; keys and values are read only after a barrier.
+docs/gpu.md explains the stages; `reference.py` has them in plain PyTorch. Rules that the interpreter does not check:
+tiles are powers of two, and at least 16 where a product sums over them; operands of a product have one type; pixel
+offsets are 64 bits wide; keys and values are read only after a barrier.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _EXP2_3: tl.constexpr = tl.constexpr(0.05517166)
 
 @triton.jit
 def _dot3(high, rest, weight, weight_rest):
-    """Product of two float32 given as float16 halves; rest times rest is left out."""
+    """Multiply two float32 given as float16 halves; rest times rest is left out."""
     product = tl.dot(rest, weight)
     product = tl.dot(high, weight_rest, product)
     return tl.dot(high, weight, product)
@@ -45,7 +45,7 @@ def _dot3(high, rest, weight, weight_rest):
 
 @triton.jit
 def _tokens(toa, place, inside, from_toa, from_band, eps):
-    """Reflectance (places,) and normalised tokens (places, 64) in float16 halves."""
+    """Return reflectance (places,) and normalised tokens (places, 64) in float16 halves."""
     feature = tl.arange(0, _DIM)
     rho = tl.load(toa + place, mask=inside, other=0.0)
     exponent = tl.load(from_band + place[:, None] * _DIM + feature[None, :])
@@ -59,7 +59,7 @@ def _tokens(toa, place, inside, from_toa, from_band, eps):
 
 @triton.jit
 def _store_columns(to, made, last, inside):
-    """Stores 4 heads' columns (places, 32) as slots: each column in the scratch's type, and its rest beside it."""
+    """Store the columns (places, 32) of 4 heads as slots: each column in the scratch's type, then its rest."""
     column = tl.arange(0, _GROUP_COLUMNS)
     high = made.to(to.dtype.element_ty)
     rest = (made - high.to(tl.float32)).to(to.dtype.element_ty)
@@ -72,7 +72,7 @@ def _keys_and_values(
     start, toa, keys, values, bands, from_toa, from_band, eps,
     key, key_rest, key_shift, value, value_rest, value_shift, padded: tl.constexpr,
 ):  # fmt: skip
-    """Writes keys and values of a tile of bands to the program's scratch; 1 where all lie in the domain, else 0."""
+    """Write keys and values of a tile of bands to the program's scratch; return 1 if all are in the domain, else 0."""
     place = start + tl.arange(0, _TILE)
     inside = place < bands
     rho, high, rest = _tokens(toa, tl.minimum(place, bands - 1), inside, from_toa, from_band, eps)
@@ -95,7 +95,7 @@ def _keys_and_values(
 
 @triton.jit
 def _exp2_by_fma(x):
-    """2^x for |x| < 126 without the special-function unit: the exponent by a magic sum, the mantissa by a cubic."""
+    """Return 2^x for |x| < 126 without the special-function unit: a sum gives the exponent, a cubic the mantissa."""
     shifted = x + 12582912.0  # 1.5 · 2^23: the last bits of the sum are the nearest integer
     fraction = x - (shifted - 12582912.0)
     power = _EXP2_2 + fraction * _EXP2_3
@@ -107,20 +107,19 @@ def _exp2_by_fma(x):
 
 @triton.jit
 def _halve(x):
-    """Left and right half of the columns, which the same thread holds."""
+    """Return the left and right half of the columns, which the same thread holds."""
     return tl.split(tl.permute(tl.reshape(x, (x.shape[0], 2, x.shape[1] // 2)), (0, 2, 1)))
 
 
 @triton.jit
 def _unite(left, right):
-    """The inverse of `_halve`."""
     pairs = tl.permute(tl.join(left, right), (0, 2, 1))
     return tl.reshape(pairs, (left.shape[0], 2 * left.shape[1]))
 
 
 @triton.jit
 def _exp2(x, quarters: tl.constexpr):
-    """2^x, this many quarters of the columns on the multiply-add units."""
+    """Return 2^x, with this many quarters of the columns on the multiply-add units."""
     if quarters == 0:
         made = tl.exp2(x)
     elif quarters == 4:
@@ -138,7 +137,7 @@ def _exp2(x, quarters: tl.constexpr):
 
 @triton.jit
 def _attend(mixed, query, keys, values, start, size: tl.constexpr, quarters: tl.constexpr):
-    """Adds what size keys contribute to each query's values and, in the last slot, to the sum of its weights."""
+    """Add what size keys contribute to each query's values and, in the last slot, to the sum of its weights."""
     place = start + tl.arange(0, size)
     slot = tl.arange(0, _SLOTS)
     logit = tl.dot(query, tl.load(keys + place[None, :] * _SLOTS + slot[:, None]))
@@ -155,7 +154,7 @@ def _features(
     out, out_shift, hidden, hidden_shift, mixing, second_eps,
     full: tl.constexpr, tail: tl.constexpr, quarters: tl.constexpr,
 ):  # fmt: skip
-    """(64,) maxima of the last layer's features over the tile of bands that asks from ``start`` on."""
+    """Return the maxima (64,) of the last layer's features over the tile of asking bands that begins at ``start``."""
     rank = start + tl.arange(0, _TILE)
     place = tl.load(order + tl.minimum(rank, bands - 1))
     _, high, rest = _tokens(toa, place, rank < bands, from_toa, from_band, first_eps)
@@ -185,7 +184,7 @@ def _features(
     return tl.max(tl.where((rank < bands)[:, None], made, float("-inf")), 0)
 
 
-# Not compiled anew for a number of pixels that 16 divides.
+# Not compiled again for a number of pixels that is a multiple of 16.
 @triton.jit(do_not_specialize=["pixels"])
 def logits_kernel(
     toa, logits, scratch_keys, scratch_values, pixels, bands, order, from_toa, from_band,
@@ -194,7 +193,7 @@ def logits_kernel(
     offset, first_eps, second_eps, early_logit, half_logit, early_tiles, half_tiles,
     full: tl.constexpr, tail: tl.constexpr, quarters: tl.constexpr, early: tl.constexpr,
 ):  # fmt: skip
-    """toa (pixels, bands) → logits (pixels,), NaN where a reflectance is outside the domain; see `CudaKernel`."""
+    """Compute logits (pixels,) of toa (pixels, bands), NaN where a value is outside the domain; see `CudaKernel`."""
     padded: tl.constexpr = full * _TILE + tail
     program = tl.program_id(0)
     keys = scratch_keys + program.to(tl.int64) * (_HEADS * padded * _SLOTS)

@@ -12,24 +12,24 @@ from spectf_cloud.inference.engines.cuda.kernel import logits_kernel
 from spectf_cloud.inference.engines.cuda.tables import SLOTS, TILE, CudaTables
 from spectf_cloud.inference.engines.native.reduction import HEADS
 
-#: Shares of the bands after which a pixel may be done.
+#: Shares of the bands after which a pixel may be finished.
 EARLY_SHARES = (0.24, 0.47)
 
 
 @dataclass(frozen=True)
 class Variant:
-    """How the kernel goes about it: every field changes its speed, and results only within the promise.
+    """Settings of the kernel: each changes its speed, and results only within the tier's promise.
 
     Attributes
     ----------
     early
-        |logit| after a quarter and after half of the bands beyond which a pixel is done; None lets all bands ask.
+        A pixel is finished if its |logit| exceeds these after a quarter and after half of the bands; None: all ask.
     quarters
         Of the exponentials, how many go to the multiply-add units: 0 to 4.
     programs
         Programs on each multiprocessor, which share its special-function and tensor units.
     registers
-        At most, of a thread; None leaves it to the compiler.
+        Most registers of a thread; None leaves them to the compiler.
     """
 
     early: tuple[float, float] | None = (12.0, 8.0)
@@ -63,16 +63,16 @@ class CudaKernel:
             "enable_fp_fusion": True,
             **({} if self.variant.registers is None else {"maxnreg": self.variant.registers}),
         }
-        # A program's own keys and values of the pixel at hand: written and read again while still in the caches.
+        # Each program keeps the keys and values of its current pixel here, where the caches hold them.
         shape = (self.programs, HEADS, self.full * TILE + self.tail, SLOTS)
         self._scratch = tuple(torch.empty(shape, dtype=t, device=device) for t in (torch.float16, torch.bfloat16))
 
     def __call__(self, toa: Tensor) -> Tensor:
-        """toa (n, bands) float32 on the device → (n,) float32 logits, NaN where a reflectance is outside `DOMAIN`."""
+        """Return (n,) float32 logits of toa (n, bands) float32 on the device, NaN for values outside `DOMAIN`."""
         toa = toa.contiguous()
         logits = torch.empty(len(toa), device=toa.device)
         if len(toa):
-            # Triton launches on the current device, whatever holds the tensors.
+            # Triton launches on the current device, not on that of the tensors.
             with torch.cuda.device(toa.device) if toa.is_cuda else nullcontext():
                 logits_kernel[(min(self.programs, len(toa)),)](
                     *(toa, logits, *self._scratch, len(toa), self.bands, *self._tables), **self._options
@@ -81,13 +81,17 @@ class CudaKernel:
 
 
 def tiles(bands: int) -> tuple[int, int]:
-    """Full tiles of keys, and places in the last smaller one: 0, or a power of two from 16 to 64."""
+    """Return the number of full tiles of keys, and the places in the last smaller one: 0, 16, 32 or 64.
+
+    >>> tiles(268)
+    (4, 16)
+    """
     full, rest = divmod(bands, TILE)
     return full, max(SLOTS, 1 << (rest - 1).bit_length()) if rest else 0
 
 
 def stages(bands: int) -> tuple[int, int]:
-    """Tiles after which about a quarter and about half of the bands have asked; at least one."""
+    """Return after how many tiles, at least one, about a quarter and about half of the bands have asked."""
     early, half = (max(1, round(bands * share / TILE)) for share in EARLY_SHARES)
     return early, half
 

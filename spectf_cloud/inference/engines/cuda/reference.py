@@ -1,7 +1,7 @@
-"""The CUDA kernel's stages in plain PyTorch, each on its own: what the kernel is tested against.
+"""The CUDA kernel's stages in plain PyTorch, one by one: the kernel is tested against them.
 
-With ``rounded`` operands are rounded where the kernel rounds them, so that its fidelity can be measured on many
-spectra without a GPU; without, on float64 tables, the stages are the exact algebra.
+With ``rounded``, operands are rounded where the kernel rounds them, so that its fidelity can be measured on many
+spectra without a GPU. Without it, on float64 tables, the stages are the exact algebra.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from spectf_cloud.inference.engines.native.reduction import HEAD_DIM, HEADS
 
 
 def tokens(tables: CudaTables, toa: Tensor) -> Tensor:
-    """toa (n, bands) → normalised tokens (n, bands, 64)."""
+    """Return normalised tokens (n, bands, 64) of toa (n, bands)."""
     made = 1 - 2 / (1 + torch.exp2(toa[..., None] * tables.from_toa + tables.from_band))
     made = made - made.mean(-1, keepdim=True)
     return made * torch.rsqrt(made.square().mean(-1, keepdim=True) + tables.first_eps)
 
 
 def product(left: Tensor, right: Tensor, terms: int, rounded: bool) -> Tensor:
-    """left @ right of float16 halves: 1 term keeps the rounded numbers, 3 leave out rest times rest only."""
+    """Return left @ right of float16 halves: 1 term multiplies the rounded numbers, 3 leave out rest times rest."""
     if not rounded:
         return left @ right
     (left_high, left_rest), (right_high, right_rest) = (halves(x, torch.float16) for x in (left, right))
@@ -30,19 +30,19 @@ def product(left: Tensor, right: Tensor, terms: int, rounded: bool) -> Tensor:
 
 
 def queries(tables: CudaTables, toa: Tensor, rounded: bool = False) -> Tensor:
-    """Operands (n, 8, bands, 16): every column twice, 1 last."""
+    """Return operands (n, 8, bands, 16): every column twice, 1 last."""
     made = product(tokens(tables, toa)[:, None], tables.query, 3, rounded) + tables.query_shift[:, None]
     return halves(made, torch.float16)[0] if rounded else made
 
 
 def keys(tables: CudaTables, toa: Tensor, rounded: bool = False) -> Tensor:
-    """Operands (n, 8, bands, 16): every column and its rest, 0 last (nothing is masked)."""
+    """Return operands (n, 8, bands, 16): every column and its rest, 0 last (nothing is masked)."""
     made = product(tokens(tables, toa), tables.key, 3, rounded) + tables.key_shift
     return _with_rest(made, torch.float16, 0.0, rounded)
 
 
 def values(tables: CudaTables, toa: Tensor, rounded: bool = False) -> Tensor:
-    """Operands (n, 8, bands, 16): every column and its rest, 1 last."""
+    """Return operands (n, 8, bands, 16): every column and its rest, 1 last."""
     made = product(tokens(tables, toa), tables.value, 3, rounded) + tables.value_shift
     return _with_rest(made, torch.bfloat16, 1.0, rounded)
 
@@ -56,14 +56,14 @@ def _with_rest(made: Tensor, dtype: torch.dtype, last: float, rounded: bool) -> 
 
 
 def attention(query: Tensor, key: Tensor, value: Tensor, rounded: bool = False) -> Tensor:
-    """Mixed values (n, 8, bands, 16), divided by the sum of weights that their last slot holds."""
+    """Return mixed values (n, 8, bands, 16), divided by the sum of weights in their last slot."""
     weight = torch.exp2(query @ key.transpose(-1, -2))
     mixed = (halves(weight, torch.bfloat16)[0] if rounded else weight) @ value
     return mixed / mixed[..., -1:]
 
 
 def features(tables: CudaTables, mixed: Tensor, rounded: bool = False) -> Tensor:
-    """Mixed values → features before pooling (n, bands, 64)."""
+    """Return features before pooling (n, bands, 64) of mixed values."""
     layer = product(mixed, tables.out, 1, rounded).sum(dim=1) + tables.out_shift
     layer = layer * torch.rsqrt(layer.square().mean(-1, keepdim=True) + tables.second_eps)
     hidden = torch.nn.functional.gelu(product(layer, tables.hidden, 1, rounded) + tables.hidden_shift)
@@ -71,13 +71,13 @@ def features(tables: CudaTables, mixed: Tensor, rounded: bool = False) -> Tensor
 
 
 def logits(tables: CudaTables, toa: Tensor, rounded: bool = False) -> Tensor:
-    """toa (n, bands) in the tables' dtype → (n,) logit of cloud, every band asking."""
+    """Return the logit of cloud (n,) of toa (n, bands) in the tables' dtype; every band asks."""
     query, key, value = (part(tables, toa, rounded) for part in (queries, keys, values))
     mixed = attention(query, key, value, rounded)
     return features(tables, mixed, rounded).amax(dim=1) @ tables.difference + tables.offset
 
 
 def halves(x: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
-    """x rounded to a 16-bit type, and the rest rounded to it."""
+    """Return x rounded to a 16-bit type, and the rest rounded to it."""
     high = x.to(dtype).to(x.dtype)
     return high, (x - high).to(dtype).to(x.dtype)

@@ -1,8 +1,8 @@
-"""Tables of the CUDA kernel: everything that depends on weights and band centres, folded in float64, rounded once.
+"""Tables of the CUDA kernel: all that depends on weights and band centres, computed in float64 and rounded once.
 
-The algebra is that of the CPU kernel (`algebra.py`) without its curves: the device computes tanh and LayerNorm
-itself, so any embedding is served and no direction is dropped. What is particular here is how 16 slots of a
-tensor-core operand carry 8 numbers almost in float32; docs/gpu.md explains it.
+The algebra is that of the CPU kernel (`native/reduction.py`) without its curves: the device computes tanh and
+LayerNorm itself, so any embedding is served and no direction is dropped. 16 slots of a tensor-core operand carry 8
+numbers almost in float32; docs/gpu.md explains it.
 """
 
 from __future__ import annotations
@@ -37,10 +37,10 @@ FloatArray = NDArray[np.float64]
 SLOTS = 2 * HEAD_DIM
 #: Bands that ask, or are asked, together: the rows of Hopper's warp-group product.
 TILE = 64
-#: Logit, in powers of two, of a place that holds no band.
+#: Logit, in powers of two, of a place without a band.
 MASKED = -30000.0
 # float16 ends at 65504.
-_LARGEST_OPERAND = 8192.0
+_MAX_OPERAND = 8192.0
 _STUDIED = 128
 
 
@@ -90,17 +90,17 @@ class CudaTables:
 
     @property
     def bands(self) -> int:
-        """Number of bands."""
+        """Return the number of bands."""
         return len(self.from_band)
 
     def to(self, device: torch.device | str, dtype: torch.dtype = torch.float32) -> CudaTables:
-        """The same on a device, or in float64 for the oracle's sake."""
+        """Return the tables on a device, or in float64 for the reference."""
         values = {field.name: getattr(self, field.name) for field in fields(self)}
         return CudaTables(**{name: _moved(value, device, dtype) for name, value in values.items()})  # type: ignore[arg-type]
 
 
 def build_cuda_tables(model: SpecTfEncoder, typical_toa: FloatArray) -> CudaTables:
-    """Tables for a network on the CPU and its bands.
+    """Build the tables of a network on the CPU and its bands.
 
     ``typical_toa`` (n, bands) are reflectances of typical spectra: they decide which directions are kept most
     accurately and in which order bands ask. Raises `UnsupportedModelError` for another shape, or for logits or
@@ -159,7 +159,7 @@ def _check_reach(
     key_mean: FloatArray,
     value_mean: FloatArray,
 ) -> FloatArray:
-    """Largest |value| (heads, 8) over a grid of the domain, all bands.
+    """Return the largest |value| (heads, 8) over a grid of the domain, all bands.
 
     Raises `UnsupportedModelError` where 2^logit or an operand would overflow: no maximum is ever subtracted.
     """
@@ -168,21 +168,21 @@ def _check_reach(
     q = np.einsum("nhd,hrd->hnr", q, to_query)
     k = np.einsum("nhd,hrd->hnr", k - key_mean, to_key)
     v = np.einsum("nhd,hrd->hnr", v - value_mean, to_value)
-    # The extreme pairs lie on the hulls, which random directions find.
+    # The extreme pairs are on the hulls, which random directions find.
     directions = np.random.default_rng(0).standard_normal((HEAD_DIM, 400))
     hulls = [np.take_along_axis(x, (x @ directions).argmax(axis=1)[:, :, None], axis=1) for x in (q, k)]
     log2 = np.abs(hulls[0] @ hulls[1].transpose(0, 2, 1)).max()
     if not log2 < MAX_LOG2:
         raise UnsupportedModelError(f"attention weights reach 2^{log2:.0f}, the kernel holds 2^{MAX_LOG2:.0f}")
     largest = max(np.abs(q).max(), np.abs(k).max())
-    if not largest < _LARGEST_OPERAND:
-        raise UnsupportedModelError(f"queries or keys reach {largest:.0f}, the kernel holds {_LARGEST_OPERAND:.0f}")
+    if not largest < _MAX_OPERAND:
+        raise UnsupportedModelError(f"queries or keys reach {largest:.0f}, the kernel holds {_MAX_OPERAND:.0f}")
     size: FloatArray = np.abs(v).max(axis=1)
     return np.maximum(size, 1e-30)
 
 
 def _asking_order(model: SpecTfEncoder, toa: FloatArray, difference: FloatArray) -> Tensor:
-    """(bands,) int32 by `order_bands`, from the network's own features before pooling."""
+    """Return (bands,) int32 by `order_bands`, from the network's features before pooling."""
     with torch.inference_mode():
         tokens = model.spectral_embed(torch.from_numpy(toa.astype(np.float32)), model.wavelength)
         features = model.layers[0](tokens).numpy()
@@ -191,7 +191,7 @@ def _asking_order(model: SpecTfEncoder, toa: FloatArray, difference: FloatArray)
 
 
 def _slots(columns: FloatArray, last: float = 0.0) -> FloatArray:
-    """(heads, 8, ...) → (heads, 16, ...): every column twice, but ``last`` in the last slot."""
+    """Return (heads, 16, ...) of (heads, 8, ...): every column twice, but ``last`` in the last slot."""
     made = np.repeat(columns, 2, axis=1)
     made[:, -1] = last
     return made

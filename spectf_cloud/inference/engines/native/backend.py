@@ -1,10 +1,9 @@
-"""The CPU backend with a stated fidelity: the compiled kernel, checked against float32 before it is used."""
+"""The CPU backend: the compiled kernel, checked against float32 before it is used."""
 
 from __future__ import annotations
 
 import hashlib
 import logging
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -16,6 +15,7 @@ from numpy.typing import NDArray
 from spectf_cloud.architecture import WAVELENGTH_CENTRE_NM, WAVELENGTH_SCALE_NM
 from spectf_cloud.files.cache import cache_folder
 from spectf_cloud.inference.backend import Feed, SceneBackend, cpu_threads
+from spectf_cloud.inference.batches import on_threads
 from spectf_cloud.inference.engines.native import reduction, tail_tables
 from spectf_cloud.inference.engines.native import tables as tables_module
 from spectf_cloud.inference.engines.native.build import BuildError
@@ -35,25 +35,25 @@ Float32Array = NDArray[np.float32]
 logger = logging.getLogger(__name__)
 
 PROBE = Path(__file__).parents[2] / "probe.npz"
-# Most pixels of one call of the kernel; its working memory grows by 1 KB with each.
+# Most pixels in one call of the kernel; each takes 1 KB of working memory.
 _CHUNK = 512
 
 
 @dataclass(frozen=True)
 class Tier:
-    """A promise about the distance from float32, and how the kernel keeps it.
+    """The largest distance from float32 that is allowed, and how the kernel keeps it.
 
     Attributes
     ----------
     plans
-        Quickest first. One that is not the last serves only networks on which it has `_MARGIN` to spare.
+        Fastest first. All but the last serve only networks on which their error is within `_MARGIN`.
     largest_error
-        Of any probability; infinite where only the mask is promised.
+        Largest error of any probability; infinite where only the mask counts.
     flips
         Largest share of pixels on the other side of the threshold.
     recheck
-        Pixels whose probability is this close to the threshold go through the fine pass with all bands; those then
-        still as close as the second number are computed in float32.
+        Pixels whose probability is this close to the threshold go through the fine pass with all bands. Those that are
+        then still as close as the second number are computed in float32.
     """
 
     plans: tuple[Plan, ...]
@@ -63,25 +63,25 @@ class Tier:
 
 
 _QUICK = Plan(0.13, 4.6, 0.15, 2.5, (21.0, 13.0, 11.0, 10.0, 7.5))
-# For networks whose logits keep more in the directions that the coarse pass leaves out.
+# For networks whose logits depend more on the directions that the coarse pass leaves out.
 _CAREFUL = Plan(0.2, 6.5, 2.2, 2.1, (27.0, 27.0, 16.0, 13.0, 9.0))
 _ROUGH = Plan(0.35, 1.3, 0.03, 0.0, (14.0, 8.0, 6.0, 4.0, 2.5))
 TIERS = {
     "faithful": Tier((_QUICK, _CAREFUL), 0.02, 0.0005, (0.02, 0.01)),
     "fast": Tier((_ROUGH,), np.inf, 0.005, (0.0, 0.0)),
 }
-# Share of the promised error that a quick plan may use on the probe: it has hundreds of spectra, a scene a million.
+# Share of the allowed error that a fast plan may have on the probe: it has hundreds of spectra, a scene a million.
 _MARGIN = 0.25
 _EVERYTHING = Plan(0.3, np.inf, np.inf, np.inf, (np.inf,) * 5, all_fine=True)
 
 
-class Unavailable(Exception):  # noqa: N818 - not an error to anyone but pick_backend
+class Unavailable(Exception):  # noqa: N818 - an error only for pick_backend
     """A backend cannot serve; the message says why, for the native one level by level."""
 
 
 @dataclass(frozen=True)
 class Probe:
-    """Spectra on the bands in use with their float32 probabilities; the first `random` are unselected."""
+    """Spectra on the bands in use with their float32 probabilities; the first `random` were drawn at random."""
 
     toa: Float32Array  # (n, bands)
     probability: Float32Array  # (n,)
@@ -98,9 +98,9 @@ class Checked(Protocol):
 
 
 class NativeBackend:
-    """Cloud probabilities by the compiled kernel, by float32 where the kernel makes no promise.
+    """Cloud probabilities by the compiled kernel, and by float32 outside the kernel's domain.
 
-    Every pixel's result is its own: neither threads, nor blocks, nor neighbours change a bit of it.
+    Threads, blocks and other pixels never change a bit of a pixel's result.
     """
 
     feed: Feed = "arrays"
@@ -115,7 +115,7 @@ class NativeBackend:
         threads: int,
         plan: Plan,
     ) -> None:
-        """``exact_one`` is for few pixels: a batch of ``exact`` costs its full size."""
+        """Join the kernel with float32 backends. ``exact_one`` is for few pixels: ``exact`` computes full batches."""
         self.plan = plan
         self.name = f"native-{kernel.level}"
         self.fidelity = fidelity
@@ -124,7 +124,7 @@ class NativeBackend:
         self.tier = TIERS[fidelity]
 
     def __call__(self, toa: Float32Array) -> Float32Array:
-        """toa (n, bands) float32 → (n,) float32 cloud probability; NaN where the input is."""
+        """Return cloud probability (n,) float32 of toa (n, bands) float32; NaN where the input is."""
         pixels = np.ascontiguousarray(toa, dtype=np.float32)
         # Written so that NaN is outside.
         inside = (pixels.min(axis=1) >= DOMAIN[0]) & (pixels.max(axis=1) <= DOMAIN[1])
@@ -153,20 +153,14 @@ class NativeBackend:
 
         shares = self.threads * max(1, -(-len(pixels) // (_CHUNK * self.threads)))
         step = max(-(-len(pixels) // shares), 64)
-        starts = range(0, len(pixels), step)
-        if self.threads == 1 or len(starts) < 2:
-            for start in starts:
-                run(start)
-        else:
-            with ThreadPoolExecutor(self.threads, "spectf") as pool:
-                list(pool.map(run, starts))
+        on_threads(run, range(0, len(pixels), step), self.threads)
         return (1 / (1 + np.exp(-logits.astype(np.float64)))).astype(np.float32)
 
 
 def open_native(
     model: SpecTfEncoder | NumpySpecTf, fidelity: str, threshold: float, threads: int | None = None
 ) -> NativeBackend:
-    """The fastest level that keeps the tier's promise for these weights and bands. Raises `Unavailable`."""
+    """Return the fastest level that keeps the tier's promise for these weights and bands. Raises `Unavailable`."""
     levels = usable_levels()
     if not levels:
         raise Unavailable("SPECTF_SIMD=none")
@@ -197,7 +191,7 @@ def open_native(
 
 
 def broken_promise(backend: Checked, probe: Probe, share: float = 1.0) -> str | None:
-    """Why the backend misses its tier, or this share of the error it allows, on the probe spectra; None where not."""
+    """Return why the probe's error is beyond the backend's tier, or this share of its largest error; else None."""
     probability = backend(probe.toa)
     error = np.abs(probability - probe.probability)
     largest = float(error.max()) if np.isfinite(error).all() else np.inf
@@ -211,11 +205,11 @@ def broken_promise(backend: Checked, probe: Probe, share: float = 1.0) -> str | 
 
 
 def load_tables(model: SpecTfEncoder | NumpySpecTf) -> tuple[Tables, Probe]:
-    """Tables and probe of a network and its bands, from the cache or built now (a few seconds).
+    """Return tables and probe of a network and its bands, from the cache or built now (a few seconds).
 
     Raises `UnsupportedModelError`.
     """
-    path = cache_folder() / "tables" / f"{_fingerprint(model)}.tables"
+    path = cache_folder() / "tables" / f"{fingerprint(model, _code())}.tables"
     arrays = read_arrays(path)
     if arrays is not None:
         toa, probability = (arrays.pop(name).astype(np.float32) for name in ("probe_toa", "probe_probability"))
@@ -230,7 +224,7 @@ def load_tables(model: SpecTfEncoder | NumpySpecTf) -> tuple[Tables, Probe]:
 
 
 def make_probe(model: SpecTfEncoder | NumpySpecTf) -> Probe:
-    """The bundled EMIT spectra on the network's bands (nearest beyond EMIT's range), judged in float32."""
+    """Return the bundled EMIT spectra on the network's bands (nearest beyond EMIT's range), with float32 results."""
     with np.load(PROBE) as bundled:
         wavelength_nm, spectra, random = bundled["wavelength_nm"], bundled["toa_reflectance"], int(bundled["random"])
     centres = NumpySpecTf.of(model).wavelength.astype(np.float64)
@@ -239,9 +233,9 @@ def make_probe(model: SpecTfEncoder | NumpySpecTf) -> Probe:
     return Probe(toa, exact_backend(model)(toa), random)
 
 
-def _fingerprint(model: SpecTfEncoder | NumpySpecTf) -> str:
-    """Of everything the tables and the probe follow from."""
-    network, digest = NumpySpecTf.of(model), hashlib.sha256(_code())
+def fingerprint(model: SpecTfEncoder | NumpySpecTf, code: bytes) -> str:
+    """Return the checksum of a network and of the code and data that its tables and probe also depend on."""
+    network, digest = NumpySpecTf.of(model), hashlib.sha256(code)
     for name, value in sorted(network.tensors.items()):
         digest.update(name.encode())
         digest.update(value.tobytes())

@@ -1,8 +1,8 @@
-"""Compile the CPU kernel with the system's compiler: once per instruction set, one plain shared library each.
+"""Compile the CPU kernel with the system's compiler: a shared library for each instruction set.
 
 The libraries have a C interface and are loaded with ctypes, so they fit any Python. A wheel carries them in ``lib``
-(see hatch_build.py, which runs this file alone: nothing of the package may be imported here). Where none is carried,
-the one needed is compiled at first use into the user's cache; without a compiler PyTorch does the work.
+(see hatch_build.py, which runs this file alone: nothing of the package may be imported here). Otherwise the library is
+compiled at first use into the user's cache. Without a compiler PyTorch does the work.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from pathlib import Path
 
 SOURCE = Path(__file__).parent / "cpp"
 CARRIED = SOURCE.parent / "lib"
-# Contracted multiply-adds; no promise about traps or errno, none is read. No C++ run time: nothing to link.
+# Contracted multiply-adds; traps and errno are not used. Without the C++ run time there is nothing to link.
 _FLAGS = [
     *("-std=c++17", "-O3", "-fPIC", "-shared", "-fvisibility=hidden", "-ffp-contract=fast", "-fno-math-errno"),
     *("-fno-trapping-math", "-fno-signed-zeros", "-fno-exceptions", "-fno-rtti", "-Wall"),
@@ -33,7 +33,7 @@ class BuildError(Exception):
 
 @dataclass(frozen=True)
 class Level:
-    """One instruction set: its name for people, flags of the compiler, CPU features it needs."""
+    """One instruction set: its name, flags of the compiler, CPU features it needs."""
 
     name: str
     flags: str
@@ -54,12 +54,12 @@ _PORTABLE = Level("portable", "-DSPECTF_LANES=4", frozenset())
 
 
 def levels() -> tuple[Level, ...]:
-    """Instruction sets of this kind of machine, fastest first."""
+    """Return the instruction sets of this kind of machine, fastest first."""
     return (*_X86, _PORTABLE) if platform.machine().lower() in ("x86_64", "amd64") else (_PORTABLE,)
 
 
 def cpu_features() -> frozenset[str]:
-    """What this CPU and system offer, in Linux's names; empty where that cannot be learned."""
+    """Return the features of this CPU by Linux's names; empty where they are not known."""
     try:
         for line in Path("/proc/cpuinfo").read_text().splitlines():
             if line.startswith("flags"):
@@ -70,7 +70,7 @@ def cpu_features() -> frozenset[str]:
 
 
 def library_name(level: Level) -> str:
-    """File name that changes with the source, the flags and the kind of machine."""
+    """Return a file name that changes with the source, the flags and the kind of machine."""
     digest = hashlib.sha256(" ".join((*_FLAGS, level.flags, sys.platform, platform.machine())).encode())
     for path in sorted(SOURCE.glob("*.h")) + sorted(SOURCE.glob("*.cpp")):
         digest.update(path.read_bytes())
@@ -78,7 +78,7 @@ def library_name(level: Level) -> str:
 
 
 def find_or_compile(level: Level, cache: Path) -> Path:
-    """The library of a level: carried, cached, or compiled now. Raises `BuildError`."""
+    """Return the library of a level: bundled, cached, or compiled now. Raises `BuildError`."""
     name = library_name(level)
     for folder in (CARRIED, cache):
         if (folder / name).is_file():
@@ -87,10 +87,10 @@ def find_or_compile(level: Level, cache: Path) -> Path:
 
 
 def compile_level(level: Level, folder: Path) -> Path:
-    """Compile one level into a folder, whole or not at all. Raises `BuildError`."""
+    """Compile one level into a folder, completely or not at all. Raises `BuildError`."""
     compiler = os.environ.get("CXX") or next(filter(None, map(shutil.which, ("c++", "g++", "clang++"))), None)
     if sys.platform == "win32" or not compiler:
-        raise BuildError("no C++ compiler here (c++, g++ or clang++; CXX names another)")
+        raise BuildError("no C++ compiler found (c++, g++ or clang++; CXX names another)")
     target = folder / library_name(level)
     try:
         folder.mkdir(parents=True, exist_ok=True)

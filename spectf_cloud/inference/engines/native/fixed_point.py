@@ -1,7 +1,7 @@
 """The coarse tail's matrices as pairs of int16, for CPUs that multiply those fastest.
 
-Products are summed in int32. Scales are as large as the values' known bounds allow: attention outputs lie in ±1,
-a normalised vector of 64 has a norm of 8. Each stage's scale is undone by the next.
+Products are summed in int32. Scales are as large as the values' bounds allow: attention outputs are within ±1, and a
+normalised vector of 64 has a norm of 8. Each stage undoes the scale of the one before.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from spectf_cloud.inference.engines.native.tables import Tables
 FloatArray = NDArray[np.float64]
 Int32Array = NDArray[np.int32]
 
-#: int16 of an attention output of 1; twice that is left for what merging keys may add.
+#: int16 of an attention output of 1; merging keys may double it.
 VALUE_UNIT = 16384
 _INT16, _INT32 = 32767.0, 0.98 * 2**31
 
@@ -48,7 +48,7 @@ class FixedPoint:
 
     @classmethod
     def of(cls, tables: Tables) -> FixedPoint:
-        """From a network's float tables."""
+        """Convert a network's float tables."""
         project, hidden, mixing = (
             np.asarray(x, np.float64) for x in (tables.coarse_project, tables.coarse_hidden, tables.mixing)
         )
@@ -78,6 +78,6 @@ class FixedPoint:
 
 
 def _pairs(matrix: FloatArray) -> Int32Array:
-    """(rows, n) → (rows, n / 2): neighbours as int16 in one int32."""
+    """Pack neighbours of (rows, n) as int16 in one int32: (rows, n / 2)."""
     whole = np.ascontiguousarray(np.rint(matrix).astype(np.int16))
     return np.ascontiguousarray(whole.view(np.int32))

@@ -48,7 +48,7 @@ _ARRAYS = (
 )
 _FIXED_ARRAYS = ("project", "project_constant", "hidden", "mixing", "difference")
 # int16 queries and keys whose product is in units of 2^-23 hold 2^30 / 2^23.
-_LARGEST_INT16_PRODUCT = 126.0
+_MAX_INT16_PRODUCT = 126.0
 _EARLY_STAGES = len(STAGE_SHARES) - 1
 
 
@@ -97,11 +97,11 @@ class Plan:
         Bands take part in the fine pass where their lack of a feature's maximum changes the probability by less
         than a quarter of this.
     float_logit
-        Pixels whose coarse logit is nearer to zero have a fine pass in float whatever the instruction set.
+        Pixels whose coarse logit is nearer to zero have a fine pass in float with every instruction set.
     enough_logits
         The coarse pass stops after each of `STAGE_SHARES` but the last where the logit is beyond these.
     all_fine
-        Every band of every pixel through the fine pass, in float whatever the instruction set.
+        Every band of every pixel goes through the fine pass, in float with every instruction set.
     """
 
     merge_tolerance: float
@@ -114,8 +114,10 @@ class Plan:
 
 @dataclass(frozen=True)
 class Statistics:
-    """What a run did: keys per head and pixel after merging, share of bands that asked, of pixels redone, bands of
-    each of those."""
+    """Statistics of a run.
+
+    Keys per head and pixel after merging; share of bands that asked; share of pixels redone; bands of each of those.
+    """
 
     keys: float
     asked: float
@@ -124,7 +126,7 @@ class Statistics:
 
 
 def usable_levels() -> tuple[Level, ...]:
-    """Instruction sets of this CPU, fastest first; SPECTF_SIMD names one, or ``none``. Raises `UsageError`."""
+    """Return this CPU's instruction sets, fastest first; SPECTF_SIMD names one, or ``none``. Raises `UsageError`."""
     known, features = levels(), cpu_features()
     supported = tuple(level for level in known if level.needs <= features)
     wanted = os.environ.get("SPECTF_SIMD", "").strip().lower()
@@ -145,8 +147,8 @@ class Kernel:
     """One compiled level with the tables of one network and band set."""
 
     def __init__(self, level: Level, tables: Tables) -> None:
-        """Raises `BuildError` where the level has no library or cannot hold the tables."""
-        if level.name == "avx512-vnni" and tables.largest_product > _LARGEST_INT16_PRODUCT:
+        """Load a level's library. Raises `BuildError` where there is none or it cannot hold the tables."""
+        if level.name == "avx512-vnni" and tables.largest_product > _MAX_INT16_PRODUCT:
             raise BuildError(f"queries times keys reach {tables.largest_product:.0f}, too large for 16-bit numbers")
         self.level = level.name
         fixed = FixedPoint.of(tables)
@@ -176,7 +178,7 @@ class Kernel:
         )
 
     def logits(self, toa: Float32Array, plan: Plan) -> tuple[Float32Array, Statistics]:
-        """toa (n, bands) float32 inside the domain → logit differences cloud − clear (n,). Releases the GIL."""
+        """Return logits cloud − clear (n,) of toa (n, bands) float32 inside the domain. Releases the GIL."""
         pixels = np.ascontiguousarray(toa, dtype=np.float32)
         if pixels.ndim != 2 or pixels.shape[1] != self.bands:
             raise ValueError(f"toa {pixels.shape} must be (n, {self.bands})")
@@ -194,5 +196,5 @@ class Kernel:
             statistics.ctypes.data,
         )
         if status:
-            raise MemoryError("the CPU kernel could not get its working memory")
+            raise MemoryError("there is not enough working memory for the CPU kernel")
         return logits, Statistics(*statistics.tolist())

@@ -20,10 +20,10 @@ if TYPE_CHECKING:
 FloatArray = NDArray[np.float64]
 Int32Array = NDArray[np.int32]
 
-#: Reflectance on which the curves are fitted; rows beyond it take the float32 path.
+#: Range of reflectance in which the curves are fitted; float32 computes pixels with values outside.
 DOMAIN = (-0.05, 1.75)
 HEADS, HEAD_DIM, DIM = 8, 8, 64
-#: Directions kept of the logits and of the values.
+#: Number of directions kept of the logits and of the values.
 LOGIT_RANK, VALUE_RANK = 6, 8
 #: Shares of the bands after which the coarse pass may stop.
 STAGE_SHARES = (0.12, 0.24, 0.35, 0.47, 0.71, 1.0)
@@ -53,16 +53,16 @@ class TokenCurve:
         return cls(numerator, constant, embed[:, 0], from_band, LAYER_NORM_EPS)
 
     def features(self, toa: FloatArray) -> FloatArray:
-        """toa (n, bands) → tanh features (n, bands, 64)."""
+        """Return tanh features (n, bands, 64) of toa (n, bands)."""
         return np.tanh(toa[..., None] * self.from_toa + self.from_band)
 
     def variance(self, features: FloatArray) -> FloatArray:
-        """(n, bands): what LayerNorm takes the root of."""
+        """Return (n, bands), the number whose root LayerNorm divides by."""
         variance: FloatArray = features.var(axis=-1) + self.eps
         return variance
 
     def heads(self, features: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
-        """Queries (with their constant), keys and values (without), each (samples, heads, 8)."""
+        """Return queries (with their constant), keys and values (without), each (samples, heads, 8)."""
         normalised = (features @ self.numerator.T) / np.sqrt(self.variance(features))[..., None]
         q, k, v = np.split(normalised.reshape(-1, 3 * DIM), 3, axis=1)
         q = q + self.constant[:DIM]
@@ -70,7 +70,7 @@ class TokenCurve:
 
 
 def reduce_logits(q: FloatArray, k: FloatArray, rank: int = LOGIT_RANK) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Balanced low-rank form of q·k log2(e)/√8.
+    """Return a balanced low-rank form of q·k log2(e)/√8.
 
     q, k (samples, heads, 8) → to_query, to_key (heads, rank, 8), most important direction first, and the mean
     key (heads, 8). With q = Lq a and k − mean = Lk b for white a and b, the singular vectors of Lqᵀ Lk order the
@@ -87,7 +87,7 @@ def reduce_logits(q: FloatArray, k: FloatArray, rank: int = LOGIT_RANK) -> tuple
 
 
 def reduce_values(v: FloatArray, centred_out: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Directions of the centred values by their size after the output projection.
+    """Return directions of the centred values, ordered by their size after the output projection.
 
     v (samples, heads, 8), centred_out (heads, 64, 8) → to_value (heads, VALUE_RANK, 8), from_value
     (heads, 64, VALUE_RANK), mean (heads, 8).
@@ -100,24 +100,24 @@ def reduce_values(v: FloatArray, centred_out: FloatArray) -> tuple[FloatArray, F
 
 
 def cholesky_root(covariance: FloatArray) -> FloatArray:
-    """Lower Cholesky factors (heads, n, n), of the covariances with a hair of their trace on the diagonal."""
+    """Return lower Cholesky factors (heads, n, n) of covariances with 1e-9 of their mean variance on the diagonal."""
     size = covariance.shape[-1]
     ridge = 1e-9 * np.trace(covariance, axis1=1, axis2=2)[:, None, None] / size + 1e-30
     return np.linalg.cholesky(covariance + ridge * np.eye(size))
 
 
 def order_bands(features: FloatArray, difference: FloatArray) -> tuple[Int32Array, Int32Array]:
-    """In which order bands should ask, so that few of them already give nearly the pooled features of all.
+    """Return an order of bands in which the first few already give nearly the pooled features of all.
 
-    Greedily, the band that brings the maxima of typical spectra nearest to the maxima over all bands comes next
-    (a facility-location problem, for which that is near the best). Padded to whole vectors with the last band.
+    Next comes the band that brings the maxima of typical spectra nearest to the maxima over all bands (greedy, which
+    is near the optimum of this facility-location problem). Padded to whole vectors with the last band.
 
     Parameters
     ----------
     features
         (spectra, bands, 64) of typical spectra, before pooling.
     difference
-        (64,) what each pooled feature adds to the logit.
+        (64,) weight of each pooled feature in the logit.
 
     Returns
     -------
@@ -133,7 +133,7 @@ def order_bands(features: FloatArray, difference: FloatArray) -> tuple[Int32Arra
     now = shortfall.max(axis=0)
     rest = np.arange(bands)
     while len(order) < min(stages[-2], bands):
-        # Squared: a spectrum far off weighs more than many nearly right.
+        # Squared: one spectrum that is far off counts more than many that are nearly right.
         left = np.minimum(shortfall[rest], now).reshape(len(rest), features.shape[0], -1).sum(axis=2)
         best = int(np.square(left).sum(axis=1).argmin())
         now = np.minimum(now, shortfall[rest[best]])
@@ -145,7 +145,7 @@ def order_bands(features: FloatArray, difference: FloatArray) -> tuple[Int32Arra
 
 @dataclass(frozen=True)
 class Reach:
-    """How far logits go on the domain."""
+    """Range of logits on the domain."""
 
     log2: float  # largest |log2 weight| of any pair of tokens
     product: float  # largest |query| · |key| of one direction; int16 with a product of 2^23 holds 128
@@ -156,7 +156,7 @@ class Reach:
 def find_reach(
     curve: TokenCurve, rows: FloatArray, constants: FloatArray, key_centre: FloatArray, value_centre: FloatArray
 ) -> Reach:
-    """Ranges over a grid of the domain, all bands."""
+    """Return the ranges over a grid of the domain, all bands."""
     toa = np.linspace(*DOMAIN, 37)
     features = curve.features(np.repeat(toa[:, None], len(curve.from_band), axis=1))
     sigma = np.sqrt(curve.variance(features))[..., None]
@@ -169,7 +169,7 @@ def find_reach(
         q_most.append(np.abs(q).max(axis=0))
         k_most.append(np.abs(k).max(axis=0))
         v_most.append(np.abs(made[:, 2 * LOGIT_RANK :] - value_centre[head]).max(axis=0))
-        # The extreme pairs lie on the hulls, which random directions find.
+        # The extreme pairs are on the hulls, which random directions find.
         q_hull, k_hull = (x[np.concatenate([(x @ directions).argmax(0), (x @ directions).argmin(0)])] for x in (q, k))
         log2 = max(log2, float(np.abs(q_hull @ k_hull.T).max()))
     q_largest, k_largest = np.array(q_most), np.array(k_most)
@@ -178,7 +178,7 @@ def find_reach(
 
 
 def attend(q: FloatArray, k: FloatArray, v: FloatArray, bands: int) -> FloatArray:
-    """Attention outputs (samples, heads, 8) of queries, keys and values of whole spectra, each (samples, heads, 8)."""
+    """Return attention outputs of queries, keys and values of whole spectra, all of them (samples, heads, 8)."""
     mixed = np.empty_like(v)
     for start in range(0, len(q), bands):
         spectrum = slice(start, start + bands)

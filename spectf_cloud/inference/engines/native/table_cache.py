@@ -1,4 +1,4 @@
-"""Arrays kept in the user's cache between runs: used where they are whole, unaltered and one's own, else made anew."""
+"""Arrays kept in the user's cache between runs: used if they are complete, unaltered and safe, else built again."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ Arrays = dict[str, NDArray[np.generic]]
 logger = logging.getLogger(__name__)
 
 # A network's tables take 2 to 4 MB.
-_LARGEST_BYTES = 2**26
+_MAX_BYTES = 2**26
 _DIGEST_BYTES = hashlib.sha256().digest_size
 
 
 def read_arrays(path: Path) -> Arrays | None:
-    """The arrays that `keep_arrays` wrote to this path; None where there are none to be trusted."""
+    """Read the arrays that `keep_arrays` wrote to this path; None where there are none that can be trusted."""
     try:
         with path.open("rb") as stream:
             if reason := distrust(os.fstat(stream.fileno())):
-                logger.warning("%s is not used: %s; it is made anew", path, reason)
+                logger.warning("%s is not used: %s; it is built again", path, reason)
                 return None
             content = stream.read()
         if content[:_DIGEST_BYTES] != _digest(path, content[_DIGEST_BYTES:]):
-            logger.warning("%s is damaged; it is made anew", path)
+            logger.warning("%s is damaged; it is built again", path)
             return None
         with np.load(io.BytesIO(content[_DIGEST_BYTES:]), allow_pickle=False) as stored:
             return dict(stored)
@@ -41,7 +41,7 @@ def read_arrays(path: Path) -> Arrays | None:
 
 
 def keep_arrays(path: Path, arrays: Arrays) -> None:
-    """Keep arrays for the next run, whole or not at all; a cache that cannot be written is no failure."""
+    """Keep arrays for the next run, completely or not at all; failure is only logged."""
     content = io.BytesIO()
     np.savez(content, **arrays)  # type: ignore[arg-type]
     temporary = None
@@ -60,14 +60,14 @@ def keep_arrays(path: Path, arrays: Arrays) -> None:
 
 
 def _digest(path: Path, content: bytes) -> bytes:
-    """Of the name too: tables of one network under the name of another are not mistaken for them."""
+    """Return the checksum of content and name, so that tables are not used under another network's name."""
     return hashlib.sha256(path.name.encode() + b"\0" + content).digest()
 
 
 def distrust(status: os.stat_result) -> str:
-    """Why another user may have put something of theirs into this file; empty where none can."""
-    if not stat.S_ISREG(status.st_mode) or status.st_size > _LARGEST_BYTES:
-        return "it is no plain file of that size"
+    """Return why another user may have altered this file; empty where none can."""
+    if not stat.S_ISREG(status.st_mode) or status.st_size > _MAX_BYTES:
+        return "it is not a plain file, or it is too large"
     if hasattr(os, "getuid"):
         if status.st_uid not in (0, os.getuid()):
             return "it belongs to another user"

@@ -1,8 +1,8 @@
-"""Tables of the CPU kernel: everything that depends on the weights and the band centres, and on no pixel.
+"""Tables of the CPU kernel: all that depends on the weights and the band centres, and not on pixels.
 
-The algebra is explained in docs/inference.md. In short, per band a token depends on one number, the reflectance,
-so queries, keys and values are curves; each is fitted by a polynomial. Logits and values are reduced to
-the few directions that matter. All of it is computed in float64 and rounded once.
+docs/inference.md explains the algebra. In short, a band's token depends on one number, the reflectance, so queries,
+keys and values are curves, and each is fitted by a polynomial. Logits and values are reduced to the few directions
+that matter. The tables are computed in float64 and rounded once.
 """
 
 from __future__ import annotations
@@ -39,12 +39,12 @@ FloatArray = NDArray[np.float64]
 Float32Array = NDArray[np.float32]
 Int32Array = NDArray[np.int32]
 
-#: How many of the logits' directions kept the coarse pass uses.
+#: Directions of the logits that the coarse pass uses.
 COARSE_LOGIT_RANK = 4
-#: Spectra of the typical ones whose attention is computed to choose directions and orders.
+#: Number of typical spectra whose attention is computed to choose directions and orders.
 _STUDIED = 128
 DEGREE, COARSE_DEGREE = 10, 7
-#: |log2| of an unnormalised attention weight that float32 sums of them can hold.
+#: Largest |log2| of an unnormalised attention weight that float32 can still sum.
 MAX_LOG2 = 120.0
 
 
@@ -54,7 +54,7 @@ class UnsupportedModelError(Exception):
 
 @dataclass(frozen=True, eq=False)
 class Tables:
-    """What the kernel reads; lanes are bands, padded to a multiple of 16 with copies of the last.
+    """What the kernel reads; bands are padded to a multiple of 16 with copies of the last.
 
     Attributes
     ----------
@@ -109,22 +109,22 @@ class Tables:
 
     @property
     def padded(self) -> int:
-        """Bands rounded up to whole vectors."""
+        """Return the number of bands rounded up to whole vectors."""
         return int(self.curves.shape[-1])
 
     def to_arrays(self) -> dict[str, NDArray[np.generic]]:
-        """Every field as an array, for `numpy.savez`."""
+        """Return every field as an array, for `numpy.savez`."""
         return {field.name: np.asarray(getattr(self, field.name)) for field in fields(self)}
 
     @classmethod
     def from_arrays(cls, arrays: dict[str, NDArray[np.generic]]) -> Tables:
-        """The inverse of `to_arrays`."""
+        """Build the tables from the result of `to_arrays`."""
         values: dict[str, Any] = {k: v.item() if v.ndim == 0 else np.ascontiguousarray(v) for k, v in arrays.items()}
         return cls(**values)
 
 
 def check_supported(model: SpecTfEncoder | NumpySpecTf) -> None:
-    """Raises `UnsupportedModelError` unless the network has the published shape (dropout aside)."""
+    """Raise `UnsupportedModelError` unless the network has the published shape; dropout may differ."""
     config, published = model.config, Architecture()
     for name in ("dim_output", "num_heads", "dim_proj", "dim_ff", "agg", "use_residual", "num_layers"):
         if getattr(config, name) != getattr(published, name):
@@ -135,14 +135,14 @@ def check_supported(model: SpecTfEncoder | NumpySpecTf) -> None:
 
 
 def build_tables(model: SpecTfEncoder | NumpySpecTf, typical_toa: FloatArray) -> Tables:
-    """Tables for a network and its bands.
+    """Build the tables of a network and its bands.
 
     Parameters
     ----------
     model
-        Of the published shape.
+        A network of the published shape.
     typical_toa
-        (n, bands) reflectance of typical spectra: decides which directions are kept, and nothing else.
+        (n, bands) reflectance of typical spectra, which decides which directions are kept.
 
     Raises
     ------
@@ -162,7 +162,7 @@ def build_tables(model: SpecTfEncoder | NumpySpecTf, typical_toa: FloatArray) ->
     key_centre = np.einsum("hrd,hd->hr", to_key, key_mean)
     value_centre = np.einsum("hrd,hd->hr", to_value, value_mean)
     reach = find_reach(curve, rows, constants, key_centre, value_centre)
-    # Values within ±1: attention outputs, being means of values, are too, and suit fixed-point numbers.
+    # Values are scaled to ±1, and so are attention outputs, their means: fixed-point numbers can hold them.
     rows[:, 2 * LOGIT_RANK :] /= reach.value[:, :, None]
     value_centre /= reach.value
     from_value *= reach.value[:, None, :]
@@ -202,14 +202,14 @@ def build_tables(model: SpecTfEncoder | NumpySpecTf, typical_toa: FloatArray) ->
 def _stack_heads(
     curve: TokenCurve, to_query: FloatArray, to_key: FloatArray, to_value: FloatArray
 ) -> tuple[FloatArray, FloatArray]:
-    """Rows (heads, columns, 64) that make a head's columns from tanh features, and the queries' constants."""
+    """Return the rows (heads, columns, 64) from tanh features to a head's columns, and the queries' constants."""
     q, k, v = (part.reshape(HEADS, HEAD_DIM, DIM) for part in np.split(curve.numerator, 3))
     constants = np.einsum("hrd,hd->hr", to_query, curve.constant[:DIM].reshape(HEADS, HEAD_DIM))
     return np.concatenate([to_query @ q, to_key @ k, to_value @ v], axis=1), constants
 
 
 def _fit(curve: TokenCurve, rows: FloatArray, degree: int) -> tuple[Float32Array, Float32Array]:
-    """Monomial coefficients of numerators and variance on the domain, by Chebyshev least squares."""
+    """Fit monomial coefficients of numerators and variance on the domain, by Chebyshev least squares."""
     nodes = np.cos(np.pi * (np.arange(4 * degree) + 0.5) / (4 * degree))
     toa = (DOMAIN[0] + DOMAIN[1]) / 2 + (DOMAIN[1] - DOMAIN[0]) / 2 * nodes
     features = curve.features(np.repeat(toa[:, None], len(curve.from_band), axis=1))
@@ -222,7 +222,6 @@ def _fit(curve: TokenCurve, rows: FloatArray, degree: int) -> tuple[Float32Array
 
 
 def _coarse_columns() -> list[int]:
-    """Which of a head's columns the coarse pass reads."""
     return [
         *range(COARSE_LOGIT_RANK),
         *range(LOGIT_RANK, LOGIT_RANK + COARSE_LOGIT_RANK),

@@ -11,16 +11,16 @@ from spectf_cloud.models.numpy_spectf import gelu
 FloatArray = NDArray[np.float64]
 Float32Array = NDArray[np.float32]
 
-#: How many of the directions kept of the values the coarse pass uses.
+#: Directions of the values that the coarse pass uses.
 COARSE_VALUE_RANK = 6
-#: Directions of the attention layer's output that the coarse pass keeps.
+#: Directions of the attention layer's output that the coarse pass uses.
 COARSE_TAIL = 32
 
 
 def tail_tables(
     weights: dict[str, FloatArray], curve: TokenCurve, from_value: FloatArray, value_mean: FloatArray, mixed: FloatArray
 ) -> dict[str, Float32Array | float]:
-    """From attention outputs to the logit difference; see `Tables`. `mixed` are typical attention outputs."""
+    """Return the tables from attention outputs to the logit difference, see `Tables`, by typical outputs ``mixed``."""
     out_weight = weights["layers.0.attention.attention.out_proj.weight"]
     value_constant = curve.constant[2 * DIM :] + value_mean.reshape(-1)
     constant = out_weight @ value_constant + weights["layers.0.attention.attention.out_proj.bias"]
@@ -42,13 +42,13 @@ def tail_tables(
 
 
 def _with_constant(from_value: FloatArray, constant: FloatArray, rank: int) -> FloatArray:
-    """(64, heads · rank + 1): attention outputs and a 1 to the centred output of the attention layer."""
+    """Return (64, heads · rank + 1): from attention outputs and a 1 to the centred output of the attention layer."""
     columns = from_value[:, :, :rank].transpose(1, 0, 2).reshape(DIM, HEADS * rank)
     return np.column_stack([columns, constant])
 
 
 def _coarse_tail(whole: FloatArray, first: FloatArray, mixed: FloatArray) -> dict[str, Float32Array | float]:
-    """The layer's output on its COARSE_TAIL leading directions over typical spectra; of the others the mean square."""
+    """Return the layer's output on its COARSE_TAIL leading directions, and the mean square on the others."""
     inputs = np.column_stack([mixed[:, :, :COARSE_VALUE_RANK].reshape(len(mixed), -1), np.ones(len(mixed))])
     outputs = inputs @ whole.T
     squares, directions = np.linalg.eigh(outputs.T @ outputs / len(outputs))
@@ -61,7 +61,7 @@ def _coarse_tail(whole: FloatArray, first: FloatArray, mixed: FloatArray) -> dic
 
 
 def features_before_pooling(mixed: FloatArray, tail: dict[str, Float32Array | float], eps: float) -> FloatArray:
-    """Features (samples, 64) before pooling, of attention outputs (samples, heads, VALUE_RANK)."""
+    """Return features (samples, 64) before pooling, of attention outputs (samples, heads, VALUE_RANK)."""
     inputs = np.column_stack([mixed.reshape(len(mixed), -1), np.ones(len(mixed))])
     norm = np.square(inputs @ np.asarray(tail["root"], np.float64).T).sum(axis=1) / DIM + eps
     hidden = inputs @ np.asarray(tail["hidden"], np.float64).T / np.sqrt(norm)[:, None] + tail["hidden_bias"]

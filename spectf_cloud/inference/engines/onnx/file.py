@@ -1,4 +1,4 @@
-"""Weights to an ONNX file that says what it is."""
+"""Export weights to an ONNX file with metadata about their origin."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ from spectf_cloud.weights import BUILTIN, Checkpoint
 if TYPE_CHECKING:
     from onnx import ModelProto
 
-#: A float32 graph further from the network than this is not written.
-LARGEST_ERROR = 1e-4
+#: A float32 graph whose logits differ more than this from the network's is not written.
+MAX_ERROR = 1e-4
 
 
 @dataclass(frozen=True)
 class Exported:
-    """What was written. `error` is the largest of any logit against PyTorch; None where ONNX Runtime cannot tell."""
+    """Result of an export. `error` is the largest of any logit against PyTorch; None where it was not measured."""
 
     path: Path
     metadata: Mapping[str, str]
@@ -48,7 +48,7 @@ class Exported:
 
 @dataclass(frozen=True)
 class Source:
-    """Weights with the network of them for some bands."""
+    """Weights and their network for some bands."""
 
     weights: Checkpoint
     model: SpecTfEncoder
@@ -56,10 +56,10 @@ class Source:
     drop_nm: BandRanges
 
 
-def read_source(told: ExportSource) -> Source:
-    """The network of weights and bands that were found good. Raises `WeightsError`."""
-    model = load_model(told.weights, told.wavelength_nm, told.architecture)
-    return Source(told.weights, model, told.wavelength_nm, told.drop_nm)
+def read_source(checked: ExportSource) -> Source:
+    """Load the network of checked weights and bands. Raises `WeightsError`."""
+    model = load_model(checked.weights, checked.wavelength_nm, checked.architecture)
+    return Source(checked.weights, model, checked.wavelength_nm, checked.drop_nm)
 
 
 def export_onnx(
@@ -74,17 +74,17 @@ def export_onnx(
 ) -> Exported:
     """Write weights as ONNX, for any bands, or with ``radiance`` for the bands of that file alone.
 
-    The file's metadata say where it comes from. It is compared with the network before it is written. Raises
+    The file's metadata name its origin. The graph is compared with the network before it is written. Raises
     `SpectfError`.
     """
-    told = check_export(out, ONNX, weights, arch_spec, radiance, keep_bands=keep_bands, overwrite=overwrite)
+    checked = check_export(out, ONNX, weights, arch_spec, radiance, keep_bands=keep_bands, overwrite=overwrite)
     import_onnx()
-    source = read_source(told)
+    source = read_source(checked)
     made = build_graph(source.model, precision, fixed_bands=radiance is not None)
     metadata = _metadata(source, precision, fixed=radiance is not None)
     import_onnx().helper.set_model_props(made, metadata)
     error = _error(made, source) if precision != "bf16" and find_spec("onnxruntime") else None
-    if error is not None and precision == "fp32" and not error <= LARGEST_ERROR:
+    if error is not None and precision == "fp32" and not error <= MAX_ERROR:
         raise SpectfError(f"{source.weights.path}: the graph's logits are off by {error:.2g}; nothing is written")
     with atomic_output(out, overwrite=overwrite) as temporary:
         temporary.write_bytes(made.SerializeToString(deterministic=True))
@@ -92,8 +92,7 @@ def export_onnx(
 
 
 def _metadata(source: Source, precision: Precision, *, fixed: bool) -> dict[str, str]:
-    """Text by name, in the file's metadata_props."""
-    told = {
+    metadata = {
         "spectf_cloud": version("spectf-cloud"),
         "weights": source.weights.name,
         "weights_sha256": source.weights.sha256,
@@ -105,12 +104,12 @@ def _metadata(source: Source, precision: Precision, *, fixed: bool) -> dict[str,
         "dropped_nm": json.dumps(source.drop_nm),
     }
     if fixed:
-        told["wavelength_nm"] = json.dumps([round(float(centre), 4) for centre in source.wavelength_nm])
-    return told
+        metadata["wavelength_nm"] = json.dumps([round(float(centre), 4) for centre in source.wavelength_nm])
+    return metadata
 
 
 def _error(made: ModelProto, source: Source) -> float:
-    """Largest difference of a logit, of plain and of strange spectra."""
+    """Return the largest difference of any logit, of smooth and of random spectra."""
     import onnxruntime
 
     rng = np.random.default_rng(0)

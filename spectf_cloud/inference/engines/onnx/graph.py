@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 Precision = Literal["fp32", "fp16", "bf16"]
 
 OPSET = 18
-# The oldest file format of that opset: older runtimes refuse a younger one.
+# The oldest file format with that opset: older runtimes refuse a newer one.
 _IR_VERSION = 8
 TOA, WAVELENGTH, LOGITS, PROBABILITY = "toa_reflectance", "wavelength_nm", "logits", "cloud_probability"
 _PIXELS, _BANDS = "pixels", "bands"
@@ -31,16 +31,16 @@ _TORCH_TYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bflo
 
 
 def build_graph(model: SpecTfEncoder, precision: Precision = "fp32", *, fixed_bands: bool = False) -> ModelProto:
-    """The network as a checked ONNX model.
+    """Return the network as a checked ONNX model.
 
-    Inputs are ``toa_reflectance`` (pixels, bands) and ``wavelength_nm`` (bands,) float32, both sizes free; with
-    ``fixed_bands`` the model's own bands are part of the graph and the second input is gone. ``agg="flat"`` has no
-    other form. Outputs are ``logits`` (pixels, outputs) and, for two of them, ``cloud_probability`` (pixels,), float32.
+    Inputs are ``toa_reflectance`` (pixels, bands) and ``wavelength_nm`` (bands,) float32, both sizes free. With
+    ``fixed_bands``, and always for ``agg="flat"``, the model's own bands are part of the graph and the second input is
+    absent. Outputs are ``logits`` (pixels, outputs) and, for two outputs, ``cloud_probability`` (pixels,), float32.
 
     Raises `MissingExtraError` without the onnx package.
     """
     onnx = import_onnx()
-    model = copy.deepcopy(model).cpu()  # constants are the same to the bit wherever the network is
+    model = copy.deepcopy(model).cpu()  # constants are bit-equal on any device of the network
     fixed = fixed_bands or model.config.agg == "flat"
     builder = _Builder(onnx, precision)
     logits = _network(builder, model, fixed)
@@ -61,13 +61,13 @@ def build_graph(model: SpecTfEncoder, precision: Precision = "fp32", *, fixed_ba
 
 
 def import_onnx() -> Any:
-    """The onnx package. Raises `MissingExtraError`."""
+    """Import the onnx package. Raises `MissingExtraError`."""
     try:
         import onnx
         import onnx.checker
         import onnx.helper
     except ImportError as error:
-        raise MissingExtraError(f"onnx is not here ({error}); pip install 'spectf-cloud[onnx]'") from error
+        raise MissingExtraError(f"onnx is not installed ({error}); pip install 'spectf-cloud[onnx]'") from error
     return onnx
 
 
@@ -97,7 +97,6 @@ def _network(graph: _Builder, model: SpecTfEncoder, fixed: bool) -> str:
 
 
 def _layer(graph: _Builder, layer: EncoderLayer, tokens: str) -> str:
-    """Tokens (pixels, bands, dim) → the same."""
     attended = _attention(graph, layer.attention.attention, _norm(graph, layer.norm1, tokens))
     tokens = graph.add("Add", tokens, attended) if layer.use_residual else attended
     hidden = _linear(graph, _norm(graph, layer.norm2, tokens), layer.ff.linear1.weight, layer.ff.linear1.bias)
@@ -133,7 +132,7 @@ def _norm(graph: _Builder, norm: nn.LayerNorm, tokens: str) -> str:
 
 
 def _gelu(graph: _Builder, x: str) -> str:
-    """x/2 (1 + erf(x/√2)); Gelu itself is younger than the opset."""
+    """Add x/2 (1 + erf(x/√2)): the opset has no Gelu yet."""
     erf = graph.add("Erf", graph.add("Mul", x, graph.number(torch.tensor(0.5**0.5))))
     half = graph.add("Mul", x, graph.number(torch.tensor(0.5)))
     return graph.add("Mul", half, graph.add("Add", erf, graph.number(torch.tensor(1.0))))
@@ -141,7 +140,7 @@ def _gelu(graph: _Builder, x: str) -> str:
 
 @dataclass
 class _Builder:
-    """Nodes and constants as they are added; every value is named after the node that makes it."""
+    """The nodes and constants added so far; every value is named after the node that makes it."""
 
     onnx: Any
     precision: Precision
@@ -149,13 +148,13 @@ class _Builder:
     constants: dict[str, Any] = field(default_factory=dict)
 
     def add(self, operator: str, *inputs: str, name: str | None = None, **attributes: Any) -> str:
-        """One node with one output; returns the output's name."""
+        """Add a node with one output and return the output's name."""
         output = name or f"{operator.lower()}_{len(self.nodes)}"
         self.nodes.append(self.onnx.helper.make_node(operator, inputs, [output], name=output, **attributes))
         return output
 
     def product(self, left: str, right: str, *, shortened: bool = False) -> str:
-        """MatMul of float32 values in the graph's precision, back in float32; ``shortened``: right already is."""
+        """Add a MatMul of float32 values in the graph's precision, back in float32; ``shortened``: right already is."""
         if self.precision == "fp32":
             return self.add("MatMul", left, right)
         float32, short = self._type("fp32"), self._type(self.precision)
@@ -164,18 +163,18 @@ class _Builder:
         return self.add("Cast", self.add("MatMul", left, right), to=float32)
 
     def number(self, value: Tensor, precision: Precision = "fp32") -> str:
-        """A constant of that precision."""
+        """Add a constant of this precision."""
         exact = value.detach().cpu().to(_TORCH_TYPES[precision]).contiguous()
         data = exact.reshape(-1).view(torch.uint8).numpy().tobytes()
         return self._constant(self._type(precision), exact.shape, data)
 
     def whole(self, value: int | list[int]) -> str:
-        """A constant of whole numbers: axes, shapes, an index."""
+        """Add a constant of whole numbers: axes, shapes, an index."""
         exact = torch.tensor(value, dtype=torch.int64)
         return self._constant(self.onnx.TensorProto.INT64, exact.shape, exact.numpy().tobytes())
 
     def finish(self, inputs: list[tuple[str, list[Any]]], outputs: list[tuple[str, list[Any]]]) -> Any:
-        """The graph between these float32 inputs and outputs."""
+        """Return the graph between these float32 inputs and outputs."""
         described = [
             [self.onnx.helper.make_tensor_value_info(name, self._type("fp32"), shape) for name, shape in group]
             for group in (inputs, outputs)

@@ -23,23 +23,23 @@ from spectf_cloud.model import SpecTfEncoder
 Float32Array = NDArray[np.float32]
 _Compute = Callable[[Float32Array], Float32Array]
 
-# Measured best of 1 to 16, see evaluation/performance.md; the logits of one pixel already fill a core's cache.
+# Fastest of 1 to 16, see evaluation/performance.md; the logits of one pixel already fill a core's cache.
 _BATCH = {"openvino": 16, "onnxruntime": 1}
 #: Fastest first.
 RUNTIMES = tuple(_BATCH)
 
 
 class RuntimeBackend:
-    """Cloud probabilities by another program's execution of the same float32 network.
+    """Cloud probabilities by the same float32 network in another program.
 
-    Several threads may call it at once. Every pixel's result is its own.
+    Several threads may call it at once. A pixel's result depends on no other pixel.
     """
 
     fidelity = "faithful"
     feed: Feed = "arrays"
 
     def __init__(self, runtime: str, model: SpecTfEncoder, threshold: float, threads: int | None = None) -> None:
-        """Raises `Unavailable` where the runtime, or onnx to write its graph, is not installed."""
+        """Compile the network. Raises `Unavailable` where the runtime, or onnx to write its graph, is not installed."""
         self.name = f"{runtime}-float32"
         self.threshold, self.tier = threshold, TIERS["faithful"]
         self.threads = threads or torch.get_num_threads()
@@ -49,18 +49,18 @@ class RuntimeBackend:
             self.compute = _OPENERS[runtime](graph, self.batch, len(model.wavelength), self.threads)
         except (ImportError, MissingExtraError) as error:
             raise Unavailable(f"{runtime}: {lacking(runtime) or error}") from error
-        except Exception as error:  # a foreign library's own errors, of no common kind
+        except Exception as error:  # the errors of these libraries have no common class
             raise Unavailable(f"{runtime}: {' '.join(str(error).split())}") from error
 
     def __call__(self, toa: Float32Array) -> Float32Array:
-        """toa (n, bands) float32, finite → (n,) float32 cloud probability."""
+        """Return cloud probability (n,) float32 of finite toa (n, bands) float32."""
         return in_batches(toa, self.batch, self.threads, self.compute)
 
 
 def open_runtime(model: SpecTfEncoder, threshold: float, threads: int | None = None) -> RuntimeBackend:
-    """The fastest installed runtime that keeps the faithful promise for these weights and bands.
+    """Return the fastest installed runtime that keeps the faithful promise for these weights and bands.
 
-    SPECTF_RUNTIME names one, or ``none``. Raises `Unavailable`, and `UsageError` for a name that is not known.
+    SPECTF_RUNTIME names one, or ``none``. Raises `Unavailable`, and `UsageError` for an unknown name.
     """
     reasons, probe = [], None
     for runtime in runtimes():
@@ -78,7 +78,7 @@ def open_runtime(model: SpecTfEncoder, threshold: float, threads: int | None = N
 
 
 def runtimes() -> tuple[str, ...]:
-    """Runtimes to try, fastest first. Raises `UsageError`."""
+    """Return the runtimes to try, fastest first. Raises `UsageError`."""
     wanted = os.environ.get("SPECTF_RUNTIME", "").strip().lower()
     if wanted in ("", "none"):
         return () if wanted else RUNTIMES
@@ -88,7 +88,7 @@ def runtimes() -> tuple[str, ...]:
 
 
 def lacking(runtime: str) -> str | None:
-    """What a runtime lacks on this machine; None where it can be imported."""
+    """Return what a runtime lacks on this machine; None where it can be imported."""
     for package in ("onnx", runtime):
         try:
             _imported(package)
@@ -98,7 +98,7 @@ def lacking(runtime: str) -> str | None:
 
 
 def _imported(package: str) -> Any:
-    """OpenVINO would report its import to Google Analytics; without this package of its own it has a stub instead."""
+    """Import a package; without `openvino_telemetry`, OpenVINO does not report its import to Google Analytics."""
     sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
     return import_module(package)
 
@@ -107,7 +107,7 @@ def _open_onnxruntime(graph: bytes, batch: int, bands: int, threads: int) -> _Co
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1  # batches run side by side instead
+    options.intra_op_num_threads = options.inter_op_num_threads = 1  # batches run in parallel instead
     options.log_severity_level = 3
     session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
 
@@ -124,10 +124,10 @@ def _open_openvino(graph: bytes, batch: int, bands: int, threads: int) -> _Compu
     core = openvino.Core()
     network = core.read_model(model=graph)
     network.reshape({TOA: [batch, bands]})
-    # Callers may bring threads of their own; each stream is one thread at most.
+    # Several threads may call it; each stream uses one thread at most.
     streams = max(threads, torch.get_num_threads())
     settings = {
-        "INFERENCE_PRECISION_HINT": "f32",  # it would take bfloat16 where the CPU has it
+        "INFERENCE_PRECISION_HINT": "f32",  # the default is bfloat16 on some CPUs
         "INFERENCE_NUM_THREADS": streams,
         "NUM_STREAMS": streams,
         "ENABLE_CPU_PINNING": False,  # several processes would be pinned to the same cores

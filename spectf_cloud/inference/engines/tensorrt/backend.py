@@ -33,20 +33,20 @@ Float32Array = NDArray[np.float32]
 
 logger = logging.getLogger(__name__)
 
-#: Precisions that may serve a tier, the fastest first; the probe decides.
+#: Precisions that may serve a tier, fastest first; the probe decides.
 PRECISIONS: dict[str, tuple[Precision, ...]] = {
     "exact": ("fp32",),
     "faithful": ("fp16", "fp32"),
     "fast": ("fp16", "fp32"),
 }
-# A float32 engine sums in another order than PyTorch, no more.
+# A float32 engine differs from PyTorch only in the order of sums.
 _TIERS = {"exact": replace(TIERS["faithful"], largest_error=1e-4), **TIERS}
-# Probabilities this near to the threshold are computed again: as far as errors reach.
+# Probabilities nearer than this to the threshold are computed again: the largest error allowed.
 _RECHECKED = {"exact": 0.0, "faithful": TIERS["faithful"].largest_error, "fast": 0.0}
 
 
 class TensorRTBackend:
-    """Cloud probabilities by an engine; ``faithful`` computes those around the threshold again in float32.
+    """Cloud probabilities by an engine; ``faithful`` computes those near the threshold again in float32.
 
     One thread at a time may call it.
     """
@@ -59,7 +59,7 @@ class TensorRTBackend:
         self.runner, self.exact = runner, exact
 
     def __call__(self, toa: Float32Array) -> Float32Array:
-        """toa (n, bands) float32, finite → (n,) float32 cloud probability."""
+        """Return cloud probability (n,) float32 of finite toa (n, bands) float32."""
         pixels = np.ascontiguousarray(toa, dtype=np.float32)
         probability = self.runner(pixels)
         near = np.abs(probability - np.float32(self.threshold)) < _RECHECKED[self.fidelity]
@@ -71,15 +71,15 @@ class TensorRTBackend:
 def open_tensorrt(
     model: SpecTfEncoder, device: str, fidelity: Fidelity, threshold: float, engine: Path | None = None
 ) -> TensorRTBackend:
-    """The fastest engine that keeps the tier's promise; built, which takes minutes, where none is in the cache.
+    """Return the fastest engine that keeps the tier's promise; building one that is not cached takes minutes.
 
     ``engine`` is the one to use instead. Raises `MissingExtraError` without TensorRT or GPU, and `EngineError` for an
-    engine of something else, or one that misses the promise.
+    engine that does not fit or that breaks the promise.
     """
     import_tensorrt()
     gpu = devices.open_device(device_number(device))
     probe = make_probe(model)
-    # A copy: a network moves when a backend takes it to another device.
+    # A copy: the backend moves its network to the device.
     exact = TorchBackend(copy.deepcopy(model), gpu.torch_device)
     reasons = []
     for precision in PRECISIONS[fidelity] if engine is None else (_precision_of(engine),):
@@ -98,7 +98,13 @@ def open_tensorrt(
 
 
 def device_number(device: str) -> int:
-    """Number of the GPU in ``tensorrt``, ``tensorrt:1``, ``cuda:1``, ``1`` or ``auto``. Raises `UsageError`."""
+    """Return the number of the GPU in ``tensorrt``, ``tensorrt:1``, ``cuda:1``, ``1`` or ``auto``.
+
+    Raises `UsageError`, and `MissingExtraError` for a device that is not an NVIDIA GPU.
+
+    >>> device_number("tensorrt:1")
+    1
+    """
     number = device.strip().lower().removeprefix("tensorrt").removeprefix(":").removeprefix("cuda").removeprefix(":")
     if number in ("", "auto"):
         return 0
@@ -110,7 +116,7 @@ def device_number(device: str) -> int:
 
 
 def describe(model: SpecTfEncoder, precision: Precision, gpu: devices.CudaDevice) -> tuple[bytes, Identity]:
-    """The graph of a network for its own bands, and what an engine of it is built for."""
+    """Return the graph of a network for its own bands, and the identity of an engine of it."""
     graph = build_graph(model, precision, fixed_bands=True).SerializeToString(deterministic=True)
     bands = len(model.wavelength)
     parameters = hashlib.sha256()
@@ -131,14 +137,14 @@ def describe(model: SpecTfEncoder, precision: Precision, gpu: devices.CudaDevice
 
 
 def make_plan(graph: bytes, identity: Identity, gpu: devices.CudaDevice) -> bytes:
-    """A new engine. Raises `EngineError`."""
+    """Build an engine. Raises `EngineError`."""
     logger.warning("building a TensorRT engine in %s for %s; this takes minutes", identity.precision, gpu.name)
     kind = f"{identity.tensorrt}-{identity.gpu}-{identity.compute_capability}".replace("/", "_").replace(" ", "_")
     return build_plan(graph, identity.bands, identity.largest_batch, gpu, engines_dir() / f"{kind}.timing")
 
 
 def engines_dir() -> Path:
-    """Where engines are kept, made where possible."""
+    """Return the folder where engines are kept, and make it if possible."""
     folder = cache_folder() / "engines"
     with suppress(OSError):  # then nothing is kept
         folder.mkdir(parents=True, exist_ok=True)
@@ -146,7 +152,7 @@ def engines_dir() -> Path:
 
 
 def _cached(graph: bytes, identity: Identity, gpu: devices.CudaDevice) -> EngineRunner:
-    """The engine of the cache, ready to run; built where there is none that can be."""
+    """Return the engine of the cache, ready to run; build one if there is none that fits."""
     path = engines_dir() / f"{identity.key}.engine"
     try:
         return EngineRunner(load_engine(path, identity), identity.bands, gpu)
@@ -166,4 +172,4 @@ def _precision_of(engine: Path) -> Precision:
         if precision == known:
             chosen: Precision = known
             return chosen
-    raise EngineError(f"{engine} is of precision {precision!r}, which is not known; build it again")
+    raise EngineError(f"{engine} is of the unknown precision {precision!r}; build it again")

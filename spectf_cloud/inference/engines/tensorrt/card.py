@@ -1,4 +1,4 @@
-"""What an engine file was built from and for, kept beside it; an engine that does not belong here is refused."""
+"""The card of an engine file: what it was built from and for. An engine that does not fit is refused."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from spectf_cloud.files.yaml import read_yaml
 
 @dataclass(frozen=True)
 class Identity:
-    """Everything an engine follows from; another value of any of it needs another engine.
+    """Everything an engine depends on: any other value needs another engine.
 
     Attributes
     ----------
     gpu, compute_capability, tensorrt
         Engines are compiled for one kind of GPU and one TensorRT.
     parameters_sha256, wavelength_sha256, bands, precision
-        Network and bands, for people: all of it is in the graph.
+        Network and bands, for the reader: the graph contains them all.
     graph_sha256
-        Of the ONNX graph, and so of our code that writes it.
+        Of the ONNX graph, and so of the code that writes it.
     largest_batch
         Pixels of one execution.
     """
@@ -43,18 +43,18 @@ class Identity:
 
     @property
     def key(self) -> str:
-        """Name of its engine in the cache."""
+        """Return the name of its engine in the cache."""
         return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()[:32]
 
     def differences(self, other: Identity) -> list[str]:
-        """In what another one differs, in words: '11.0.0.1 (wanted 10.13.0.35)'."""
-        said = []
+        """Return in words what differs in another one, such as 'other TensorRT (11.0.0.1, here 10.13.0.35)'."""
+        found = []
         for field in fields(self):
             mine, others = getattr(self, field.name), getattr(other, field.name)
             if mine != others:
                 long = field.name.endswith("_sha256")
-                said.append(f"other {_IN_WORDS[field.name]}" + ("" if long else f" ({others}, here {mine})"))
-        return said
+                found.append(f"other {_IN_WORDS[field.name]}" + ("" if long else f" ({others}, here {mine})"))
+        return found
 
 
 _IN_WORDS = {
@@ -71,7 +71,7 @@ _IN_WORDS = {
 
 
 def card_path(engine: Path) -> Path:
-    """``NAME.engine`` has its card in ``NAME.engine.yml``."""
+    """Return the path of the card: ``NAME.engine.yml`` for ``NAME.engine``."""
     return engine.with_name(f"{engine.name}.yml")
 
 
@@ -85,12 +85,12 @@ def save_engine(path: Path, plan: bytes, identity: Identity, *, overwrite: bool 
 
 
 def read_card(path: Path) -> Identity:
-    """What the engine at ``path`` was built for. Raises `EngineError`."""
+    """Read what the engine at ``path`` was built for. Raises `EngineError`."""
     return _split(path, _read(path))[0]
 
 
 def load_engine(path: Path, wanted: Identity) -> bytes:
-    """The engine, once its card says that it is whole and belongs here. Raises `EngineError`."""
+    """Read an engine whose card says that it is intact and fits. Raises `EngineError`."""
     identity, checksum = _split(path, _read(path))
     differences = wanted.differences(identity)
     if differences:
@@ -112,7 +112,7 @@ def _read(path: Path) -> dict[str, object]:
         raise EngineError(f"{path}: no such engine; {_REBUILD}")
     card = card_path(path)
     if not card.is_file():
-        raise EngineError(f"{path} has no card {card.name}, so nothing says what it was built for; {_REBUILD}")
+        raise EngineError(f"{path} has no card {card.name}, so it is not known what it was built for; {_REBUILD}")
     try:
         return read_yaml(card)
     except ConfigError as error:
@@ -124,7 +124,7 @@ def _split(path: Path, card: dict[str, object]) -> tuple[Identity, str]:
         values = {field.name: card[field.name] for field in fields(Identity)}
         return Identity(**values), str(card["engine_sha256"])  # type: ignore[arg-type]
     except KeyError as error:
-        raise EngineError(f"{card_path(path)} does not say {error}; {_REBUILD}") from error
+        raise EngineError(f"{card_path(path)} lacks {error}; {_REBUILD}") from error
 
 
 def _sha256(data: bytes) -> str:

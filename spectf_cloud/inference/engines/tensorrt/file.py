@@ -1,4 +1,4 @@
-"""Weights to a TensorRT engine for this machine's GPU and the bands of one scene."""
+"""Export weights to a TensorRT engine for this machine's GPU and the bands of one scene."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from spectf_cloud.weights import BUILTIN
 
 @dataclass(frozen=True)
 class ExportedEngine:
-    """What was written: the engine, its card beside it, and what it was built for."""
+    """Result of an export: the engine, its card, and what it was built for."""
 
     path: Path
     card: Path
     identity: Identity
 
     def fields(self) -> dict[str, object]:
-        """For a report."""
+        """Return the entries of a report."""
         return {"output": self.path, "card": self.card, **asdict(self.identity)}
 
 
@@ -40,11 +40,11 @@ def export_engine(
     overwrite: bool = False,
 ) -> ExportedEngine:
     """Build an engine for the bands of a radiance file and write it with its card. Raises `SpectfError`."""
-    told = check_export(out, ENGINE, weights, arch_spec, radiance, keep_bands=keep_bands, overwrite=overwrite)
+    checked = check_export(out, ENGINE, weights, arch_spec, radiance, keep_bands=keep_bands, overwrite=overwrite)
     import_tensorrt()
     import_onnx()
     gpu = devices.open_device(device_number(device))
-    source = read_source(told)
+    source = read_source(checked)
     graph, identity = describe(source.model, precision, gpu)
     save_engine(out, make_plan(graph, identity, gpu), identity, overwrite=overwrite)
     return ExportedEngine(out, card_path(out), identity)

@@ -1,4 +1,4 @@
-"""The tensorrt package, imported only when it is asked for."""
+"""The tensorrt package, imported on demand."""
 
 from __future__ import annotations
 
@@ -10,34 +10,34 @@ from spectf_cloud.errors import MissingExtraError
 
 logger = logging.getLogger(__name__)
 
-#: From here on a network can be strongly typed, and nothing we call is gone in 11.
-OLDEST = (10, 12)
+#: The first version with strongly typed networks; version 11 still has all that is called here.
+MIN_VERSION = (10, 12)
 
 
 def import_tensorrt() -> Any:
-    """The tensorrt package. Raises `MissingExtraError` where it is missing, broken or too old."""
+    """Import the tensorrt package. Raises `MissingExtraError` where it is missing, broken or too old."""
     try:
         import tensorrt
     except (ImportError, OSError, RuntimeError) as error:  # its libraries are loaded in several ways
         reason = " ".join(str(error).split())
         raise MissingExtraError(
-            f"TensorRT is not here ({reason}); pip install 'spectf-cloud[trt]' on a machine with an NVIDIA GPU"
+            f"TensorRT is not installed ({reason}); pip install 'spectf-cloud[trt]' on a machine with an NVIDIA GPU"
         ) from error
-    if version_of(tensorrt) < OLDEST:
-        needed = ".".join(map(str, OLDEST))
+    if version_of(tensorrt) < MIN_VERSION:
+        needed = ".".join(map(str, MIN_VERSION))
         raise MissingExtraError(f"TensorRT {tensorrt.__version__} is too old; pip install 'tensorrt>={needed}'")
     return tensorrt
 
 
 def version_of(tensorrt: Any) -> tuple[int, int]:
-    """Major and minor version."""
+    """Return the major and minor version."""
     major, minor = str(tensorrt.__version__).split(".")[:2]
     return int(major), int(minor)
 
 
 @cache
 def log_of(tensorrt: Any) -> Any:
-    """What TensorRT says, in our log: one for the whole process, because everything made with it refers to it."""
+    """Return the logger that passes TensorRT's messages on: one for the process, as TensorRT's objects refer to it."""
     severity = tensorrt.ILogger.Severity
     levels = {
         severity.INTERNAL_ERROR: logging.ERROR,

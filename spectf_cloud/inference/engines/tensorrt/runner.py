@@ -1,4 +1,4 @@
-"""Runs an engine: pixels in, probabilities out, copies and work queued on one stream."""
+"""Run an engine: pixels in, probabilities out, copies and work queued on one stream."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ Float32Array = NDArray[np.float32]
 class EngineRunner:
     """An engine with its buffers.
 
-    There are two sets of buffers: while the GPU works on one batch, the host fills the other. All memory TensorRT is
-    told of belongs to this object and is waited for before it can go.
+    There are two sets of buffers: while the GPU works on one batch, the host fills the other. This object owns all
+    memory that TensorRT uses, and waits for the work on it before it is freed.
     """
 
     def __init__(self, plan: bytes, bands: int, device: CudaDevice) -> None:
-        """Raises `EngineError` where the engine is not one of ours, or not for this TensorRT and GPU."""
+        """Load an engine. Raises `EngineError` for a foreign engine, or one for another TensorRT or GPU."""
         trt = import_tensorrt()
         self.device, self.bands = device, bands
         with device.active():
-            # Runtime, engine and context, in this order, each refers to the one before: kept as long as this lives.
+            # The engine refers to the runtime, and the context to the engine: all three are kept.
             self._runtime = trt.Runtime(log_of(trt))
             self._engine = self._runtime.deserialize_cuda_engine(plan)
             if self._engine is None:
@@ -41,7 +41,7 @@ class EngineRunner:
             self._slots = [_Slot(device, shapes, self.batch) for _ in range(2)]
 
     def __call__(self, toa: Float32Array) -> Float32Array:
-        """toa (n, bands) float32, finite → (n,) float32 cloud probability. Raises `EngineError`."""
+        """Return cloud probability (n,) float32 of finite toa (n, bands) float32. Raises `EngineError`."""
         result = np.empty(len(toa), np.float32)
         with self.device.active():
             try:
@@ -70,7 +70,7 @@ class EngineRunner:
 
 
 class _Slot:
-    """Buffers of one batch: on the device one for every tensor of the engine, on the host pixels and answers."""
+    """Buffers of one batch: on the device one for each tensor of the engine, on the host pixels and answers."""
 
     def __init__(self, device: CudaDevice, shapes: dict[str, tuple[int, ...]], batch: int) -> None:
         self.tensors = {name: device.memory((batch, *shape)) for name, shape in shapes.items()}
@@ -80,7 +80,7 @@ class _Slot:
         self.done: Any = None
 
     def collect(self, result: Float32Array) -> None:
-        """Wait for what was submitted and take its answers."""
+        """Wait for the submitted batch and take its answers."""
         if self.done is None:
             return
         self.done.synchronize()
@@ -89,7 +89,7 @@ class _Slot:
 
 
 def _check(trt: Any, engine: Any, bands: int) -> dict[str, tuple[int, ...]]:
-    """Shape of every tensor but for its pixels; all must be what our graph has."""
+    """Return the shape of every tensor without its pixels. Raises `EngineError` unless they are a SpecTf graph's."""
     shapes, inputs = {}, []
     for index in range(engine.num_io_tensors):
         name = engine.get_tensor_name(index)
