@@ -95,24 +95,36 @@ def info(
 @app.command("split")
 @takes()
 def split(
-    dataset: Annotated[list[Path], typer.Argument(help="HDF5 files of labelled spectra.")],
+    dataset: Annotated[list[Path] | None, typer.Argument(help="HDF5 files of labelled spectra.")] = None,
     *,
-    train_csv: Annotated[Path, typer.Option(help="List of training scenes to write.")],
-    test_csv: Annotated[Path, typer.Option(help="List of test scenes to write.")],
+    train_csv: Annotated[Path, typer.Option(help="List of training scenes to write.")] = Path("train.csv"),
+    test_csv: Annotated[Path, typer.Option(help="List of test scenes to write.")] = Path("test.csv"),
+    published: Annotated[
+        bool, typer.Option("--published", help="Write the published split instead of a random one.")
+    ] = False,
     test_fraction: Annotated[float, typer.Option(min=0.0, max=0.99, help="Share of the scenes to test on.")] = 0.15,
     seed: Annotated[int, typer.Option(min=0, help="Same seed, same split.")] = 42,
     trust_input: TrustInput = False,
     overwrite: Overwrite = False,
     reporter: Reporter,
 ) -> None:
-    """Part the scenes at random into training and test, as lists for train and cloud-eval."""
+    """Split the scenes at random into training and test, as lists for train and cloud-eval.
+
+    With --published, write the two lists of the published training data, downloaded and checked by SHA-256.
+    """
     from spectf_cloud.data.spectra import open_spectra
     from spectf_cloud.data.split import draw_scenes
     from spectf_cloud.files.atomic import atomic_output, check_output
+    from spectf_cloud.files.releases import PUBLISHED_SPLIT, fetch
 
+    if published == bool(dataset):
+        raise UsageError("give HDF5 files of labelled spectra to split, or --published without files")
     for path in (train_csv, test_csv):
-        check_output(path, overwrite=overwrite, inputs=dataset, form="text")
-    sides = draw_scenes(open_spectra(dataset, trust=trust_input).fids, test_fraction, seed)
+        check_output(path, overwrite=overwrite, inputs=dataset or (), form="text")
+    if dataset:
+        sides = draw_scenes(open_spectra(dataset, trust=trust_input).fids, test_fraction, seed)
+    else:
+        sides = tuple(fetch(file).read_text(encoding="utf-8").split() for file in PUBLISHED_SPLIT)
     for path, fids in zip((train_csv, test_csv), sides, strict=True):
         with atomic_output(path, overwrite=overwrite) as temporary:
             temporary.write_text("".join(f"{fid}\n" for fid in fids), encoding="utf-8")
@@ -130,7 +142,7 @@ def fetch(
     listing: Annotated[bool, typer.Option("--list", help="Only list the files.")] = False,
     reporter: Reporter,
 ) -> None:
-    """Download labelled spectra by DOI; an interrupted download goes on where it stopped."""
+    """Download labelled spectra by DOI; an interrupted download resumes where it stopped."""
     from spectf_cloud.files.download import fetch_file, list_record
 
     files = list_record(doi)
