@@ -26,8 +26,8 @@ def _group() -> None:
 _SIMULATING = {
     "scenes": Shown("Scenes to simulate.", min=1),
     "spectra_per_scene": Shown("Spectra to draw from each scene.", min=1),
-    "presets": Shown("Kind of scene; give several to take them in turn.", name="preset", type=list[PresetChoice]),
-    "seed": Shown("Seed of the first scene; each further one has the next.", min=0),
+    "presets": Shown("Kind of scene; give several to use them in turn.", name="preset", type=list[PresetChoice]),
+    "seed": Shown("Seed of the first scene; later scenes count up from it.", min=0),
     "lines": Shown("Lines of a scene.", min=8),
     "samples": Shown("Samples of a scene.", min=8),
     "surfaces": SIMULATING["surfaces"],
@@ -66,7 +66,7 @@ def info(
     overwrite: Overwrite = False,
     reporter: Reporter,
 ) -> None:
-    """Check files of labelled spectra; count labels, in all and by scene."""
+    """Check files of labelled spectra; count labels in total and by scene."""
     from spectf_cloud.data.spectra import open_spectra
     from spectf_cloud.data.spectra_check import doubts_of_labels, settle
     from spectf_cloud.data.spectra_info import describe, plot_spectra
@@ -85,7 +85,7 @@ def info(
     lines = [
         f"{found.spectra:,} spectra of {len(found.scenes):,} scenes, {found.bands} bands from {found.first_nm:.0f} to "
         f"{found.last_nm:.0f} nm: {found.clear:,} clear, {found.cloud:,} cloud, {found.shadow:,} cloud shadow",
-        f"  solar irradiance: {found.irradiance or 'not known; name it when training, with --irradiance'}",
+        f"  solar irradiance: {found.irradiance or 'unknown; set it when training, with --irradiance'}",
         f"  {'scene':<24}{'clear':>10}{'cloud':>10}{'shadow':>10}",
     ]
     lines += [f"  {fid:<24}{clear:>10,}{cloud:>10,}{shadow:>10,}" for fid, clear, cloud, shadow in found.scenes]
@@ -102,8 +102,10 @@ def split(
     published: Annotated[
         bool, typer.Option("--published", help="Write the published split instead of a random one.")
     ] = False,
-    test_fraction: Annotated[float, typer.Option(min=0.0, max=0.99, help="Share of the scenes to test on.")] = 0.15,
-    seed: Annotated[int, typer.Option(min=0, help="Same seed, same split.")] = 42,
+    test_fraction: Annotated[
+        float, typer.Option(min=0.0, max=0.99, help="Share of the scenes to test on, in a random split.")
+    ] = 0.15,
+    seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same random split.")] = 42,
     trust_input: TrustInput = False,
     overwrite: Overwrite = False,
     reporter: Reporter,
@@ -138,7 +140,7 @@ def fetch(
     doi: Annotated[str, typer.Argument(help="DOI of a Zenodo record, such as 10.5281/zenodo.14607937.")],
     *,
     outdir: Annotated[Path, typer.Option(help="Folder to download to.")] = Path("datasets"),
-    name: Annotated[list[str] | None, typer.Option(help="Only this file; may be given several times.")] = None,
+    name: Annotated[list[str] | None, typer.Option(help="Only this file; can be given several times.")] = None,
     listing: Annotated[bool, typer.Option("--list", help="Only list the files.")] = False,
     reporter: Reporter,
 ) -> None:
