@@ -124,14 +124,14 @@ def split(
     for path in (train_csv, test_csv):
         check_output(path, overwrite=overwrite, inputs=dataset or (), form="text")
     if dataset:
-        sides = draw_scenes(open_spectra(dataset, trust=trust_input).fids, test_fraction, seed)
+        train, test = draw_scenes(open_spectra(dataset, trust=trust_input).fids, test_fraction, seed)
     else:
-        sides = tuple(fetch(file).read_text(encoding="utf-8").split() for file in PUBLISHED_SPLIT)
-    for path, fids in zip((train_csv, test_csv), sides, strict=True):
+        train, test = (fetch(file).read_text(encoding="utf-8").split() for file in PUBLISHED_SPLIT)
+    for path, fids in ((train_csv, train), (test_csv, test)):
         with atomic_output(path, overwrite=overwrite) as temporary:
             temporary.write_text("".join(f"{fid}\n" for fid in fids), encoding="utf-8")
-    counts = {"train": len(sides[0]), "test": len(sides[1])}
-    reporter.done(counts, f"{train_csv}: {counts['train']} scenes", f"{test_csv}: {counts['test']} scenes")
+    counts = {"train": len(train), "test": len(test)}
+    reporter.done(counts, f"{train_csv}: {len(train)} scenes", f"{test_csv}: {len(test)} scenes")
 
 
 @app.command("fetch")

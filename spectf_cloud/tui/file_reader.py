@@ -49,9 +49,7 @@ class FileReader:
                 answer = self._wait(pipe, path, cancelled)
             except (EOFError, BrokenPipeError, ConnectionResetError):
                 self.close()
-                raise InputError(
-                    f"{path}: the process reading it crashed; the file is damaged, copy it again"
-                ) from None
+                raise InputError(f"{path}: the process reading it crashed; the file is damaged") from None
         if isinstance(answer, Exception):
             raise answer
         result: Answer | None = answer

@@ -66,7 +66,7 @@ class PixelView(Vertical):
 
     @work(exclusive=True, group="pixel", exit_on_error=False)
     async def _follow(self, line: int, sample: int) -> None:
-        """The spectrum, then the attention; the next pixel ends this, and its child with it."""
+        """Show the spectrum, then the attention; the next pixel cancels this and ends its child."""
         result = self._result
         if result is None or result.scene is None:
             self.query_one(Plot).show((), empty=result.trouble if result else "")
