@@ -27,7 +27,7 @@ from spectf_cloud.tui.histogram import ThresholdHistogram
 from spectf_cloud.tui.masking_page import MaskingPage
 from spectf_cloud.tui.picture import Picture
 from spectf_cloud.tui.pixel_view import PixelView
-from spectf_cloud.tui.preferences import Remembered
+from spectf_cloud.tui.preferences import Preferences
 from spectf_cloud.tui.result_page import ResultPage
 from spectf_cloud.tui.train_page import TrainPage
 
@@ -102,7 +102,7 @@ async def _training(app: SpectfApp, pilot: Pilot[None], out: Path) -> None:
 
 
 async def _drive(out: Path, folder: Path) -> None:
-    app = SpectfApp(folder, get_command(commands), Remembered(Path("remembered.json")))
+    app = SpectfApp(folder, get_command(commands), Preferences(Path("remembered.json")))
     async with app.run_test(size=_NARROW) as pilot:
         await pilot.pause(0.5)
         await _masking(app, pilot, out)

@@ -1,1 +1,1 @@
-"""Many scenes: finding granules, masking them on an engine, the ledger of what was done, and the catalogue."""
+"""Many scenes: masking granules on an engine, the ledger of their results, and the catalogue."""

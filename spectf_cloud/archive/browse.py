@@ -1,4 +1,4 @@
-"""A page to look through the outputs: map, thumbnails, filters. One HTML file, nothing loaded from elsewhere."""
+"""A page to browse the outputs: map, thumbnails, filters. One HTML file that loads nothing from elsewhere."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from spectf_cloud.products.flags import SIMULATED_TAG
 
 _TEMPLATE = Path(__file__).with_name("browse.html")
 _PLACE = "/*DATA*/null"
-# Eleven metres; footprints on the page are for the eye.
+# Eleven metres, enough for a map on a page.
 _DECIMALS = 4
 
 
@@ -25,7 +25,7 @@ def write_page(done: Sequence[Row], failed: Sequence[Row], path: Path, out: Path
         "done": [_entry(row, out) for row in done],
         "failed": [{"id": row.id, "state": row.state, "error": row.error} for row in failed],
     }
-    # A name may hold anything, "</script>" too.
+    # A name may hold anything, even "</script>".
     data = json.dumps(content, separators=(",", ":")).replace("<", "\\u003c")
     page = _TEMPLATE.read_text(encoding="utf-8").replace(_PLACE, data)
     with atomic_output(path, overwrite=True) as temporary:
@@ -33,7 +33,7 @@ def write_page(done: Sequence[Row], failed: Sequence[Row], path: Path, out: Path
 
 
 def _entry(row: Row, out: Path) -> dict[str, Any]:
-    """Short keys: an archive has a hundred thousand of these."""
+    """Return a granule's entry; keys are short because an archive has a hundred thousand of them."""
     when = acquired(row.id)
     mark = {"s": 1} if SIMULATED_TAG in row.tags else {}
     return {

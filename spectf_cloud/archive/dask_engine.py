@@ -1,4 +1,4 @@
-"""The engine for many scenes at once: dask.distributed, on this machine or on a cluster that runs already."""
+"""The engine for many scenes at once: dask.distributed, on this machine or on a running cluster."""
 
 from __future__ import annotations
 
@@ -18,7 +18,15 @@ import distributed
 
 from spectf_cloud.archive.engine import Finished
 from spectf_cloud.archive.receipts import Outcome
-from spectf_cloud.archive.worker import DEATHS_ALLOWED, Task, deaths, lost, perhaps, poisoned, process
+from spectf_cloud.archive.worker import (
+    MAX_CRASHES,
+    Task,
+    crash_count,
+    failed_in_engine,
+    process,
+    quarantined,
+    timeout_hint,
+)
 from spectf_cloud.errors import InputError, SpectfError
 
 # Its classes carry no types.
@@ -26,20 +34,20 @@ _LocalCluster: Any = distributed.LocalCluster
 _Client: Any = distributed.Client
 
 _SETTINGS = {
-    # A scene that kills its worker is tried on others as often as the ledger allows.
-    "distributed.scheduler.allowed-failures": DEATHS_ALLOWED - 1,
-    # Dask samples what each thread does and wakes every 20 ms: together a twentieth of the CPU.
+    # A scene that kills its worker is retried on others, up to the same limit as in `worker`.
+    "distributed.scheduler.allowed-failures": MAX_CRASHES - 1,
+    # Dask samples every thread and wakes every 20 ms, which takes a twentieth of the CPU.
     "distributed.worker.profile.enabled": False,
     "distributed.admin.tick.interval": "1s",
 }
-# Of one scene, every product included: 0.6 GB measured, and room to spare.
+# For one scene with every product: 0.6 GB measured, doubled.
 BYTES_PER_WORKER = 1_200_000_000
-# Tasks at the scheduler for each worker: one that runs and one that waits its turn.
+# Tasks at the scheduler for each worker: one running and one waiting.
 _TASKS_PER_WORKER = 2
 _POLL_S = 1.0
 _COUNT_EVERY_S = 5.0
 _CONNECT_S = 30.0
-# How long a scheduler may be out of reach before the run ends.
+# How long a scheduler may be unreachable before the run ends.
 _PATIENCE_S = 60.0
 
 
@@ -54,7 +62,7 @@ class Cluster:
     workers
         Processes on this machine, one scene each; by default `workers_here`.
     resources
-        What a task takes of a worker, such as ``{"GPU": 1}``.
+        What a task takes from a worker, such as ``{"GPU": 1}``.
     """
 
     scheduler: str | None = None
@@ -63,7 +71,7 @@ class Cluster:
 
 
 class Dask:
-    """Tasks on a dask cluster, a bounded number at a time; a task whose worker dies is given to another one."""
+    """Tasks on a dask cluster, a bounded number at a time; a task whose worker dies goes to another one."""
 
     def __init__(self, cluster: Cluster) -> None:
         self._cluster = cluster
@@ -75,7 +83,7 @@ class Dask:
 
     @property
     def room(self) -> int:
-        """Two tasks for each worker that is there, at least one."""
+        """Two tasks for each worker, at least one."""
         return max(1, _TASKS_PER_WORKER * self._threads()) - len(self._running)
 
     def submit(self, task: Task) -> None:
@@ -92,7 +100,7 @@ class Dask:
         future.add_done_callback(self._ended.put)
 
     def collect(self) -> list[Finished]:
-        """What has ended within the last second or so. Raises `SpectfError` when the scheduler is lost."""
+        """Return the tasks that ended, after at most a second. Raises `SpectfError` when the scheduler is lost."""
         try:
             futures = [self._ended.get(timeout=_POLL_S)]
         except queue.Empty:
@@ -131,13 +139,13 @@ class Dask:
         return self._stack.enter_context(_Client(local))
 
     def _threads(self) -> int:
-        """Of all workers, as known some seconds ago: workers come and go."""
+        """Return the threads of all workers, counted again every few seconds as workers come and go."""
         if time.monotonic() - self._counted > _COUNT_EVERY_S and self._client.status == "running":
             try:
                 self._known_threads = sum(self._client.nthreads().values())
                 self._counted = time.monotonic()
             except (OSError, TimeoutError):
-                pass  # the scheduler is out of reach; `collect` watches for how long
+                pass  # the scheduler is unreachable; `collect` watches for how long
         return self._known_threads
 
     def _outcome(self, future: Any, task: Task) -> Outcome:
@@ -145,41 +153,38 @@ class Dask:
             outcome: Outcome = future.result()
             return outcome
         if future.status != "error":
-            raise SpectfError(f"the scheduler gave up {task.granule.id} ({future.status}); run again to go on")
+            raise SpectfError(f"the scheduler gave up on {task.granule.id} ({future.status}); rerun to continue")
         error = future.exception()
-        # Dask blames every task that a dead worker had, also those that only waited there.
-        if isinstance(error, distributed.KilledWorker) and (died := deaths(task)) >= DEATHS_ALLOWED:
-            return poisoned(task, f"{died} workers died masking it{perhaps(task)}")
-        return lost(task, error)
+        # Dask blames every task of a dead worker, including those that only waited there.
+        if isinstance(error, distributed.KilledWorker) and (died := crash_count(task)) >= MAX_CRASHES:
+            return quarantined(task, f"{died} workers died while masking it{timeout_hint(task)}")
+        return failed_in_engine(task, error)
 
     def _check_connection(self) -> None:
         if self._client.status == "running":
             self._last_seen = time.monotonic()
         elif time.monotonic() - self._last_seen > _PATIENCE_S or self._client.status == "closed":
-            raise SpectfError("the scheduler went away; what is done is in the ledger, run again to go on")
+            raise SpectfError("the scheduler went away; finished scenes are in the ledger, rerun to continue")
 
 
 def workers_here() -> int:
-    """How many scenes this machine can mask at once: one a core, as far as its free memory goes."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, min(cores, _free_memory() // BYTES_PER_WORKER))
-
-
-def _free_memory() -> int:
+    """Return how many scenes this machine can mask at once: one per core, if memory allows."""
     import psutil
 
-    free: int = psutil.virtual_memory().available
-    return free
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, min(cores, int(psutil.virtual_memory().available) // BYTES_PER_WORKER))
 
 
 def _connect(scheduler: str) -> Any:
-    """A client of a running cluster. Raises `InputError` where there is none."""
+    """Return a client of a running cluster. Raises `InputError` if there is none."""
     where: dict[str, Any] = {"address": scheduler}
     if "://" not in scheduler:
         if not Path(scheduler).is_file():
-            raise InputError(f"{scheduler}: neither an address (tcp://host:8786) nor a scheduler file")
+            raise InputError(f"{scheduler} is neither an address (tcp://host:8786) nor a scheduler file")
         where = {"scheduler_file": scheduler}
     try:
         return _Client(**where, timeout=_CONNECT_S)
     except (OSError, ValueError, TimeoutError) as error:
-        raise InputError(f"{scheduler}: no dask scheduler answers there ({error})") from error
+        raise InputError(
+            f"{scheduler}: no dask scheduler answers ({error}); check the address, or start one"
+        ) from error

@@ -1,4 +1,4 @@
-"""Engines: what runs the tasks. `Serial` in this process, `dask_engine.Dask` on a cluster."""
+"""Engines run the tasks: `Serial` in this process, `dask_engine.Dask` on a cluster."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ from typing import Protocol, Self
 from spectf_cloud.archive.receipts import Outcome
 from spectf_cloud.archive.worker import Task, process
 
-#: A task with what came of it.
+#: A task with its outcome.
 Finished = tuple[Task, Outcome]
 
 
 class Engine(Protocol):
-    """Takes tasks, gives outcomes in any order; used as a context manager."""
+    """Takes tasks and returns outcomes in any order; used as a context manager."""
 
     @property
     def room(self) -> int:
-        """How many more tasks to submit now; bounds what a scheduler must hold."""
+        """How many more tasks to submit now; limits the load on a scheduler."""
 
     def submit(self, task: Task) -> None:
         """Take a task."""
 
     def collect(self) -> list[Finished]:
-        """What has been finished since; waits for a while, may be empty."""
+        """Wait a while and return the tasks finished since, which may be none."""
 
     def __enter__(self) -> Self: ...
 
@@ -34,7 +34,7 @@ class Engine(Protocol):
 
 
 class Serial:
-    """One scene after the other in this process, for debugging and for a few scenes."""
+    """One scene after another in this process, for debugging and for a few scenes."""
 
     def __init__(self) -> None:
         self._waiting: deque[Task] = deque()
@@ -49,7 +49,7 @@ class Serial:
         self._waiting.append(task)
 
     def collect(self) -> list[Finished]:
-        """Do what was taken."""
+        """Process the waiting task."""
         task = self._waiting.popleft()
         return [(task, process(task))]
 

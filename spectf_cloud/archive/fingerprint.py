@@ -1,4 +1,4 @@
-"""What decides a granule's outputs: weights, threshold, products and code. Another recipe makes outputs stale."""
+"""What decides a granule's outputs: weights, threshold, products and code. A new recipe makes outputs stale."""
 
 from __future__ import annotations
 
@@ -15,18 +15,16 @@ from spectf_cloud.archive.job import Settings
 from spectf_cloud.products.flags import check_threshold
 from spectf_cloud.weights import find_weights, irradiance_for, sha256_of
 
-# The rooms whose code decides a pixel's value or a product's content, and the modules beside them at the top.
+# The rooms whose code decides a pixel's value or a product's content; top-level modules count too.
 _ROOMS = ("files", "inference", "mapping", "models", "products", "readers")
 _CODE_SUFFIXES = (".py", ".cpp", ".h", ".npz")
-
-
-# Options that change no number in an output: where it was made, and whether it was made at all.
+# Options that change no number in an output, only where it is made or whether it is made at all.
 _WITHOUT_EFFECT = {"device", "engine", "memory_limit", "threads", "trust_input"}
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """What decides the outputs: options, with checksums in place of files, kinds of files, and the code."""
+    """What decides the outputs: options with checksums in place of files, the products, and the code."""
 
     choices: Mapping[str, Any]
     products: tuple[str, ...]
@@ -35,18 +33,18 @@ class Recipe:
 
     @cached_property
     def key(self) -> str:
-        """Short name of this recipe: the same for the same outputs."""
+        """Short name of this recipe; equal outputs have equal keys."""
         return hashlib.sha256(self.to_json().encode()).hexdigest()[:16]
 
     def to_json(self) -> str:
-        """All fields, in one line."""
+        """Return all fields as one line."""
         rest = {"products": self.products, "version": self.version, "code": self.code}
         return json.dumps({**self.choices, **rest}, sort_keys=True)
 
 
 @cache
 def recipe_of(settings: Settings) -> Recipe:
-    """The recipe of these settings with the weights and the code of this machine.
+    """Return the recipe of these settings with the weights and the code of this machine.
 
     Raises `WeightsError`, `InputError`, `UsageError`.
     """
@@ -67,7 +65,7 @@ def recipe_of(settings: Settings) -> Recipe:
 
 
 def code_files() -> list[Path]:
-    """The sources that decide outputs, in the order in which they are hashed."""
+    """Return the sources that decide outputs, in hashing order."""
     package = Path(__file__).parents[1]
     inside = (file for room in _ROOMS for file in (package / room).rglob("*"))
     files = (*package.glob("*.py"), *inside)
@@ -76,7 +74,7 @@ def code_files() -> list[Path]:
 
 @cache
 def code_checksum() -> str:
-    """SHA-256 over the sources that decide outputs, shortened."""
+    """Return a shortened SHA-256 of the sources that decide outputs."""
     package = Path(__file__).parents[1]
     digest = hashlib.sha256()
     for file in code_files():

@@ -34,10 +34,10 @@ _TYPES = {
 
 
 def write_geoparquet(rows: Sequence[Row], path: Path, out: Path, overwrite: bool = True) -> None:
-    """Write one row a granule: id, state, time, cloud, size, provenance, paths of outputs, footprint.
+    """Write one row per granule: id, state, time, cloud, size, provenance, paths of outputs, footprint.
 
-    Paths count from the table's folder where it lies in ``out``, the archive's, and are absolute elsewhere; ``bbox``
-    holds the ranges of longitude and latitude. Raises `OutputError`.
+    Paths are relative if the table is in ``out``, the archive's folder, else absolute; ``bbox`` holds the ranges of
+    longitude and latitude. Raises `OutputError`.
     """
     kinds = sorted({"mask", *(kind for row in rows for kind in row.outputs)})
     types = _TYPES | dict.fromkeys(kinds, "string")
@@ -51,9 +51,9 @@ def write_geoparquet(rows: Sequence[Row], path: Path, out: Path, overwrite: bool
 
 
 def _record(row: Row) -> dict[str, Any]:
-    told = {"weights": "SPECTF_WEIGHTS", "threshold": "SPECTF_THRESHOLD", "version": "SPECTF_VERSION"}
+    tags = {"weights": "SPECTF_WEIGHTS", "threshold": "SPECTF_THRESHOLD", "version": "SPECTF_VERSION"}
     values = {name: getattr(row, name) for name in _TYPES if hasattr(row, name)}
-    return values | {"datetime": acquired(row.id)} | {name: row.tags.get(tag) for name, tag in told.items()}
+    return values | {"datetime": acquired(row.id)} | {name: row.tags.get(tag) for name, tag in tags.items()}
 
 
 def _places(row: Row, table: Path, out: Path) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""Whether outputs are still what was written: there, of the same bytes, and openable."""
+"""Checks that outputs are still as written: present, unchanged and readable."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from spectf_cloud.weights import sha256_of
 
 
 def all_there(folder: Path, outputs: Mapping[str, FileRecord]) -> bool:
-    """Whether every output is in the granule's folder, in its size, and the receipt too."""
+    """Return whether the receipt and every output, with its size, are in the granule's folder."""
     try:
         return (folder / RECEIPT).is_file() and all(
             (folder / record.path).stat().st_size == record.bytes for record in outputs.values()
@@ -26,7 +26,7 @@ def all_there(folder: Path, outputs: Mapping[str, FileRecord]) -> bool:
 
 
 def broken_output(folder: Path, outputs: Mapping[str, FileRecord]) -> str | None:
-    """What is wrong with the content of outputs; None when all is well. Reads them whole."""
+    """Read the outputs whole and return what is wrong with one; None if all are good."""
     for record in outputs.values():
         path = folder / record.path
         try:
@@ -39,7 +39,7 @@ def broken_output(folder: Path, outputs: Mapping[str, FileRecord]) -> str | None
 
 
 def _open(path: Path) -> None:
-    """Read one picture or raster through; netCDF is opened."""
+    """Read a whole picture or raster; only open a netCDF file."""
     if path.suffix == ".tif":
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", NotGeoreferencedWarning)

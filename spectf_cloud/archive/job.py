@@ -1,4 +1,4 @@
-"""What a run over many scenes is asked for."""
+"""The options of a run over many scenes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ EngineName = Literal["dask", "serial"]
 
 @dataclass(frozen=True)
 class Settings:
-    """How each scene of a run is masked, and which files are written of it besides the mask. Paths are absolute."""
+    """How each scene of a run is masked, and which files besides the mask are written. Paths are absolute."""
 
     options: MaskOptions = field(default_factory=MaskOptions)
     probability: bool = False
@@ -31,7 +31,7 @@ class Settings:
 
 @dataclass(frozen=True)
 class ArchiveJob:
-    """Everything ``deploy-many`` can be told.
+    """All options of ``deploy-many``.
 
     Attributes
     ----------
@@ -44,17 +44,17 @@ class ArchiveJob:
     scheduler, workers, resources
         See `spectf_cloud.archive.dask_engine.Cluster`.
     retries
-        How often a scene that failed by chance (network, disk, memory) is tried again within the run.
+        Retries within the run after transient failures (network, disk, memory).
     verify
-        Reopen the outputs of granules that are done, and do again what does not open.
+        Reopen the outputs of finished granules, and redo those that do not open.
     keep_stale
-        Let outputs of other weights, thresholds, products or code count as done.
+        Accept outputs of other weights, thresholds, products or code.
     retry_poison
-        Try scenes again that were set aside.
+        Retry scenes that were set aside.
     time_limit_s
         How long a scene may take on a worker of the ``dask`` engine before its process is ended.
     scratch
-        Folder on each worker's own disk for granules that are fetched; by default the system's.
+        Folder on each worker's own disk for fetched granules; by default the system's temporary folder.
     """
 
     sources: tuple[str, ...]

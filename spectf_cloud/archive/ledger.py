@@ -1,4 +1,4 @@
-"""The ledger: one SQLite file beside the outputs that says what became of every granule."""
+"""The ledger: one SQLite file next to the outputs, with the state of every granule."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Counts:
-    """Granules by state, and the share of cloud among all pixels with data of the done ones (None without any)."""
+    """Granules by state, and the cloud share of all pixels with data in finished ones (None without any)."""
 
     pending: int = 0
     done: int = 0
@@ -88,19 +88,19 @@ class Counts:
 
     @property
     def total(self) -> int:
-        """All of them."""
+        """Number of granules."""
         return self.pending + self.done + self.failed + self.poison
 
 
 class Ledger:
-    """An open ledger; every change is on disk when the call returns. Only one process writes."""
+    """An open ledger; every change is on disk when the call returns. Only one process may write."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
         connection.row_factory = sqlite3.Row
 
     def plan(self, granules: Iterable[Granule], recipe: Recipe) -> None:
-        """Note the granules of a run: new ones are pending, known ones get their present files."""
+        """Note the granules of a run: new ones are pending, known ones get their current files."""
         with self._connection as change:
             change.execute("INSERT OR IGNORE INTO recipe VALUES (?, ?)", (recipe.key, recipe.to_json()))
             change.executemany(
@@ -110,7 +110,7 @@ class Ledger:
             )
 
     def record(self, outcome: Outcome, *, attempted: bool = True) -> None:
-        """Note what came of a granule; ``attempted`` is false for what was found done already."""
+        """Note the outcome of a granule; ``attempted`` is false if it was already done."""
         fields = asdict(outcome)
         values = {
             name: json.dumps(fields[name]) if name in _JSON and fields[name] is not None else fields[name]
@@ -127,13 +127,13 @@ class Ledger:
             )
 
     def rows(self, *states: RowState) -> Iterator[Row]:
-        """Granules in the order of their ids, all or of these states."""
+        """Yield granules by id, all or those in the given states."""
         condition = f" WHERE state IN ({', '.join('?' * len(states))})" if states else ""
         for row in self._connection.execute(f"SELECT * FROM granule{condition} ORDER BY id", states):
             yield _row(row)
 
     def counts(self) -> Counts:
-        """How many granules are in which state."""
+        """Return how many granules are in each state."""
         by_state = dict(self._connection.execute("SELECT state, count(*) FROM granule GROUP BY state"))
         pixels, cloudy = self._connection.execute(
             "SELECT coalesce(sum(valid_pixels), 0), sum(cloud_fraction * valid_pixels) "
@@ -142,21 +142,21 @@ class Ledger:
         return Counts(**by_state, valid_pixels=pixels, cloud_fraction=cloudy / pixels if pixels else None)
 
     def recipes(self) -> dict[str, dict[str, Any]]:
-        """Every recipe that outputs were made by, by key."""
+        """Return every recipe that made outputs, by key."""
         return {key: json.loads(content) for key, content in self._connection.execute("SELECT * FROM recipe")}
 
 
 @contextmanager
 def open_ledger(folder: Path) -> Iterator[Ledger]:
-    """The ledger of an output folder, for this process alone to write; made where there is none.
+    """Open the ledger of an output folder for this process alone to write; create it if missing.
 
-    Raises `OutputError` where another run holds it or it cannot be made, `InputError` where it is damaged.
+    Raises `OutputError` if another run holds it or it cannot be made, `InputError` if it is damaged.
     """
     try:
         make_folder(folder)
         with claim(folder / _LOCK, wait=False) as mine:
             if mine is None:
-                raise OutputError(f"{folder} is in use by another run; wait for its end or choose another --out")
+                raise OutputError(f"{folder} is in use by another run; wait until it ends or choose another --out")
             with _connected(folder / LEDGER, "rwc") as ledger:
                 yield ledger
     except OSError as error:
@@ -165,7 +165,7 @@ def open_ledger(folder: Path) -> Iterator[Ledger]:
 
 @contextmanager
 def read_ledger(folder: Path) -> Iterator[Ledger]:
-    """The ledger of an output folder, read only, also during a run. Raises `InputError` where there is none."""
+    """Open the ledger of an output folder read-only, even during a run. Raises `InputError` if there is none."""
     path = folder / LEDGER
     if not path.is_file():
         raise InputError(f"{folder} has no ledger ({LEDGER}); give the --out folder of deploy-many")
@@ -192,7 +192,9 @@ def _prepare(connection: sqlite3.Connection, path: Path, *, new: bool) -> None:
         with connection:
             connection.executescript(f"BEGIN; {_SCHEMA} PRAGMA user_version = {_SCHEMA_VERSION}; COMMIT;")
     elif found != _SCHEMA_VERSION:
-        raise SpectfError(f"{path}: a ledger of version {found}, this spectf-cloud writes {_SCHEMA_VERSION}")
+        raise SpectfError(
+            f"{path}: the ledger has version {found}, this spectf-cloud writes {_SCHEMA_VERSION}; use another --out"
+        )
 
 
 def _row(row: sqlite3.Row) -> Row:

@@ -1,4 +1,4 @@
-"""What the ledger gives to others: a summary, a table, and the catalogue (STAC, GeoParquet, the page to browse)."""
+"""Outputs of the ledger: a summary, a table, and the catalogue (STAC, GeoParquet, the page to browse)."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _COLUMNS = (
 
 @dataclass(frozen=True)
 class Catalogue:
-    """Paths of what was written."""
+    """Paths of the catalogue's files."""
 
     collection: Path
     page: Path
@@ -34,7 +34,7 @@ class Catalogue:
 
 @dataclass(frozen=True)
 class Summary:
-    """Counts by state, mean wall-clock seconds of a scene by stage, and granules by recipe in words."""
+    """Counts by state, mean wall-clock seconds per scene by stage, and granules by recipe in words."""
 
     counts: Counts
     seconds_per_scene: Mapping[str, float]
@@ -42,7 +42,7 @@ class Summary:
 
 
 def publish(ledger: Ledger, out: Path) -> Catalogue:
-    """Write the catalogue of all granules that are done into ``out``. Raises `MissingExtraError`, `OutputError`."""
+    """Write the catalogue of all finished granules to ``out``. Raises `MissingExtraError`, `OutputError`."""
     need("stac", "a catalogue of the masks")
     from spectf_cloud.archive.geoparquet import write_geoparquet
     from spectf_cloud.archive.stac_items import write_stac
@@ -57,12 +57,12 @@ def publish(ledger: Ledger, out: Path) -> Catalogue:
 def export_table(ledger: Ledger, folder: Path, file: Path, overwrite: bool = False) -> int:
     """Write all granules, done or not, as .csv, .json or .parquet (GeoParquet); return their number.
 
-    Paths of outputs are as of `place_in_table`. Raises `UsageError` for another suffix, `MissingExtraError` for
+    `place_in_table` gives the paths of outputs. Raises `UsageError` for another suffix, `MissingExtraError` for
     GeoParquet without geopandas, `OutputError`.
     """
     suffix = file.suffix.lower()
     if suffix not in (".csv", ".json", ".parquet"):
-        raise UsageError(f"{file}: tables are .csv, .json or .parquet")
+        raise UsageError(f"{file}: a table must end in .csv, .json or .parquet")
     check_output(file, overwrite=overwrite)
     rows = list(ledger.rows())
     if suffix == ".parquet":
@@ -84,7 +84,7 @@ def export_table(ledger: Ledger, folder: Path, file: Path, overwrite: bool = Fal
 
 
 def summarise(ledger: Ledger) -> Summary:
-    """Return the ledger in a few numbers."""
+    """Return a summary of the ledger."""
     seconds: Counter[str] = Counter()
     by_recipe: Counter[str] = Counter()
     for row in ledger.rows("done"):

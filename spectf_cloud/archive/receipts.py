@@ -1,4 +1,4 @@
-"""What came of one granule, and the receipt that a worker leaves beside its outputs."""
+"""The outcome of one granule, and the receipt that a worker leaves next to its outputs."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from spectf_cloud.catalogue.granules import acquired
 from spectf_cloud.files.atomic import atomic_output
 from spectf_cloud.weights import sha256_of
 
-#: ``poison``: scenes that killed the process that masked them, time and again; set aside.
+#: ``poison``: a scene that repeatedly crashed the process masking it, and is set aside.
 State = Literal["done", "failed", "poison"]
 RECEIPT = "receipt.json"
 #: The root of the catalogue, in the archive's folder.
@@ -21,7 +21,7 @@ COLLECTION = "collection.json"
 
 @dataclass(frozen=True)
 class FileRecord:
-    """One file as it was: where, bytes, time of change (ns since 1970; None for an address), checksum."""
+    """One file as recorded: path, bytes, modification time (ns since 1970; None for an address), checksum."""
 
     path: str
     bytes: int
@@ -29,7 +29,7 @@ class FileRecord:
     sha256: str
 
     def is_unchanged(self) -> bool:
-        """Whether the file is there with its size and time; an address counts as unchanged."""
+        """Return whether the file still has its size and time; an address counts as unchanged."""
         if self.changed_ns is None:
             return True
         try:
@@ -41,24 +41,24 @@ class FileRecord:
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """What came of one granule.
+    """The outcome of one granule.
 
     Attributes
     ----------
     state, error, permanent
-        `error` says why it failed; a permanent one is not tried again in the same run.
+        `error` says why it failed; a permanent failure is not retried in the same run.
     inputs, outputs
-        By role and by kind; paths of outputs count from the granule's folder.
+        By role and by kind; paths of outputs are relative to the granule's folder.
     seconds
         Wall-clock seconds: fetch, those of `DeployReport`, record (checksums, footprint), and whole.
     cloud_fraction
         Share of cloud among the pixels with data, 0 to 1; None without any.
     footprint
-        GeoJSON geometry, or None where the files give no place.
+        GeoJSON geometry, or None if the files give no location.
     reused
-        Whether it was found done rather than done now.
+        Whether it was already done rather than done now.
     grid
-        Of the orthorectified products: ``code``, ``shape``, ``transform`` (as STAC's projection extension has them).
+        Grid of the orthorectified products: ``code``, ``shape``, ``transform``, as in STAC's projection extension.
     """
 
     granule: str
@@ -82,12 +82,12 @@ class Outcome:
     reused: bool = False
 
     def to_json(self) -> str:
-        """All fields."""
+        """Return all fields as JSON."""
         return json.dumps(asdict(self), sort_keys=True)
 
     @classmethod
     def from_json(cls, text: str) -> Outcome:
-        """Raises `ValueError`, `TypeError` or `KeyError` for anything that is no outcome."""
+        """Read an outcome back. Raises `ValueError`, `TypeError` or `KeyError` for anything else."""
         fields = json.loads(text)
         for role in ("inputs", "outputs"):
             fields[role] = {name: FileRecord(**record) for name, record in fields[role].items()}
@@ -95,13 +95,13 @@ class Outcome:
 
 
 def record_file(path: Path, name: str | None = None, *, address: bool = False) -> FileRecord:
-    """Size, time and checksum of a file now, under ``name``."""
+    """Record the current size, time and checksum of a file, under ``name``."""
     status = path.stat()
     return FileRecord(name or str(path), status.st_size, None if address else status.st_mtime_ns, sha256_of(path))
 
 
 def read_receipt(folder: Path) -> Outcome | None:
-    """The receipt in a granule's folder; None where there is none that can be read."""
+    """Read the receipt in a granule's folder; None if there is no readable one."""
     try:
         return Outcome.from_json((folder / RECEIPT).read_text(encoding="utf-8"))
     except (OSError, ValueError, TypeError, KeyError):
@@ -109,19 +109,19 @@ def read_receipt(folder: Path) -> Outcome | None:
 
 
 def write_receipt(folder: Path, outcome: Outcome) -> None:
-    """The last file of a granule to be written: with it, the granule is done."""
+    """Write the last file of a granule: with it, the granule is done."""
     with atomic_output(folder / RECEIPT, overwrite=True) as temporary:
         temporary.write_text(outcome.to_json(), encoding="utf-8")
 
 
 def granule_folder(out: Path, granule_id: str) -> Path:
-    """Where a granule's outputs lie: by the day it was seen, so that no folder grows too large."""
+    """Return the folder of a granule's outputs: by acquisition day, so that no folder grows too large."""
     when = acquired(granule_id)
     return out / (f"{when:%Y/%m/%d}" if when else "undated") / granule_id
 
 
 def place_in_table(output: Path, table: Path, out: Path) -> str:
-    """How a table names an output: from its own folder where that is the archive's, ``out``, else absolute."""
+    """Return an output's path in a table: relative if the table is in the archive's folder ``out``, else absolute."""
     if table.absolute().parent.resolve() == out.resolve():
         return output.relative_to(out).as_posix()
     return str(output.absolute())

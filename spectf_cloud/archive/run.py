@@ -1,4 +1,4 @@
-"""A run over many granules: what is to do, doing it on an engine, the ledger, the catalogue."""
+"""A run over many granules: finds what is due, has an engine do it, updates ledger and catalogue."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from spectf_cloud.files import extras
 
 @dataclass(frozen=True)
 class Status:
-    """How a run stands. Rates count scenes masked in this run; None until there is one."""
+    """Progress of a run. Rates count scenes masked in this run; None before the first."""
 
     done: int
     failed: int
@@ -36,7 +36,7 @@ class Status:
 
 @dataclass(frozen=True)
 class ArchiveReport:
-    """What came of a run, over the granules that it was given."""
+    """Result of a run over the granules that it was given."""
 
     out: Path
     granules: int
@@ -53,9 +53,9 @@ class ArchiveReport:
 def run_archive(job: ArchiveJob, progress: Callable[[Status], None] | None = None) -> ArchiveReport:
     """Mask every granule that is missing, failed or stale.
 
-    It may be killed at any moment: a granule is done once its receipt is in its folder, and run again the ledger
-    takes up what the receipts say. Raises `SpectfError` for what concerns the run as a whole; what concerns one
-    granule is in the ledger.
+    It may be killed at any moment: a granule is done once its receipt is in its folder, and a rerun copies the
+    receipts into the ledger. Raises `SpectfError` for faults of the run as a whole; those of one granule are in the
+    ledger.
     """
     start = time.monotonic()
     if job.engine == "dask":
@@ -105,7 +105,7 @@ def _task(granule: Granule, job: ArchiveJob, recipe: str) -> Task:
 
 
 def _is_due(row: Row, recipe: str, job: ArchiveJob) -> bool:
-    """Whether a granule is missing, failed or stale, or shall be looked at again."""
+    """Return whether a granule is missing, failed or stale, or is to be checked again."""
     if row.state == "poison":
         return job.retry_poison
     if row.state != "done" or job.verify:
@@ -117,7 +117,7 @@ def _is_due(row: Row, recipe: str, job: ArchiveJob) -> bool:
 
 
 def _taken_up(task: Task, ledger: Ledger) -> bool:
-    """Note what a worker finished without anyone left to tell."""
+    """Note what a worker finished after the run that asked for it had died."""
     receipt = finished_before(task)
     if receipt is None:
         return False
@@ -148,7 +148,7 @@ class _Run:
 
     @property
     def cloud_fraction(self) -> float | None:
-        """Of all pixels with data that this run masked; None without any."""
+        """Cloud share of all pixels with data that this run masked; None without any."""
         return self._cloudy / self._pixels if self._pixels else None
 
     def work(self, engine: Engine, tasks: Iterable[Task]) -> None:

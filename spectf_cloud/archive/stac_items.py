@@ -1,4 +1,4 @@
-"""The outputs as a static STAC collection: one item a granule, gathered by month."""
+"""The outputs as a static STAC collection: one item per granule, grouped by month."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ _ID = "spectf-cloud-masks"
 _ABOUT = "Cloud masks of imaging-spectroscopy granules, made by spectf-cloud"
 _LICENSE = "LICENSE.txt"
 _TERMS = """\
-SpecTf Cloud claims no rights in the masks that it makes. The terms of the radiance that they were made from may hold
-for them; each item's derived_from links name it. Whoever publishes the masks may put their own terms in place of this.
+SpecTf Cloud claims no rights in the masks that it makes. The terms of the radiance that they were made from may apply
+to them; each item's derived_from links name it. Those who publish the masks may replace this text with their own terms.
 """
-# EMIT and AVIRIS, by the names of their granules.
+# Granule names of EMIT and AVIRIS.
 _OF_JPL = re.compile(r"(emit|ang|av[35])\d{8}t|f\d{6}t\d\dp", re.IGNORECASE)
 _JPL = "https://www.jpl.nasa.gov"
 _NETCDF = "application/netcdf"
@@ -51,13 +51,13 @@ _ASSETS: dict[str, tuple[str, list[str], str]] = {
 
 
 def write_stac(rows: Iterable[Row], out: Path) -> Path:
-    """Write items beside their outputs, a catalogue for each month, and the collection; return its path.
+    """Write items next to their outputs, a catalogue for each month, and the collection; return its path.
 
-    Granules whose id tells no time have no place in STAC and are left out. Files that would not change are not
-    written. Raises `OutputError`.
+    Granules without a time in their id are left out, as STAC needs one. Unchanged files are not written again. Raises
+    `OutputError`.
     """
     # One object at a time, with relative links as text: pystac's own tree would hold an archive's 100,000 items at
-    # once, and walks through all of it for each link to an input.
+    # once and walk through all of them for each link to an input.
     dated = [(row, when) for row in rows if (when := acquired(row.id))]
     for row, when in dated:
         _write(granule_folder(out, row.id) / f"{row.id}.json", item(row, when))
@@ -65,7 +65,7 @@ def write_stac(rows: Iterable[Row], out: Path) -> Path:
     for month in months:
         within = [(row.id, when) for row, when in dated if f"{when:%Y/%m}" == month]
         _write(out / month / "catalog.json", _month(month, within))
-    if not (out / _LICENSE).exists():  # whoever publishes the masks may say more
+    if not (out / _LICENSE).exists():  # never replaces the publisher's own terms
         with atomic_output(out / _LICENSE) as temporary:
             temporary.write_text(_TERMS, encoding="utf-8")
     _write(out / COLLECTION, _collection(dated, months))
@@ -73,7 +73,7 @@ def write_stac(rows: Iterable[Row], out: Path) -> Path:
 
 
 def item(row: Row, when: datetime) -> Item:
-    """Return the STAC item of a granule that is done."""
+    """Return the STAC item of a finished granule."""
     properties: dict[str, Any] = {
         "title": f"Cloud mask of {row.id}",
         "processing:software": {"spectf-cloud": row.tags.get("SPECTF_VERSION", "")},
@@ -107,10 +107,10 @@ def item(row: Row, when: datetime) -> Item:
 
 
 def _sources(row: Row) -> Iterator[Link]:
-    """Links to radiance and geometry, by address or absolute path."""
+    """Yield links to radiance and geometry, by address or absolute path."""
     for role, given in (("radiance", row.radiance), ("observation", row.observation)):
         place = row.inputs[role].path if role in row.inputs else given
-        # Ledgers of old hold paths that counted from wherever the run was started: nobody knows what they name.
+        # Old ledgers hold paths relative to the folder where the run was started, which is unknown.
         if place and (is_address(place) or Path(place).is_absolute()):
             media = _NETCDF if suffix_of(file_name(place)) in HDF5_SUFFIXES else "application/octet-stream"
             yield Link("derived_from", place, media, role.capitalize())
@@ -148,14 +148,14 @@ def _month(month: str, within: Iterable[tuple[str, datetime]]) -> Catalog:
 
 def _collection(dated: Sequence[tuple[Row, datetime]], months: Iterable[str]) -> Collection:
     places = [shapely.geometry.shape(row.footprint) for row, _ in dated if row.footprint is not None]
-    # A footprint across the antimeridian makes the whole the world around.
+    # A footprint across the antimeridian makes the box span all longitudes.
     box = shapely.total_bounds(places).tolist() if places else [-180.0, -90.0, 180.0, 90.0]
     times = [when for _, when in dated]
     made = Collection(
         _ID,
         _ABOUT,
         Extent(SpatialExtent([box]), TemporalExtent([[min(times, default=None), max(times, default=None)]])),
-        # Of the masks themselves: spectf-cloud claims none, and cannot know whose terms hold.
+        # spectf-cloud claims no rights in the masks, and cannot know whose terms apply.
         license="other",
         providers=_providers(dated),
         extra_fields={

@@ -17,7 +17,7 @@ from typing import IO, Any
 from spectf_cloud.archive.fingerprint import recipe_of
 from spectf_cloud.archive.integrity import all_there, broken_output
 from spectf_cloud.archive.job import Settings
-from spectf_cloud.archive.receipts import RECEIPT, FileRecord, Outcome, read_receipt, record_file, write_receipt
+from spectf_cloud.archive.receipts import RECEIPT, FileRecord, Outcome, State, read_receipt, record_file, write_receipt
 from spectf_cloud.catalogue.downloads import local_files
 from spectf_cloud.catalogue.granules import Granule, is_address
 from spectf_cloud.dataset import open_scene
@@ -36,18 +36,18 @@ from spectf_cloud.scene import Glt, Scene
 
 logger = logging.getLogger(__name__)
 
-#: A scene that was begun so often and never ended, because its process died, is set aside.
-DEATHS_ALLOWED = 3
+#: A scene whose process died this many times is set aside.
+MAX_CRASHES = 3
 CLAIM = ".claim"
-# One in each worker process: the network is loaded for its first scene.
+# One per worker process: the network is loaded for its first scene.
 _kept_backend = KeptBackend()
 
 
 @dataclass(frozen=True)
 class Task:
-    """All that a worker needs to know.
+    """Everything that a worker needs to know.
 
-    `folder` is the granule's own; `recipe` the key that its outputs shall have; beyond `time_limit_s` the process ends.
+    `folder` is the granule's; `recipe` is the key that its outputs must have; after `time_limit_s` the process ends.
     """
 
     granule: Granule
@@ -60,10 +60,10 @@ class Task:
 
 
 def process(task: Task) -> Outcome:
-    """Mask a granule, or find it masked already; never raises for what a scene can do wrong.
+    """Mask a granule unless it is done, and return the outcome; faults of a scene are outcomes too, never raised.
 
-    Only one process at a time works on a granule. The receipt is written last: whatever dies before leaves nothing
-    that counts, whatever dies after has nothing to do again.
+    Only one process at a time works on a granule. The receipt is written last: a process that dies before leaves
+    nothing that counts, and one that dies after has nothing left to do.
     """
     try:
         task.folder.mkdir(parents=True, exist_ok=True)
@@ -75,7 +75,7 @@ def process(task: Task) -> Outcome:
 
 
 def finished_before(task: Task) -> Outcome | None:
-    """The receipt of this recipe, if its inputs have not changed and its outputs are there."""
+    """Return the receipt of this recipe, if its inputs are unchanged and its outputs are there."""
     receipt = read_receipt(task.folder)
     if receipt is None or receipt.recipe != task.recipe or not all_there(task.folder, receipt.outputs):
         return None
@@ -83,27 +83,27 @@ def finished_before(task: Task) -> Outcome | None:
 
 
 def _still_good(task: Task) -> Outcome | None:
-    """The receipt of an earlier run or of another worker, if its outputs are what this run wants."""
+    """Return the receipt of an earlier run or another worker, if its outputs are what this run wants."""
     receipt = finished_before(task)
     if receipt is None:
         return None
     if task.verify and (reason := broken_output(task.folder, receipt.outputs)):
-        logger.warning("%s: %s; done again", task.granule.id, reason)
+        logger.warning("%s: %s; redoing it", task.granule.id, reason)
         return None
     return replace(receipt, reused=True)
 
 
 def _attempt(task: Task, attempts: IO[str]) -> Outcome:
-    """Note the attempt where only death leaves it, then do the work."""
-    died = deaths(task)
-    if died >= DEATHS_ALLOWED:
-        return poisoned(task, f"the process masking it died {died} times{perhaps(task)}")
+    """Note the attempt in a file that only a crash leaves behind, then do the work."""
+    died = crash_count(task)
+    if died >= MAX_CRASHES:
+        return quarantined(task, f"the process masking it died {died} times{timeout_hint(task)}")
     attempts.write(f"{_now()} {socket.gethostname()}\n")
     attempts.flush()
     (task.folder / RECEIPT).unlink(missing_ok=True)
     for leftover in task.folder.glob(f"{PREFIX}*"):
         leftover.unlink()
-    import spectf_cloud.inference.predict  # noqa: F401 - PyTorch loads once a process, and not on the scene's time
+    import spectf_cloud.inference.predict  # noqa: F401 - PyTorch loads once per process, outside the time limit
 
     try:
         with _time_limit(task.time_limit_s):
@@ -117,10 +117,10 @@ def _attempt(task: Task, attempts: IO[str]) -> Outcome:
 
 @contextmanager
 def _time_limit(seconds: float | None) -> Iterator[None]:
-    """End this process, with its stack on standard error, where the body takes longer; None sets no limit.
+    """End this process, with its stack on standard error, if the body takes longer; None sets no limit.
 
-    A damaged file can keep the HDF5 library in a loop that holds the interpreter's lock, where no exception and no
-    Python thread can reach. faulthandler's watch is a thread in C; there is one in a process.
+    A damaged file can keep the HDF5 library in a loop that holds the interpreter's lock, so no exception and no Python
+    thread can end it. faulthandler's watchdog is a thread in C; a process has only one.
     """
     if seconds is None:
         yield
@@ -139,8 +139,8 @@ def _masked(task: Task) -> Outcome:
             f"{socket.gethostname()} has other weights or code (spectf-cloud {recipe.version}, {recipe.code}) than "
             "where the run was started; install the same on all workers"
         )
-    if is_address(task.granule.radiance) and task.granule.observation is None:  # beside a copy there is never one
-        raise InputError(f"{task.granule.radiance}: no OBS file was given with it; name both in a list")
+    if is_address(task.granule.radiance) and task.granule.observation is None:  # a fetched copy has no OBS next to it
+        raise InputError(f"{task.granule.radiance}: no OBS file was given; name both files in a list")
     keep_freed_memory()
     watch = Stopwatch()
     start = time.perf_counter()
@@ -160,13 +160,9 @@ def _masked(task: Task) -> Outcome:
             }
             place, grid = _footprint(scene, glt), _grid(scene, glt)
     seconds = {**watch.seconds, **report.seconds, "whole": time.perf_counter() - start}
-    outcome = Outcome(
-        granule=task.granule.id,
-        recipe=task.recipe,
-        state="done",
-        radiance=task.granule.radiance,
-        host=socket.gethostname(),
-        finished=_now(),
+    outcome = _outcome(
+        task,
+        "done",
         inputs=inputs,
         outputs=outputs,
         seconds={stage: round(spent, 3) for stage, spent in seconds.items()},
@@ -183,7 +179,7 @@ def _masked(task: Task) -> Outcome:
 
 
 def _job(task: Task, scene: Scene, glt: Glt | None) -> DeployJob:
-    """The scene as ``deploy-pt`` would be told; without a table or grid there is no orthorectified product."""
+    """Return the job of the scene; without a GLT or map grid it has no orthorectified product."""
     settings = task.settings
     placed = glt is not None or scene.grid() is not None
     return DeployJob(
@@ -206,7 +202,7 @@ def _output(task: Task, ending: str) -> Path:
 
 
 def _input_records(granule: Granule, scene: Scene) -> dict[str, FileRecord]:
-    """Of the data files, under the names they were given by; fetched ones are known by their address."""
+    """Return records of the data files under their given names; fetched files keep their address."""
     records = {}
     given_as = ("radiance", granule.radiance), ("observation", granule.observation or "")
     for (role, given), cube in zip(given_as, scene.cubes, strict=False):  # reflectance has no observation
@@ -216,7 +212,7 @@ def _input_records(granule: Granule, scene: Scene) -> dict[str, FileRecord]:
 
 
 def _footprint(scene: Scene, glt: Glt | None) -> dict[str, Any] | None:
-    """Return where the scene is on the ground; None where it has no place, or without the extra."""
+    """Return where the scene is on the ground; None if it has no location, or without the extra."""
     if not have("stac", "the footprints of the masks"):
         return None
     from spectf_cloud.products.footprint import footprint
@@ -225,7 +221,7 @@ def _footprint(scene: Scene, glt: Glt | None) -> dict[str, Any] | None:
 
 
 def _grid(scene: Scene, glt: Glt | None) -> dict[str, object] | None:
-    """Of the orthorectified mask, as STAC's projection extension describes it."""
+    """Return the grid of the orthorectified mask, as in STAC's projection extension; None without one."""
     place = scene.grid() or glt
     if place is None:
         return None
@@ -239,41 +235,45 @@ def _grid(scene: Scene, glt: Glt | None) -> dict[str, object] | None:
     }
 
 
-def poisoned(task: Task, reason: str) -> Outcome:
-    """The outcome of a scene that is set aside; its attempts are forgotten, so that it can be asked for again."""
+def quarantined(task: Task, reason: str) -> Outcome:
+    """Return the outcome of a scene that is set aside; forget its attempts, so that it can be retried."""
     (task.folder / CLAIM).unlink(missing_ok=True)
-    error = f"{task.granule.radiance}: {reason}; set aside, try again with --retry-poison"
-    return replace(_failure(task, error, permanent=True), state="poison")
+    error = f"{task.granule.radiance}: {reason}; set aside, retry with --retry-poison"
+    return _failure(task, error, permanent=True, state="poison")
 
 
-def deaths(task: Task) -> int:
-    """How often this scene was begun and never ended."""
+def crash_count(task: Task) -> int:
+    """Return how many processes died while masking this scene."""
     try:
         return (task.folder / CLAIM).read_text(encoding="utf-8").count("\n")
     except FileNotFoundError:
         return 0
 
 
-def perhaps(task: Task) -> str:
-    """Why a process may have died that nobody killed."""
+def timeout_hint(task: Task) -> str:
+    """Return a possible reason why a process died: the time limit, if there is one."""
     return f" (or took more than {task.time_limit_s:g} s)" if task.time_limit_s else ""
 
 
-def lost(task: Task, error: BaseException) -> Outcome:
-    """The outcome of a task of which the engine knows only that it failed."""
+def failed_in_engine(task: Task, error: BaseException) -> Outcome:
+    """Return the outcome of a task that failed in the engine."""
     return _failure(task, f"{task.granule.radiance}: {type(error).__name__}: {error}", permanent=False)
 
 
-def _failure(task: Task, error: str, *, permanent: bool) -> Outcome:
+def _failure(task: Task, error: str, *, permanent: bool, state: State = "failed") -> Outcome:
+    return _outcome(task, state, error=" ".join(error.split()), permanent=permanent)
+
+
+def _outcome(task: Task, state: State, **fields: Any) -> Outcome:
+    here, granule = socket.gethostname(), task.granule
     return Outcome(
-        granule=task.granule.id,
+        granule=granule.id,
         recipe=task.recipe,
-        state="failed",
-        radiance=task.granule.radiance,
-        host=socket.gethostname(),
+        state=state,
+        radiance=granule.radiance,
+        host=here,
         finished=_now(),
-        error=" ".join(error.split()),
-        permanent=permanent,
+        **fields,
     )
 
 

@@ -1,1 +1,1 @@
-"""Finding scenes and bringing them here."""
+"""Finding scenes and fetching them."""

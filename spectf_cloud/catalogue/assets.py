@@ -30,7 +30,7 @@ _NO_DATA_ROLES = frozenset(("thumbnail", "overview", "browse", "visual", "metada
 _NO_DATA_TYPE = re.compile(
     r"image/(png|jpe?g|gif|webp)|text/(html|xml)|application/(pdf|.*json|.*xml|.*opendap.*)", re.IGNORECASE
 )
-# Words of an asset's key, title or roles or of its file's name, where this is not one of a granule.
+# Words in an asset's key, title, roles or file name, for files whose name is not that of a granule.
 _KEY_KINDS: dict[Kind, re.Pattern[str]] = {
     "observation": re.compile(r"(?:^|[\W_])(obs|observations?)(?=[\W_]|$)", re.IGNORECASE),
     "radiance": re.compile(r"(?:^|[\W_])(rad|rdn|radiance)(?=[\W_]|$)", re.IGNORECASE),
@@ -40,7 +40,7 @@ _UNSAFE = re.compile(r"[^\w-]+")
 
 @dataclass(frozen=True, order=True)
 class _Found:
-    """A place that an asset names; the greatest is the one to take."""
+    """A place that an asset names; the greatest is the best."""
 
     readable: bool
     has_role: bool
@@ -50,7 +50,7 @@ class _Found:
 
 
 def offers_of(item: pystac.Item, source: str) -> Iterator[str | Granule]:
-    """The granules of an item, then the OBS files that belong to none of them; ``source`` is where it was read from."""
+    """Yield an item's granules, then OBS files that belong to none of them; ``source`` is where it was read from."""
     radiances, observations = (
         _files(item, source, kind, by_key=False) or _files(item, source, kind, by_key=True)
         for kind in ("radiance", "observation")
@@ -64,7 +64,7 @@ def offers_of(item: pystac.Item, source: str) -> Iterator[str | Granule]:
 
 
 def _files(item: pystac.Item, source: str, kind: Kind, *, by_key: bool) -> list[tuple[Name, str]]:
-    """Files of a kind, each granule's once at its best place; by their own names, or by what the item calls them."""
+    """Return files of a kind, each granule's best place once; by their own names, or by the item's words for them."""
     best: dict[str, tuple[_Found, Name]] = {}
     for key, asset in item.assets.items():
         roles = {role.lower() for role in asset.roles or ()}
@@ -72,7 +72,7 @@ def _files(item: pystac.Item, source: str, kind: Kind, *, by_key: bool) -> list[
             continue
         for place in filter(is_data_place, _places(asset, source)):
             suffix, name = names.suffix_of(file_name(place)), names.read_name(file_name(place))
-            if by_key:  # a page about radiance is none
+            if by_key:  # a page about radiance is not radiance
                 texts = (key, asset.title or "", " ".join(sorted(roles)), names.stem_of(file_name(place)))
                 name = _called(item.id, texts) if name is None and (suffix or "data" in roles) else None
             if name is not None and name.kind == kind:
@@ -83,7 +83,7 @@ def _files(item: pystac.Item, source: str, kind: Kind, *, by_key: bool) -> list[
 
 
 def _called(item_id: str, texts: Iterable[str]) -> Name | None:
-    """What an item says of a file whose name tells no scene, the first text that says it; None for neither kind."""
+    """Return the kind that the item's texts give a file without a granule's name; None for neither kind."""
     for text in texts:
         for kind, words in _KEY_KINDS.items():
             if words.search(text):
@@ -92,7 +92,7 @@ def _called(item_id: str, texts: Iterable[str]) -> Name | None:
 
 
 def _places(asset: pystac.Asset, source: str) -> Iterator[str]:
-    """Where the asset may be had: its own place and its alternates, absolute."""
+    """Yield the absolute places of the asset: its own and its alternates."""
     yield _absolute(asset.href, asset.get_absolute_href(), source)
     alternates = asset.extra_fields.get("alternate")
     for other in alternates.values() if isinstance(alternates, dict) else ():
@@ -100,18 +100,18 @@ def _places(asset: pystac.Asset, source: str) -> Iterator[str]:
             yield _absolute(other["href"], None, source)
 
 
-def _absolute(href: str, told: str | None, source: str) -> str:
-    """A relative place counts from the item; from the file that was read where the item's own address is elsewhere."""
+def _absolute(href: str, resolved: str | None, source: str) -> str:
+    """Return a place as absolute: relative to the item, or to the file read where the item's address is elsewhere."""
     if scheme_of(href) or Path(href).is_absolute():
         return local_path(href)
-    beside = urljoin(source, href) if is_address(source) else os.path.normpath(Path(source).parent / href)
-    place = beside if told is None else local_path(told)
+    nearby = urljoin(source, href) if is_address(source) else os.path.normpath(Path(source).parent / href)
+    place = nearby if resolved is None else local_path(resolved)
     there = not is_address(place) and Path(place).exists()
-    return place if there or not Path(beside).exists() else beside
+    return place if there or not Path(nearby).exists() else nearby
 
 
 def _fitting(radiance: Name, place: str, observations: list[tuple[Name, str]], *, alone: bool) -> str | None:
-    """Where the geometry of the same scene is; None where several fit and the files themselves can decide."""
+    """Return the place of the same scene's geometry; None if several fit and only the files can decide."""
     if alone and not (radiance.line and observations[0][0].line):
         return observations[0][1]
     ranked = [(rank, other) for name, other in observations if (rank := names.likeness(radiance, name))]

@@ -1,4 +1,4 @@
-"""Granules that lie elsewhere, brought to local scratch for as long as they are needed."""
+"""Remote granules, fetched to local scratch for as long as they are needed."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from spectf_cloud.files.download import RefusedError, fetch
 from spectf_cloud.files.file_lock import claim
 from spectf_cloud.readers.names import HDF5_SUFFIXES, other_halves, suffix_of
 
-# Left free for others, and how long to wait for other scenes to make room.
+# Disk space left free for others, and how long to wait for other scenes to make room.
 _MARGIN_BYTES = 256 * 2**20
 _ROOM_WAIT_S, _ROOM_PAUSE_S = 3600.0, 5.0
 _HDF5_BEGINS = b"\x89HDF"
@@ -26,10 +26,10 @@ _HDF5_BEGINS = b"\x89HDF"
 
 @contextmanager
 def local_files(granule: Granule, scratch: Path) -> Iterator[tuple[Path, Path | None]]:
-    """Radiance and observation as local files; what was fetched is deleted afterwards.
+    """Yield radiance and observation as local files; delete fetched ones afterwards.
 
-    A scene waits until scratch has room for it. Raises `InputError` for what cannot be fetched, `OutputError`
-    where scratch stays full.
+    A scene waits until scratch has room for it. Raises `InputError` for what cannot be fetched, `OutputError` if
+    scratch stays full.
     """
     sources = [granule.radiance, granule.observation]
     for source in sources:
@@ -62,7 +62,7 @@ def _is_hdf5(path: Path) -> bool:
 
 
 def _fetch_other_half(address: str, target: Path) -> Path:
-    """The header of ENVI data, or the data of a header, from beside it. Raises `InputError` where there is none."""
+    """Fetch the header of ENVI data, or the data of a header. Raises `InputError` if neither is there."""
     parts = urlsplit(address)
     halves = other_halves(target.name)
     for half in halves:
@@ -71,7 +71,9 @@ def _fetch_other_half(address: str, target: Path) -> Path:
             return _fetch(place.geturl(), target.with_name(half))
         except RefusedError:
             continue
-    raise InputError(f"{address}: neither netCDF nor ENVI with {' or '.join(halves[:2])} beside it; check the address")
+    raise InputError(
+        f"{address} is neither netCDF nor ENVI with {' or '.join(halves[:2])} next to it; check the address"
+    )
 
 
 def _fetch(address: str, target: Path) -> Path:
@@ -81,7 +83,7 @@ def _fetch(address: str, target: Path) -> Path:
 
 
 def _reserve(descriptor: int, size: int, target: Path) -> None:
-    """Take the room on disk before it is filled, waiting for other scenes to give theirs back."""
+    """Reserve disk space before the download, waiting for other scenes to free theirs."""
     waited_s = 0.0
     while True:
         if shutil.disk_usage(target.parent).free >= size + _MARGIN_BYTES:
@@ -89,7 +91,7 @@ def _reserve(descriptor: int, size: int, target: Path) -> None:
                 if hasattr(os, "posix_fallocate"):
                     os.posix_fallocate(descriptor, 0, size)
                 return
-            except OSError:  # another scene was quicker
+            except OSError:  # another scene was faster
                 os.ftruncate(descriptor, 0)
         if waited_s >= _ROOM_WAIT_S:
             raise OutputError(
@@ -101,7 +103,7 @@ def _reserve(descriptor: int, size: int, target: Path) -> None:
 
 @contextmanager
 def _own_folder(scratch: Path) -> Iterator[Path]:
-    """A folder of this scene alone; those that killed workers left are removed first."""
+    """Make a folder for this scene alone; first remove those left by killed workers."""
     with ExitStack() as stack:
         try:
             scratch.mkdir(parents=True, exist_ok=True)
@@ -110,7 +112,9 @@ def _own_folder(scratch: Path) -> Iterator[Path]:
                 folder = Path(tempfile.mkdtemp(prefix="spectf-", dir=scratch))
                 stack.enter_context(claim(folder / ".owner"))
         except OSError as error:
-            raise OutputError(f"{scratch}: cannot be used as scratch: {error.strerror or error}") from error
+            raise OutputError(
+                f"{scratch} cannot be used as scratch ({error.strerror or error}); choose another --scratch"
+            ) from error
         try:
             yield folder
         finally:

@@ -1,4 +1,4 @@
-"""EMIT granules from NASA's archive, through earthaccess: search, and sessions that may download."""
+"""EMIT granules from NASA's archive through earthaccess: search, and sessions to download."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _HOSTS = (".earthdatacloud.nasa.gov", ".earthdata.nasa.gov")
 
 
 def emit_granules(search: Search) -> list[Granule]:
-    """Granules that NASA's search (CMR) finds, with the addresses of their files. Raises `InputError`."""
+    """Return granules that NASA's search (CMR) finds, with their files' addresses. Raises `InputError`."""
     extras.need("earthdata", "a search for EMIT granules")
     import earthaccess
 
@@ -31,7 +31,7 @@ def emit_granules(search: Search) -> list[Granule]:
         bounds["cloud_cover"] = (0, search.cloud_cover)
     try:
         results = earthaccess.search_data(**bounds)
-    except Exception as error:  # whatever its HTTP stack raises
+    except Exception as error:  # its HTTP stack may raise anything
         raise InputError(f"NASA's search did not answer ({type(error).__name__}: {error})") from error
     granules = list(granules_of(results))
     if not granules:
@@ -40,7 +40,7 @@ def emit_granules(search: Search) -> list[Granule]:
 
 
 def granules_of(results: Iterable[Any]) -> Iterator[Granule]:
-    """Granules of earthaccess's results that carry radiance."""
+    """Yield granules from those of earthaccess's results that have radiance."""
     for result in results:
         links = [link for link in result.data_links(access="external") if is_data_place(link)]
         found = pair(link for link in links if read_name(link))
@@ -48,13 +48,13 @@ def granules_of(results: Iterable[Any]) -> Iterator[Granule]:
 
 
 def needs_login(address: str) -> bool:
-    """Whether this address is one of NASA's, which asks for an Earthdata login."""
+    """Return whether this is a NASA address, which needs an Earthdata login."""
     return (urlsplit(address).hostname or "").endswith(_HOSTS)
 
 
 @cache
 def session() -> Any:
-    """A requests session that is logged in; credentials from EARTHDATA_… variables or ~/.netrc. Raises `InputError`."""
+    """Log in with EARTHDATA_… variables or ~/.netrc, and return the requests session. Raises `InputError`."""
     extras.need("earthdata", "a download from NASA")
     import earthaccess
 
@@ -62,6 +62,6 @@ def session() -> Any:
         try:
             if earthaccess.login(strategy=strategy).authenticated:
                 return earthaccess.get_requests_https_session()
-        except Exception:  # no such credentials, or refused: the next way
+        except Exception:  # no such credentials, or refused: try the next way
             continue
     raise InputError("no Earthdata login; set EARTHDATA_USERNAME and EARTHDATA_PASSWORD, or add it to ~/.netrc")

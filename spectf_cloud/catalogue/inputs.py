@@ -1,4 +1,4 @@
-"""What ``deploy-many`` is given: files, folders, patterns, lists, STAC catalogues and searches, as granules."""
+"""Inputs of ``deploy-many`` as granules: files, folders, patterns, lists, STAC catalogues and searches."""
 
 from __future__ import annotations
 
@@ -30,22 +30,22 @@ _CATALOGUES = (".json", ".geojson")
 
 
 def find_granules(sources: Sequence[str], search: Search) -> Paired:
-    """Every granule that the sources name, each once, in the order of their ids.
+    """Return every granule that the sources name, once, ordered by id.
 
     Parameters
     ----------
     sources
-        Paths of granule files, folders (searched to the bottom, links followed), patterns, lists (.txt, .csv, .tsv,
-        .parquet), static STAC catalogues (.json, .geojson), addresses of either or of a STAC API.
+        Paths of granule files, folders (searched recursively, links followed), patterns, lists (.txt, .csv, .tsv,
+        .parquet), static STAC catalogues (.json, .geojson), addresses of files, static catalogues or a STAC API.
     search
         Bounds for STAC sources; without any source, a search for EMIT granules at NASA.
 
     Raises
     ------
     InputError
-        A source that is not there or cannot be read, or none that holds a granule.
+        A source that does not exist or cannot be read, or sources without a granule.
     MissingExtraError
-        A source that needs a library which is not installed.
+        A source needs a library that is not installed.
     """
     if not sources:
         if search.collection is None:
@@ -56,7 +56,7 @@ def find_granules(sources: Sequence[str], search: Search) -> Paired:
     found = pair(offer for source in sources for offer in _expand(source, search))
     if not found.granules:
         raise InputError(
-            f"{', '.join(sources)}: no granule there; radiance files have _RAD_ or _rdn_ in their names; "
+            f"{', '.join(sources)}: no granule found; radiance files have _RAD_ or _rdn_ in their names; "
             "name others in a list (.csv: radiance,observation)"
         )
     return found
@@ -80,14 +80,14 @@ def _expand(source: str, search: Search) -> Iterator[str | Granule]:
     elif glob.has_magic(source):
         yield from _matching(str(path))
     else:
-        raise InputError(f"{source} does not exist")
+        raise InputError(f"{source} does not exist; check its name and folder")
 
 
 def _walk(folder: Path, seen: set[tuple[int, int]]) -> Iterator[str]:
-    """Granule files of a folder and of those in it; links are followed, but into each folder once."""
+    """Yield granule files of a folder and its sub-folders; links are followed, but each folder is read once."""
 
     def warn(error: OSError) -> None:
-        logger.warning("%s: left out, it cannot be read: %s", error.filename, error.strerror)
+        logger.warning("%s is left out, as it cannot be read: %s", error.filename, error.strerror)
 
     for place, folders, names in os.walk(folder, onerror=warn, followlinks=True):
         status = Path(place).stat()
@@ -100,7 +100,7 @@ def _walk(folder: Path, seen: set[tuple[int, int]]) -> Iterator[str]:
 
 
 def _matching(pattern: str) -> Iterator[str]:
-    """Granule files that match, or lie in folders that match; ``**`` as many folders, each once whatever the links."""
+    """Yield granule files that match, or are in folders that match; ``**`` is any number of folders, each read once."""
     head, anywhere, tail = pattern.partition("**/")
     matches = sorted(glob.glob(head))  # noqa: PTH207 - a pattern may be absolute
     if not matches:
@@ -114,7 +114,7 @@ def _matching(pattern: str) -> Iterator[str]:
 
 
 def _fits(file: Path, top: Path, tail: str) -> bool:
-    """Whether a file, or a folder between it and ``top``, ends as a pattern does."""
+    """Return whether a file, or a folder between it and ``top``, matches the end of a pattern."""
     inside = file.relative_to(top)
     return any(part.match(tail) for part in (inside, *inside.parents) if part.name)
 

@@ -1,4 +1,4 @@
-"""Lists of granules: text with one file a line, tables (.csv, .tsv, .parquet) of radiance and observation."""
+"""Lists of granules: text with one file per line, tables (.csv, .tsv, .parquet) of radiance and observation."""
 
 from __future__ import annotations
 
@@ -13,37 +13,37 @@ from spectf_cloud.files import extras
 from spectf_cloud.readers.names import suffix_of
 
 SUFFIXES = (".txt", ".csv", ".tsv", ".parquet")
-#: Columns of a list, by any of their names: the first is needed, the second may be left out.
+#: Names of the columns of a list; the radiance is required, the observation optional.
 _RADIANCE, _OBSERVATION = ("radiance", "rdn", "rad", "rdnfp"), ("observation", "obs", "obsfp")
-# In the order in which they are looked for: a comma may stand in a name.
+# In search order: a file name may contain a comma.
 _SEPARATORS = ("\t", ";", ",")
 _COMMENT = "#"
-# Its number, radiance and observation.
+# Number of the row, radiance and observation.
 _Row = tuple[int, str, str | None]
 
 
 def read_list(path: Path) -> Iterator[str | Granule]:
-    """What a list names, a path counted from the list's own folder. Raises `InputError`."""
+    """Yield what a list names; paths are relative to the list's folder. Raises `InputError`."""
     rows = _parquet_rows(path) if path.suffix.lower() == ".parquet" else _text_rows(path)
     if not rows:
-        raise InputError(f"{path} names no granule; write one radiance file a line, and its OBS file behind it")
+        raise InputError(f"{path} names no granule; write one radiance file per line, followed by its OBS file")
     for number, radiance, observation in rows:
         if not radiance:
             raise InputError(f"{path}, row {number}: no radiance file; write it first, its OBS file second")
-        place = _beside(path, number, radiance)
-        yield granule_of(place, _beside(path, number, observation)) if observation else place
+        place = _absolute(path, number, radiance)
+        yield granule_of(place, _absolute(path, number, observation)) if observation else place
 
 
 def _text_rows(path: Path) -> list[_Row]:
-    """The rows without comments, blank lines and the header."""
+    """Read the rows without comments, blank lines and the header."""
     lines = [
         (number, line)
         for number, line in enumerate(_text(path).splitlines(), start=1)
         if line.strip() and not line.lstrip().startswith(_COMMENT)
     ]
-    told = lines[0][1].strip().lower() if lines else ""
-    if told.startswith("sep=") and len(told) == len("sep=;"):  # as Excel is told
-        lines, separator = lines[1:], told[-1]
+    first = lines[0][1].strip().lower() if lines else ""
+    if first.startswith("sep=") and len(first) == len("sep=;"):  # a line for Excel
+        lines, separator = lines[1:], first[-1]
     else:
         separator = _separator(path, [line for _, line in lines])
     table = [(number, cells) for number, line in lines if any(cells := _cells(line, separator))]
@@ -55,7 +55,7 @@ def _text_rows(path: Path) -> list[_Row]:
 
 
 def _text(path: Path) -> str:
-    """UTF-8, with a mark or without, or UTF-16 with one, as spreadsheets write it."""
+    """Read UTF-8, with or without a byte order mark, or UTF-16 with one, as spreadsheets write it."""
     try:
         content = path.read_bytes()
         utf16 = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
@@ -67,7 +67,7 @@ def _text(path: Path) -> str:
 
 
 def _separator(path: Path, lines: Sequence[str]) -> str:
-    """The one behind which files stand, or columns as the header names them; a line that is a file is not cut."""
+    """Return the separator that yields files or the header's columns; a line that is a file is not split."""
     plain = path.suffix.lower() == ".txt"
     if not (plain and any(_is_file(path, line.strip()) for line in lines)):
         for separator in _SEPARATORS:
@@ -104,7 +104,7 @@ def _column(header: Sequence[str], names: Sequence[str]) -> int | None:
 
 
 def _columns(path: Path, first: Sequence[str]) -> tuple[int, int | None, bool]:
-    """Where radiance and observation stand, and whether the first row is a header."""
+    """Return the columns of radiance and observation, and whether the first row is a header."""
     radiance, observation = _column(first, _RADIANCE), _column(first, _OBSERVATION)
     if radiance is not None:
         return radiance, observation, True
@@ -124,18 +124,18 @@ def _parquet_rows(path: Path) -> list[_Row]:
     try:
         table = parquet.read_table(path).to_pydict()
     except (pyarrow.ArrowException, OSError) as error:
-        raise InputError(f"{path}: not a Parquet table ({error})") from error
+        raise InputError(f"{path} is not a Parquet table ({error}); write it again") from error
     columns = {name.lower(): values for name, values in table.items()}
     radiance = next((columns[name] for name in _RADIANCE if name in columns), None)
     if radiance is None:
-        raise InputError(f"{path}: no column 'radiance' (it has {', '.join(table)}); name the radiance files there")
+        raise InputError(f"{path} has no column 'radiance' (it has {', '.join(table)}); name the radiance files there")
     observation = next((columns[name] for name in _OBSERVATION if name in columns), [None] * len(radiance))
     rows = enumerate(zip(radiance, observation, strict=True), start=1)
     return [(number, str(one or ""), None if other is None else str(other)) for number, (one, other) in rows]
 
 
-def _beside(path: Path, number: int, source: str) -> str:
-    """A path in a list counts from the list's own folder."""
+def _absolute(path: Path, number: int, source: str) -> str:
+    """Return a path of a list as absolute, relative to the list's folder; an address unchanged."""
     source = local_path(source)
     if is_address(source):
         return source

@@ -1,4 +1,4 @@
-"""Bounds of a search: collection, area, time and cloud cover, the same for every kind of catalogue."""
+"""Bounds of a search in any kind of catalogue: collection, area, time and cloud cover."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ Interval = tuple[datetime | None, datetime | None]
 
 @dataclass(frozen=True)
 class Search:
-    """What to look for; None does not bound.
+    """What to look for; None sets no bound.
 
-    `box_deg` is west, south, east, north (WGS 84; west of east across the antimeridian), `interval` both ends included,
-    UTC, an open end None; `cloud_cover` the largest percentage, of items that state one.
+    `box_deg` is west, south, east, north (WGS 84; west is greater than east across the antimeridian). `interval`
+    includes both ends, in UTC; None is an open end. `cloud_cover` is the largest percentage, for items that state one.
     """
 
     collection: str | None = None
@@ -25,7 +25,7 @@ class Search:
     cloud_cover: float | None = None
 
     def admits(self, collection: str | None, box_deg: Box | None, when: datetime | None, cover: float | None) -> bool:
-        """Whether an item lies within the bounds; what an item does not say cannot exclude it."""
+        """Return whether an item is within the bounds; a property that it does not state cannot exclude it."""
         if self.collection is not None and collection is not None and collection != self.collection:
             return False
         if self.box_deg is not None and box_deg is not None and not _overlap(self.box_deg, box_deg):
@@ -37,25 +37,34 @@ class Search:
 
 
 def parse_box(text: str) -> Box:
-    """``west,south,east,north`` in degrees. Raises `UsageError`."""
+    """Read ``west,south,east,north`` in degrees. Raises `UsageError`.
+
+    >>> parse_box("170,-10,-170,10")
+    (170.0, -10.0, -170.0, 10.0)
+    """
     try:
         west, south, east, north = (float(part) for part in text.split(","))
     except ValueError:
         raise UsageError(f"--bbox {text!r} is not understood; write west,south,east,north in degrees") from None
     if not (-180 <= west <= 180 and -180 <= east <= 180 and -90 <= south <= north <= 90):
-        raise UsageError(f"--bbox {text!r} is no area; write west,south,east,north in degrees")
+        raise UsageError(f"--bbox {text!r} is not an area; write west,south,east,north in degrees")
     return west, south, east, north
 
 
 def parse_interval(text: str) -> Interval:
-    """``2024-07-01``, ``2024-07-01/2024-07-31``, ``2024-07-01T10:00Z/..``; a day counts whole. Raises `UsageError`."""
+    """Read ``2024-07-01``, ``2024-07-01/2024-07-31``, ``2024-07-01T10:00Z/..``; days count whole. Raises `UsageError`.
+
+    >>> first, last = parse_interval("2024-07-01")
+    >>> str(first), str(last)
+    ('2024-07-01 00:00:00+00:00', '2024-07-01 23:59:59.999999+00:00')
+    """
     start, slash, end = text.partition("/")
     try:
         first, last = _moment(start, time.min), _moment(end if slash else start, time.max)
     except ValueError:
         raise UsageError(f"--datetime {text!r} is not understood; write 2024-07-01 or 2024-07-01/2024-07-31") from None
     if first and last and first > last:
-        raise UsageError(f"--datetime {text!r} ends before it starts")
+        raise UsageError(f"--datetime {text!r} ends before it starts; write the earlier time first")
     return first, last
 
 
@@ -75,6 +84,6 @@ def _overlap(one: Box, other: Box) -> bool:
 
 
 def _spans(box: Box) -> list[tuple[float, float]]:
-    """Ranges of longitude: two across the antimeridian."""
+    """Return ranges of longitude: two across the antimeridian."""
     west, _, east, _ = box
     return [(west, east)] if west <= east else [(west, 180.0), (-180.0, east)]

@@ -1,4 +1,4 @@
-"""Granules of a STAC catalogue: a static one, read by pystac, or an API, searched by pystac-client."""
+"""Granules of a STAC catalogue: a static one read by pystac, or an API searched by pystac-client."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from spectf_cloud.errors import InputError
 
 logger = logging.getLogger(__name__)
 
-# Addresses of catalogues, of items and of pages of them; any other is one of an API.
+# Addresses of catalogues, items and pages of items; any other address is an API.
 _STATIC = re.compile(r"\.(geo)?json$|/items(/[^/]+)?/?$", re.IGNORECASE)
 _TIMEOUT_S = 60.0
 _RETRIES = 5
@@ -27,14 +27,14 @@ _RETRY_STATUS = (429, 500, 502, 503, 504)
 
 
 def stac_offers(source: str, search: Search) -> list[str | Granule]:
-    """Granules of a static catalogue (a .json, a .geojson, an item) or of an API, and OBS files that go with others.
+    """Return granules of a static catalogue (.json, .geojson, an item) or an API, and OBS files of other items.
 
-    An item counts where one of its assets is radiance. Answers such as 503 are asked for again, a few times, with
-    growing pauses. Raises `InputError`.
+    An item counts if one of its assets is radiance. Answers such as 503 are retried a few times with growing pauses.
+    Raises `InputError`.
     """
     try:
         with warnings.catch_warnings():
-            # pystac-client says so when what it walks through is no API: here it is meant.
+            # pystac-client warns when it reads a catalogue that is not an API: here that is intended.
             warnings.filterwarnings("ignore", message="Falling back to pystac")
             items = _static_items(source) if _is_static(source) else _searched_items(source, search)
             offers = [
@@ -45,15 +45,15 @@ def stac_offers(source: str, search: Search) -> list[str | Granule]:
             ]
     except InputError:
         raise
-    except Exception as error:  # whatever the libraries and the network raise
+    except Exception as error:  # the libraries and the network may raise anything
         reason = " ".join(str(error).split()) or type(error).__name__
         raise InputError(f"{source}: the catalogue cannot be read ({reason[:300]})") from error
     schemes = {scheme_of(offer.radiance) for offer in offers if isinstance(offer, Granule)}
     if not schemes:
-        raise InputError(f"{source}: no item with radiance within the bounds of the search")
+        raise InputError(f"{source}: no item with radiance within the bounds of the search; widen them")
     if not schemes & set(READABLE_SCHEMES):
         raise InputError(
-            f"{source}: radiance is there at {schemes.pop()}:// only, which is not supported; "
+            f"{source}: its radiance is only at {schemes.pop()}://, which is not supported; "
             "give a catalogue with https:// addresses, or local copies"
         )
     return offers
@@ -78,7 +78,7 @@ def _static_items(source: str) -> Iterator[pystac.Item]:
         further = [link.get("href") for link in content.get("links", ()) if link.get("rel") == "next"]
         place = next((href for href in further if is_address(source) and href not in read), None)
         if further and not is_address(source):
-            logger.warning("%s is one page of several; give the address of the API to have them all", source)
+            logger.warning("%s is one page of several; give the address of the API to get them all", source)
 
 
 def _searched_items(address: str, search: Search) -> Iterator[pystac.Item]:
@@ -97,7 +97,7 @@ def _patient_io() -> Any:
     from pystac_client.stac_api_io import StacApiIO
     from urllib3 import Retry
 
-    # The last bad answer is reported as itself rather than as too many attempts.
+    # Without raise_on_status, the last bad answer is reported instead of too many attempts.
     retry = Retry(
         total=_RETRIES,
         backoff_factor=0.5,

@@ -11,20 +11,20 @@ import typer
 from spectf_cloud.cli.fields import takes
 from spectf_cloud.cli.reporting import Overwrite, Reporter
 
-app = typer.Typer(help="What came of many scenes.")
+app = typer.Typer(help="Results of many scenes.")
 
 Folder = Annotated[Path, typer.Argument(readable=False, metavar="DIR", help="The --out folder of deploy-many.")]
 
 
 @app.callback()
 def _group() -> None:
-    """What came of many scenes."""
+    """Results of many scenes."""
 
 
 @app.command("status")
 @takes()
 def status(folder: Folder, reporter: Reporter) -> None:
-    """How many granules are done, failed, waiting; how much cloud; what the scenes cost."""
+    """Show how many granules are done, failed or waiting, how much cloud they have, and what the scenes cost."""
     from spectf_cloud.archive.ledger import read_ledger
     from spectf_cloud.archive.publish import summarise
 
@@ -45,7 +45,7 @@ def status(folder: Folder, reporter: Reporter) -> None:
 @app.command("failures")
 @takes()
 def failures(folder: Folder, reporter: Reporter) -> None:
-    """The granules that could not be masked, and why."""
+    """List the granules that could not be masked, and why."""
     from spectf_cloud.archive.ledger import read_ledger
 
     with read_ledger(folder) as ledger:
@@ -65,15 +65,15 @@ def export(
     *,
     file: Annotated[
         Path | None,
-        typer.Argument(readable=False, help="Table: .csv, .json or .parquet; none renews the catalogue."),
+        typer.Argument(readable=False, help="Table: .csv, .json or .parquet; without it, the catalogue is renewed."),
     ] = None,
     overwrite: Overwrite = False,
     reporter: Reporter,
 ) -> None:
     """Write the ledger as a table, or renew the STAC catalogue, the GeoParquet index and the page to browse.
 
-    A table holds all granules, failed ones with their error. Its paths of outputs are absolute, or count from DIR where
-    the table lies in it.
+    A table holds all granules, failed ones with their error. Its paths of outputs are relative to DIR if the table is
+    in it, else absolute.
     """
     from spectf_cloud.archive.ledger import read_ledger
     from spectf_cloud.archive.publish import export_table, publish

@@ -1,4 +1,4 @@
-"""How a run over many granules shows that it moves: scenes an hour, time left, cloud."""
+"""Progress of a run over many granules: scenes per hour, time left, cloud."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _SECONDS_BETWEEN_LINES = 30.0
 
 @contextmanager
 def shown(reporter: Reporter) -> Iterator[Callable[[Status], None]]:
-    """A function to call with how the run stands; shown as suits the place it runs in."""
+    """Yield a function that shows the status it is called with, as an event, a status line or log lines."""
     if reporter.json:
         yield _every(_SECONDS_BETWEEN_EVENTS, lambda status: reporter.event("progress", **asdict(status)))
     elif reporter.quiet:
@@ -35,7 +35,7 @@ def shown(reporter: Reporter) -> Iterator[Callable[[Status], None]]:
 
 
 def describe(status: Status) -> str:
-    """``120 of 300 scenes, 10 failed, 310 scenes/h, 0:35 h left, 41.2% cloud``."""
+    """Return such as ``120 of 300 scenes, 10 failed, 310 scenes/h, 0:35 h left, 41.2% cloud``."""
     parts = [f"{status.done:,} of {status.total:,} scenes"]
     if status.failed:
         parts.append(f"{status.failed:,} failed")
@@ -50,7 +50,7 @@ def describe(status: Status) -> str:
 
 
 def _every(seconds: float, show: Callable[[Status], None]) -> Callable[[Status], None]:
-    """Call ``show`` at once, then no more often than that, and when all is over."""
+    """Call ``show`` at once, then at most every ``seconds``, and at the end."""
     last = float("-inf")
 
     def update(status: Status) -> None:

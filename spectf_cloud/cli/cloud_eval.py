@@ -1,4 +1,4 @@
-"""``spectf-cloud cloud-eval``: models against labelled spectra."""
+"""``spectf-cloud cloud-eval``: score models on labelled spectra."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ app = typer.Typer(no_args_is_help=True, help="Score models and the rule-based ma
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What to score, on which spectra; each command offers the fields it needs."""
+    """What to score, and on which spectra; each command offers the fields that it needs."""
 
     dataset: tuple[Path, ...]
     test_csv: Path | None = None
@@ -44,12 +44,12 @@ class Evaluation:
     overwrite: bool = False
 
 
-_AS_CARD = Shown("Else as the weights' card says.", min=1)
+_AS_CARD = Shown("Default: as the weights' card says.", min=1)
 _ROWS: Table = {
     "dataset": DATASET,
     "weights": Shown("Path, 'builtin' or 'official:v0.1.0'."),
-    "test_csv": Shown("Scenes to score, one FID a line; default: all."),
-    "spectf": Shown("SpecTf weights; may be given several times.", env=False),
+    "test_csv": Shown("Scenes to score, one FID per line; default: all."),
+    "spectf": Shown("SpecTf weights; can be given several times.", env=False),
     "resnet": Shown("Trained ResNet.", env=False),
     "xgboost": Shown("Boosted trees.", env=False),
     "l2a": Shown("The rule-based flags.", env=False),
@@ -67,7 +67,7 @@ _ROWS: Table = {
 
 
 def _offered(names: str, **changed: Shown) -> Table:
-    """The rows of these fields, and those that every command here has."""
+    """Return the rows of these fields, and those that every command here has."""
     rows = {**_ROWS, **changed}
     return {name: rows[name] for name in f"dataset {names} outdir draws trust_input overwrite".split()}
 
@@ -170,7 +170,7 @@ def _l2a(spectra: Spectra) -> Scorer:
 
 
 def _distinct(scorers: list[Scorer]) -> list[Scorer]:
-    """Two of one name get numbers, so that a table can tell them apart."""
+    """Number scorers of the same name, so that a table can tell them apart."""
     seen: dict[str, int] = {}
     named = []
     for scorer in scorers:
@@ -204,7 +204,7 @@ def _evaluate(job: Evaluation, reporter: Reporter, scorers: Callable[[Spectra], 
 
 
 def _show(report: Report) -> None:
-    """Scores as a table, one model a column."""
+    """Print the scores as a table, one model per column."""
     from rich.console import Console
     from rich.table import Table
 
@@ -215,7 +215,7 @@ def _show(report: Report) -> None:
     for model in report.models:
         table.add_column(model.name, justify="right")
     table.add_row("Threshold", *(f"{model.threshold:.3g}" for model in report.models))
-    roomy = len(report.models) <= 3  # more columns with intervals do not fit a terminal; the report has them
+    roomy = len(report.models) <= 3  # more columns with intervals do not fit a terminal
     for name in shown_scores(report):
         cells = []
         for model in report.models:

@@ -1,4 +1,4 @@
-"""``--config FILE``: option values from YAML, below what is typed and what the environment says."""
+"""``--config FILE``: option values from YAML; typed values and environment variables win."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def _use_as_defaults(context: typer.Context, path: Path | None) -> Path | None:
 
 
 def explicit_value(context: typer.Context, *names: str) -> Path | None:
-    """Return, of parameters that mean the same, the value typed, else from the environment, else from the file."""
+    """Return the typed value of parameters that mean the same, else the environment's, else the file's."""
 
     def rank(name: str) -> int:
         source = context.get_parameter_source(name)

@@ -26,8 +26,8 @@ def _group() -> None:
 _SIMULATING = {
     "scenes": Shown("Scenes to simulate.", min=1),
     "spectra_per_scene": Shown("Spectra to draw from each scene.", min=1),
-    "presets": Shown("Kind of scene; give several to take them in turn.", name="preset", type=list[PresetChoice]),
-    "seed": Shown("Seed of the first scene; each further one has the next.", min=0),
+    "presets": Shown("Kind of scene; give several to use them in turn.", name="preset", type=list[PresetChoice]),
+    "seed": Shown("Seed of the first scene; later scenes count up from it.", min=0),
     "lines": Shown("Lines of a scene.", min=8),
     "samples": Shown("Samples of a scene.", min=8),
     "surfaces": SIMULATING["surfaces"],
@@ -66,7 +66,7 @@ def info(
     overwrite: Overwrite = False,
     reporter: Reporter,
 ) -> None:
-    """Check files of labelled spectra; count labels, in all and by scene."""
+    """Check files of labelled spectra; count labels in total and by scene."""
     from spectf_cloud.data.spectra import open_spectra
     from spectf_cloud.data.spectra_check import doubts_of_labels, settle
     from spectf_cloud.data.spectra_info import describe, plot_spectra
@@ -85,7 +85,7 @@ def info(
     lines = [
         f"{found.spectra:,} spectra of {len(found.scenes):,} scenes, {found.bands} bands from {found.first_nm:.0f} to "
         f"{found.last_nm:.0f} nm: {found.clear:,} clear, {found.cloud:,} cloud, {found.shadow:,} cloud shadow",
-        f"  solar irradiance: {found.irradiance or 'not known; name it when training, with --irradiance'}",
+        f"  solar irradiance: {found.irradiance or 'unknown; set it when training, with --irradiance'}",
         f"  {'scene':<24}{'clear':>10}{'cloud':>10}{'shadow':>10}",
     ]
     lines += [f"  {fid:<24}{clear:>10,}{cloud:>10,}{shadow:>10,}" for fid, clear, cloud, shadow in found.scenes]
@@ -95,29 +95,43 @@ def info(
 @app.command("split")
 @takes()
 def split(
-    dataset: Annotated[list[Path], typer.Argument(help="HDF5 files of labelled spectra.")],
+    dataset: Annotated[list[Path] | None, typer.Argument(help="HDF5 files of labelled spectra.")] = None,
     *,
-    train_csv: Annotated[Path, typer.Option(help="List of training scenes to write.")],
-    test_csv: Annotated[Path, typer.Option(help="List of test scenes to write.")],
-    test_fraction: Annotated[float, typer.Option(min=0.0, max=0.99, help="Share of the scenes to test on.")] = 0.15,
-    seed: Annotated[int, typer.Option(min=0, help="Same seed, same split.")] = 42,
+    train_csv: Annotated[Path, typer.Option(help="List of training scenes to write.")] = Path("train.csv"),
+    test_csv: Annotated[Path, typer.Option(help="List of test scenes to write.")] = Path("test.csv"),
+    published: Annotated[
+        bool, typer.Option("--published", help="Write the published split instead of a random one.")
+    ] = False,
+    test_fraction: Annotated[
+        float, typer.Option(min=0.0, max=0.99, help="Share of the scenes to test on, in a random split.")
+    ] = 0.15,
+    seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same random split.")] = 42,
     trust_input: TrustInput = False,
     overwrite: Overwrite = False,
     reporter: Reporter,
 ) -> None:
-    """Part the scenes at random into training and test, as lists for train and cloud-eval."""
+    """Split the scenes at random into training and test, as lists for train and cloud-eval.
+
+    With --published, write the two lists of the published training data, downloaded and checked by SHA-256.
+    """
     from spectf_cloud.data.spectra import open_spectra
     from spectf_cloud.data.split import draw_scenes
     from spectf_cloud.files.atomic import atomic_output, check_output
+    from spectf_cloud.files.releases import PUBLISHED_SPLIT, fetch
 
+    if published == bool(dataset):
+        raise UsageError("give HDF5 files of labelled spectra to split, or --published without files")
     for path in (train_csv, test_csv):
-        check_output(path, overwrite=overwrite, inputs=dataset, form="text")
-    sides = draw_scenes(open_spectra(dataset, trust=trust_input).fids, test_fraction, seed)
-    for path, fids in zip((train_csv, test_csv), sides, strict=True):
+        check_output(path, overwrite=overwrite, inputs=dataset or (), form="text")
+    if dataset:
+        train, test = draw_scenes(open_spectra(dataset, trust=trust_input).fids, test_fraction, seed)
+    else:
+        train, test = (fetch(file).read_text(encoding="utf-8").split() for file in PUBLISHED_SPLIT)
+    for path, fids in ((train_csv, train), (test_csv, test)):
         with atomic_output(path, overwrite=overwrite) as temporary:
             temporary.write_text("".join(f"{fid}\n" for fid in fids), encoding="utf-8")
-    counts = {"train": len(sides[0]), "test": len(sides[1])}
-    reporter.done(counts, f"{train_csv}: {counts['train']} scenes", f"{test_csv}: {counts['test']} scenes")
+    counts = {"train": len(train), "test": len(test)}
+    reporter.done(counts, f"{train_csv}: {len(train)} scenes", f"{test_csv}: {len(test)} scenes")
 
 
 @app.command("fetch")
@@ -126,11 +140,11 @@ def fetch(
     doi: Annotated[str, typer.Argument(help="DOI of a Zenodo record, such as 10.5281/zenodo.14607937.")],
     *,
     outdir: Annotated[Path, typer.Option(help="Folder to download to.")] = Path("datasets"),
-    name: Annotated[list[str] | None, typer.Option(help="Only this file; may be given several times.")] = None,
+    name: Annotated[list[str] | None, typer.Option(help="Only this file; can be given several times.")] = None,
     listing: Annotated[bool, typer.Option("--list", help="Only list the files.")] = False,
     reporter: Reporter,
 ) -> None:
-    """Download labelled spectra by DOI; an interrupted download goes on where it stopped."""
+    """Download labelled spectra by DOI; an interrupted download resumes where it stopped."""
     from spectf_cloud.files.download import fetch_file, list_record
 
     files = list_record(doi)

@@ -20,11 +20,11 @@ from spectf_cloud.errors import UsageError
 if TYPE_CHECKING:
     from spectf_cloud.archive.run import ArchiveReport
 
-_SEARCH, _ENGINE, _RERUN = "Search", "Engine", "Running again"
+_SEARCH, _ENGINE, _RERUN = "Search", "Engine", "Rerunning"
 
 
 def _for_all_workers(weights: str) -> str:
-    """A path that holds wherever a worker was started; names stay names."""
+    """Return a path as absolute, so that it holds on every worker; names stay names."""
     return str(Path(weights).resolve()) if Path(weights).is_file() else weights
 
 
@@ -49,7 +49,7 @@ _OPTIONS = {
         "2024-07-01 or 2024-07-01/2024-07-31.", _SEARCH,
         name="datetime", metavar="TIME[/TIME]", type=str, make=parse_interval,
     ),
-    "cloud_cover": Shown("Largest percentage that the catalogue states.", _SEARCH, min=0, max=100),
+    "cloud_cover": Shown("Largest cloud percentage that the catalogue states.", _SEARCH, min=0, max=100),
     "probability": Shown("Also probability.", PRODUCTS, name="proba"),
     "ortho": Shown("Also orthorectified masks, where there is a GLT.", PRODUCTS),
     "netcdf": Shown("Also EMIT L2A-mask-style files.", PRODUCTS),
@@ -60,28 +60,28 @@ _OPTIONS = {
     "arch_spec": replace(MASKING["arch_spec"], make=Path.resolve),
     "device": replace(MASKING["device"], help="-1 or cpu, a GPU number, mps, auto; of each worker."),
     "memory_limit": Shown("Bound for the memory of each worker, e.g. 1.5GB.", MODEL, type=str),
-    "engine": Shown("dask, or serial: one scene after the other.", _ENGINE),
-    "scheduler": Shown("A dask cluster that runs: tcp://… or its file.", _ENGINE, metavar="ADDRESS|FILE"),
-    "workers": Shown("Processes on this machine; default: all it can.", _ENGINE, min=1),
+    "engine": Shown("dask, or serial: one scene after another.", _ENGINE),
+    "scheduler": Shown("A running dask cluster: tcp://… or its scheduler file.", _ENGINE, metavar="ADDRESS|FILE"),
+    "workers": Shown("Processes on this machine; default: as many as fit.", _ENGINE, min=1),
     "resources": Shown(
-        "What a scene takes of a worker, as GPU=1.", _ENGINE,
+        "What a scene takes of a worker, e.g. GPU=1.", _ENGINE,
         name="resource", metavar="NAME=N", type=list[str], make=_resource,
     ),
-    "retries": Shown("Further tries of a scene that failed by chance.", _ENGINE, min=0),
+    "retries": Shown("Retries after transient failures (network, disk, memory).", _ENGINE, min=0),
     "time_limit_s": Shown("Seconds a scene may take on a worker (dask).", _ENGINE, name="time_limit", min=1),
     "scratch": Shown("Folder for fetched granules, on each worker.", _ENGINE),
-    "verify": Shown("Reopen outputs that are done; redo broken ones.", _RERUN),
+    "verify": Shown("Reopen finished outputs; redo broken ones.", _RERUN),
     "keep_stale": Shown("Accept outputs of other weights, options or code.", _RERUN),
-    "retry_poison": Shown("Try scenes again that were set aside.", _RERUN),
+    "retry_poison": Shown("Retry scenes that were set aside.", _RERUN),
 }  # fmt: skip
 
 
 @takes(_OPTIONS)
 def deploy_many(job: ArchiveJob, *, config: ConfigFile = None, reporter: Reporter) -> None:
-    """Mask the clouds of many scenes; run again to go on or to add.
+    """Mask the clouds of many scenes; rerun to continue or to add scenes.
 
     spectf-cloud deploy-many granules/ --out masks masks what is missing, failed or stale, and keeps a ledger
-    (spectf-cloud archive status masks) and a catalogue (masks/browse.html) of all that is done.
+    (spectf-cloud archive status masks) and a catalogue (masks/browse.html) of all finished scenes.
     """
     from spectf_cloud.archive.run import run_archive
 
@@ -97,7 +97,7 @@ def _in_words(report: ArchiveReport) -> list[str]:
     if report.cloud_fraction is not None:
         lines[0] += f"; {report.cloud_fraction:.1%} cloud in those masked"
     if report.repeated:
-        lines.append(f"  {len(report.repeated):,} files left out: their granule was given already")
+        lines.append(f"  {len(report.repeated):,} files left out: their granule was already given")
     if not_done := report.failed + report.set_aside:
         lines.append(f"  {not_done:,} failed or set aside: spectf-cloud archive failures {report.out} says why")
     return [*lines, f"  browse      {report.out / 'browse.html'}"]

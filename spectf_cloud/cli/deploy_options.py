@@ -1,4 +1,4 @@
-"""What commands that mask scenes share: how their options are shown, and the way from one scene to its report."""
+"""Shared by the commands that mask scenes: their options, and the way from one scene to its report."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ ReadTimeout = Annotated[
     typer.Option(
         min=0.0,
         metavar="SECONDS",
-        help="End a read that makes no progress for this long; 0: never.",
+        help="Stop a read that makes no progress for this long; 0: never.",
         envvar="SPECTF_READ_TIMEOUT",
     ),
 ]
@@ -43,7 +43,7 @@ class SceneFiles:
 
 #: Of `MaskOptions`.
 MASKING = {
-    "trust_input": Shown("Mask even what cannot be right, such as another scene's geometry.", INPUTS),
+    "trust_input": Shown("Mask even implausible input, such as another scene's geometry.", INPUTS),
     "threshold": Shown("Cloud above this probability; default: the weights' own.", MODEL, min=0.0, max=1.0),
     "weights": Shown("Path, 'builtin', 'official:v0.1.0' or 'official:v0.0.1'.", MODEL, type=str),
     "irradiance": Shown("Solar irradiance .npy; default: the weights' own.", MODEL, type=Path),
@@ -59,7 +59,7 @@ DEPLOYING = {
     "obsfp": Shown("Observation geometry (OBS).", argument=True),
     "rdnfp": Shown("Radiance (RDN or RAD).", argument=True),
     "out": Shown("OUTFP by name.", INPUTS, env=False),
-    "obs": Shown("OBSFP by name; else found beside the radiance.", INPUTS, env=False),
+    "obs": Shown("OBSFP by name; default: found next to the radiance.", INPUTS, env=False),
     "rdn": Shown("RDNFP by name.", INPUTS, env=False),
     "probability": Shown("Also write OUT_prob.tif.", PRODUCTS, name="proba"),
     "ortho": Shown("Orthorectified mask, a COG.", PRODUCTS),
@@ -70,7 +70,7 @@ DEPLOYING = {
 
 
 def mask(context: typer.Context, files: SceneFiles, reporter: Reporter, **job: Any) -> None:
-    """Mask the scene of the command that ``context`` belongs to; ``job`` are the other fields of a `DeployJob`."""
+    """Mask the scene of the command of ``context``; ``job`` holds the other fields of a `DeployJob`."""
     limit_reads(context.params["read_timeout"])
     from spectf_cloud.mapping.deploy import DeployJob, deploy
 
@@ -84,7 +84,7 @@ def mask(context: typer.Context, files: SceneFiles, reporter: Reporter, **job: A
 
 
 def _scene(context: typer.Context, files: SceneFiles) -> tuple[Path, Path, Path | None]:
-    """Mask to write, radiance and observation, by name or in order."""
+    """Return the mask to write, the radiance and the observation, given by name or in order."""
     out = explicit_value(context, "outfp", "out")
     observation, radiance = explicit_value(context, "obsfp", "obs"), explicit_value(context, "rdnfp", "rdn")
     # Two files given in order are OUT and the radiance; its OBS is found by name.

@@ -27,7 +27,7 @@ def deploy_pt(
 ) -> None:
     """Mask the clouds of one scene.
 
-    spectf-cloud deploy-pt mask.tif EMIT_L1B_RAD_….nc finds the OBS file beside the radiance;
+    spectf-cloud deploy-pt mask.tif EMIT_L1B_RAD_….nc finds the OBS file next to the radiance;
     spectf-cloud deploy-pt OUT.tif OBS.hdr RDN.hdr --proba is the published call.
     """
     mask(context, files, reporter, options=options, products=products, config=config, overwrite=overwrite)

@@ -12,7 +12,7 @@ from spectf_cloud.files.reading import READ_TIMEOUT_S
 from spectf_cloud.inference.options import MaskOptions
 from spectf_cloud.mapping.outputs import Products
 
-_ENGINE = Shown("Engine of spectf-cloud export engine; default: from the cache, built when there is none.", MODEL)
+_ENGINE = Shown("Engine of spectf-cloud export engine; default: from the cache, built if missing.", MODEL)
 _DEVICE = Shown("GPU number, or auto.", MODEL, type=str, default="0", make="tensorrt:{}".format)
 
 
@@ -30,6 +30,6 @@ def deploy_trt(
 ) -> None:
     """Mask the clouds of one scene with NVIDIA TensorRT.
 
-    As deploy-pt, by an engine for this GPU, these weights and the bands of the scene.
+    Like deploy-pt, with an engine for this GPU, these weights and the bands of the scene.
     """
     mask(context, files, reporter, options=options, products=products, config=config, overwrite=overwrite)

@@ -25,7 +25,7 @@ def explain(
     out: Annotated[Path, typer.Option(readable=False, help="PNG to write.")],
     *,
     obs: Annotated[
-        Path | None, typer.Option(readable=False, help="Observation geometry; else found beside the radiance.")
+        Path | None, typer.Option(readable=False, help="Observation geometry; default: found next to the radiance.")
     ] = None,
     options: MaskOptions,
     overwrite: Overwrite = False,

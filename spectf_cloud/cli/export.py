@@ -37,9 +37,9 @@ class Export:
 _NETWORK = {
     "out": Shown("File to write.", argument=True),
     "weights": replace(MASKING["weights"], panel=None),
-    "rdn": Shown("Only for the bands of this radiance file; default: for any."),
+    "rdn": Shown("Only for the bands of this radiance file; default: for any bands."),
     "arch_spec": replace(MASKING["arch_spec"], panel=None),
-    "precision": Shown("Operands of matrix products; all else is float32."),
+    "precision": Shown("Type of matrix-product operands; everything else is float32."),
     "keep_bands": replace(MASKING["keep_bands"], panel=None),
 }
 _ENGINE = {

@@ -1,9 +1,9 @@
 """Options of a command from the fields of the dataclasses it takes, and a table that says how each is shown.
 
 A command takes whole dataclasses, such as ``deploy_pt(options: MaskOptions, reporter: Reporter)``. `takes` gives it
-the signature that Typer reads, in which each dataclass is replaced by options, and builds the dataclasses from what
-was typed. Type and default follow from the field. A field that is a dataclass is opened too; of two fields of one
-name the outer one counts. A field that the table does not name keeps its default and is not on the command line.
+the signature that Typer reads, in which options replace each dataclass, and builds the dataclasses from what was
+typed. Type and default follow from the field. A field that is a dataclass is opened too; of two fields with one name
+the outer one counts. A field that the table does not name keeps its default and is not on the command line.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ import typer
 from spectf_cloud.cli.reporting import REPORTING
 
 Command = Callable[..., None]
-# Stands for no default, and for nothing typed.
+# Means no default, and nothing typed.
 _NONE = Parameter.empty
-# Made of values that only a field knows, which mypy does not follow.
+# Made from a field's values, which mypy cannot follow.
 _STR_ENUM: Any = StrEnum
 
 
@@ -37,13 +37,13 @@ class Shown:
     name
         As typed; by default the field's own.
     type, default
-        Of the typed value, where they are not the field's.
+        Of the typed value, if not the field's.
     make
         Turns a typed value, or each of a list, into the field's.
     argument
         Whether it is positional.
     env
-        Whether the environment can say it too.
+        Whether an environment variable can set it too.
     """
 
     help: str
@@ -59,15 +59,15 @@ class Shown:
     env: bool = True
 
 
-#: By field: how it is shown, or an annotation for Typer that is taken as it is.
+#: By field: how it is shown, or a Typer annotation to use as it is.
 Table = Mapping[str, "Shown | Any"]
 
 
 def takes(table: Table | None = None, env: str = "", **fixed: Any) -> Callable[[Command], Command]:
     """Give a command the options of the dataclasses it takes.
 
-    ``table`` says what is shown of their fields, in order; ``env`` is what names of environment variables begin with,
-    by default there are none; ``fixed`` are fields that the command itself decides.
+    ``table`` says which of their fields are shown, in order. ``env`` is the prefix of environment variables; without
+    it there are none. ``fixed`` holds fields that the command itself decides.
     """
     rows = {**(table or {}), **REPORTING}
 
@@ -80,7 +80,7 @@ def takes(table: Table | None = None, env: str = "", **fixed: Any) -> Callable[[
 
         @functools.wraps(function)
         def command(**typed: Any) -> None:
-            # The reporter, which is last, is made first: it says what is wrong with the others.
+            # The reporter, which is last, is made first: it reports what is wrong with the others.
             function(**{
                 name: _built(kind, typed, rows, fixed) if is_dataclass(kind) else typed[name]
                 for name, kind in reversed(kinds.items())
@@ -94,7 +94,7 @@ def takes(table: Table | None = None, env: str = "", **fixed: Any) -> Callable[[
 
 
 def _own(cls: Any, instance: Any = None) -> Iterator[tuple[str, Any, Any]]:
-    """Name, type and default of each field; the default is that of ``instance`` where there is one."""
+    """Yield name, type and default of each field; ``instance``, if given, has the defaults."""
     kinds = get_type_hints(cls)
     for field in fields(cls):
         if instance is not None:
@@ -107,10 +107,10 @@ def _own(cls: Any, instance: Any = None) -> Iterator[tuple[str, Any, Any]]:
 
 
 def _opened(cls: Any, instance: Any = None) -> dict[str, tuple[Any, Any]]:
-    """Type and default of every field by name, those of dataclasses in it included."""
+    """Return type and default of every field by name, including those of nested dataclasses."""
     found: dict[str, tuple[Any, Any]] = {}
     for name, kind, default in _own(cls, instance):
-        # Of one name the outer counts, which may come later.
+        # The outer field of a name counts, and may come later.
         found = {**_opened(kind, default), **found} if is_dataclass(kind) else {**found, name: (kind, default)}
     return found
 
@@ -121,7 +121,7 @@ def _shown(cls: Any, table: Table, env: str) -> list[Parameter]:
 
 
 def _row(name: str, kind: Any, default: Any, row: Shown | Any, env: str) -> Parameter:
-    """A field as Typer reads it: choices for a Literal, a list for a tuple."""
+    """Return a field as Typer reads it: choices for a Literal, a list for a tuple."""
     if not isinstance(row, Shown):
         return _parameter(name, row, default)
     name, typed, default = row.name or name, row.type or kind, default if row.default is _NONE else row.default
@@ -138,11 +138,11 @@ def _row(name: str, kind: Any, default: Any, row: Shown | Any, env: str) -> Para
         "min": row.min,
         "max": row.max,
         "envvar": f"{env}{name.upper()}" if env and row.env else None,
-        "readable": False,  # the core says better what is wrong with a file
+        "readable": False,  # the core explains better what is wrong with a file
     }
     if row.argument:
         return _parameter(name, Annotated[typed, typer.Argument(**settings)], default)
-    flags = (f"--{name.replace('_', '-')}",) if typed is bool else ()  # else there would be --no-… too
+    flags = (f"--{name.replace('_', '-')}",) if typed is bool else ()  # without it there would be --no-… too
     return _parameter(name, Annotated[typed, typer.Option(*flags, **settings)], default)
 
 
@@ -158,7 +158,7 @@ def _built(
     instance: Any = None,
     outer: frozenset[str] = frozenset(),
 ) -> Any:
-    """Make a dataclass, and those in it, of what was typed; where nothing was, a field keeps its default."""
+    """Build a dataclass, and those in it, from what was typed; other fields keep their defaults."""
     values = {}
     named = outer | {field.name for field in fields(cls)}
     for name, kind, default in _own(cls, instance):

@@ -19,7 +19,7 @@ from spectf_cloud.cli.train import train
 from spectf_cloud.cli.tui import tui
 from spectf_cloud.errors import MissingExtraError, SpectfError
 
-#: Typer's base of all usage errors: its own class in new versions, click's in old ones.
+#: Typer's base class of all usage errors: its own in new versions, click's in old ones.
 TyperError: Any = next(base for base in typer.BadParameter.__mro__ if base.__name__ == "ClickException")
 
 app = typer.Typer(
@@ -64,7 +64,7 @@ def _root(
 
 
 def run(arguments: Sequence[str]) -> int:
-    """Run a command; returns its exit code. An error is one line, never a traceback unless debugging."""
+    """Run a command and return its exit code. An error is one line; a traceback appears only with -vv."""
     reporting.active = None
     try:
         code = app(list(arguments) or ["--help"], prog_name="spectf-cloud", standalone_mode=False)

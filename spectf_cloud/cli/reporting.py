@@ -1,4 +1,4 @@
-"""What a command says while it works and when it is done: a bar, log lines or JSON events."""
+"""Output of a command while it works and when it is done: a bar, log lines or JSON events."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from typing import Annotated, Any
 
 import typer
 
-Verbose = Annotated[int, typer.Option("-v", "--verbose", count=True, help="Say more; twice for debugging.")]
-Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="Say nothing but errors.")]
-Json = Annotated[bool, typer.Option("--json", help="One JSON event a line on standard output, for programs.")]
+Verbose = Annotated[int, typer.Option("-v", "--verbose", count=True, help="Say more; give it twice for debugging.")]
+Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="Print only errors.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON events for programs, one per line.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace outputs that exist.")]
 #: Fields of `Reporter`, for `fields.takes`.
 REPORTING = {"json": Json, "verbose": Verbose, "quiet": Quiet}
@@ -28,7 +28,7 @@ logger = logging.getLogger("spectf_cloud")
 
 @dataclass(frozen=True)
 class Reporter:
-    """Where a command's words go: people read standard error and output, programs read JSON events."""
+    """Where a command's messages go: people read standard error and output, programs read JSON events."""
 
     json: bool = False
     quiet: bool = False
@@ -46,7 +46,7 @@ class Reporter:
 
     @contextmanager
     def progress(self, what: str, unit: str) -> Iterator[Callable[[int, int], None]]:
-        """A function to call with (done, total); shown as suits the place it runs in."""
+        """Yield a function to call with (done, total); it shows an event, a bar or log lines."""
         if self.json:
             yield _throttled(lambda done, total, rate: self.event("progress", done=done, total=total, rate=rate))
         elif self.quiet:
@@ -63,11 +63,11 @@ class Reporter:
             )
 
     def event(self, kind: str, **fields: Any) -> None:
-        """One JSON object on its own line of standard output."""
+        """Print one JSON object on a line of standard output."""
         print(json.dumps({"event": kind, **fields}, default=str), flush=True)
 
     def done(self, fields: Mapping[str, Any], *lines: str) -> None:
-        """The result: all fields for programs, the lines for people."""
+        """Print the result: all fields for programs, the lines for people."""
         if self.json:
             self.event("done", **fields)
         elif not self.quiet:
@@ -75,13 +75,13 @@ class Reporter:
                 print(line)
 
 
-#: The reporter of the command that runs, for errors that end it; None until its options are parsed.
+#: The reporter of the running command, for errors that end it; None until its options are parsed.
 active: Reporter | None = None
 
 
 def failed(message: str, exit_code: int, arguments: Sequence[str]) -> int:
-    """Say why a command failed, on standard error and as an event; returns the exit code."""
-    with suppress(OSError, ValueError):  # nobody listens any more
+    """Print why a command failed, on standard error and as an event; return the exit code."""
+    with suppress(OSError, ValueError):  # the reader is gone
         print(f"error: {message}", file=sys.stderr, flush=True)
     if active.json if active else "--json" in arguments:
         with suppress(OSError, ValueError):
@@ -98,7 +98,7 @@ class _LowerCaseLevel(logging.Formatter):
 def _throttled(
     show: Callable[[int, int, float], None], seconds: float = _SECONDS_BETWEEN_EVENTS
 ) -> Callable[[int, int], None]:
-    """Call ``show(done, total, rate per second)`` no more often than that, and always at the end."""
+    """Call ``show(done, total, rate per second)`` at most every ``seconds``, and always at the end."""
     start = last = time.monotonic()
 
     def update(done: int, total: int) -> None:

@@ -1,4 +1,4 @@
-"""What commands that read labelled spectra share: options, and files looked for before anything large is imported."""
+"""Shared by the commands that read labelled spectra: options, and checks before anything large is imported."""
 
 from __future__ import annotations
 
@@ -15,17 +15,12 @@ from spectf_cloud.errors import InputError
 DATASET = Shown("HDF5 files of labelled spectra.", argument=True)
 TrustInput = Annotated[
     bool,
-    typer.Option(
-        "--trust-input", help="Only warn of data that cannot be right, and leave out spectra that cannot be used."
-    ),
+    typer.Option("--trust-input", help="Only warn about implausible data, and leave out unusable spectra."),
 ]
 
 
 def check_training_inputs(datasets: Sequence[Path], irradiance: str | None, *others: Path | None) -> None:
-    """Raise `InputError` for labelled spectra, an irradiance or other files that are not there or are something else.
-
-    What the spectra hold is judged where they are opened.
-    """
+    """Raise `InputError` for missing or wrong files; what the spectra hold is checked when they are opened."""
     import h5py
 
     from spectf_cloud.readers.irradiance import named_irradiance
@@ -37,6 +32,6 @@ def check_training_inputs(datasets: Sequence[Path], irradiance: str | None, *oth
             raise InputError(f"{path}: cannot be read; check its permissions")
     for path in datasets:
         if not h5py.is_hdf5(path):
-            raise InputError(f"{path} is not an HDF5 file, as labelled spectra are; check its name, or fetch it again")
+            raise InputError(f"{path} is not an HDF5 file of labelled spectra; check its name, or fetch it again")
     if irradiance is not None:
         named_irradiance(irradiance)

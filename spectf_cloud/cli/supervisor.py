@@ -1,7 +1,7 @@
-"""Runs a command in a child process, so that whatever holds the child up, the command ends when it should.
+"""Runs a command in a child process, so that the command ends even if a damaged file blocks the child.
 
-The child does everything and ends by itself; this process only waits. It passes interrupts on, and ends a child that
-does not heed them or that reads one piece of a file for too long. See `spectf_cloud.files.reading`.
+The child does all the work; this process only waits. It passes interrupts on, and ends a child that ignores them or
+that reads one piece of a file for too long. See `spectf_cloud.files.reading`.
 """
 
 from __future__ import annotations
@@ -19,21 +19,21 @@ from spectf_cloud.errors import EXIT_INTERRUPTED
 from spectf_cloud.files.processes import end_with
 from spectf_cloud.files.reading import Board, post_on
 
-# Those that read scenes, one scene a run.
+# The commands that read one scene.
 _SUPERVISED = ("deploy-pt", "deploy-trt", "explain", "info")
 _LOOK_EVERY_S = 1.0
-# What a child that heeds an interrupt needs to take away what it began to write.
+# Time that an interrupted child needs to remove what it began to write.
 _GRACE_S = 1.0
 _SHOW_CURSOR = "\r\x1b[K\x1b[?25h"
 
 
 def wanted(arguments: Sequence[str]) -> bool:
-    """Whether a command is one that a damaged scene could hold up, on a system where this has been tried."""
+    """Return whether a damaged scene could block this command, on a system where this has been tried."""
     return sys.platform == "linux" and bool(arguments) and arguments[0] in _SUPERVISED
 
 
 def supervise(arguments: Sequence[str]) -> int | None:
-    """Fork: None in the child, which is to run the command; its exit code in this process, once it has ended.
+    """Fork; return None in the child, which runs the command, and in this process its exit code once it has ended.
 
     Call it before threads are started and before anything large is imported.
     """
@@ -61,7 +61,7 @@ class _Watch:
         self._stopped_at: float | None = None
 
     def run(self) -> int:
-        """Wait for the child, or end it; returns the exit code."""
+        """Wait for the child, or end it; return the exit code."""
         while True:
             looked = time.monotonic()
             arrived = signal.sigtimedwait(self._stops | {signal.SIGCHLD}, _LOOK_EVERY_S)
@@ -74,14 +74,14 @@ class _Watch:
             if self._stopped_at is not None and time.monotonic() - self._stopped_at >= _GRACE_S:
                 self._kill()
                 return EXIT_INTERRUPTED
-            # No more than a look's worth: while this process was itself suspended, so was the child.
+            # At most one interval: while this process was suspended, so was the child.
             hung = self._hung(min(time.monotonic() - looked, _LOOK_EVERY_S))
             if hung is not None:
                 self._kill()
                 return self._say(hung)
 
     def _hung(self, passed_s: float) -> str | None:
-        """What to say of a read that takes too long."""
+        """Return a message about a read that takes too long, else None."""
         seen = self._board.seen()
         if seen is None or seen.path is None or seen.number != self._read:
             self._read, self._still_s = seen.number if seen else 0, 0.0
@@ -90,8 +90,8 @@ class _Watch:
         if not 0 < seen.timeout_s <= self._still_s:
             return None
         return (
-            f"{seen.path}: a read has not come to an end for {seen.timeout_s:g} s, so the file is damaged or its drive "
-            "does not answer; copy the file again, or wait longer with --read-timeout SECONDS (0: for ever)"
+            f"{seen.path}: a read has not ended for {seen.timeout_s:g} s, so the file is damaged or its drive "
+            "does not answer; copy the file again, or wait longer with --read-timeout SECONDS (0: forever)"
         )
 
     def _say(self, message: str) -> int:
@@ -101,28 +101,28 @@ class _Watch:
         return failed(message, InputError.exit_code, self._arguments)
 
     def _kill(self) -> None:
-        """End the child, and take away what it had begun to write."""
+        """End the child, and remove what it had begun to write."""
         os.kill(self._child, signal.SIGKILL)
-        end = time.monotonic() + _GRACE_S  # the kernel may hold it for as long as a drive does not answer
+        end = time.monotonic() + _GRACE_S  # the kernel may hold it while a drive does not answer
         while time.monotonic() < end and os.waitpid(self._child, os.WNOHANG)[0] == 0:
             signal.sigtimedwait({signal.SIGCHLD}, 0.1)
         seen = self._board.seen()
         for temporary in seen.temporaries if seen else ():
             with suppress(OSError):
                 Path(temporary).unlink()
-        if sys.stderr.isatty():  # a progress bar hides it
+        if sys.stderr.isatty():  # a progress bar hides the cursor
             print(_SHOW_CURSOR, end="", file=sys.stderr, flush=True)
 
 
 def _interrupt(signal_number: int, frame: FrameType | None) -> None:
-    """Once: whoever presses Ctrl+C twice must not stop the child from taking away what it began to write."""
+    """Interrupt once: a second Ctrl+C must not stop the child from removing what it began to write."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
     raise KeyboardInterrupt
 
 
 def _ended_as(code: int) -> int:
-    """The child's exit code; where a signal ended it, this process ends by the same."""
+    """Return the child's exit code; if a signal ended it, end this process by the same signal."""
     if code >= 0:
         return code
     with suppress(OSError, ValueError):  # SIGKILL takes no handler, and needs none

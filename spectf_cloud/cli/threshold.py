@@ -15,15 +15,15 @@ from spectf_cloud.cli.reporting import Overwrite, Reporter
 @takes()
 def threshold(
     probability: Annotated[
-        Path, typer.Argument(readable=False, metavar="PROB", help="What deploy-pt wrote by --proba or --netcdf.")
+        Path, typer.Argument(readable=False, metavar="PROB", help="File that deploy-pt wrote with --proba or --netcdf.")
     ],
     out: Annotated[Path, typer.Argument(readable=False, help="Mask GeoTIFF to write.")],
     *,
     threshold: Annotated[
         float | None,
-        typer.Option(min=0.0, max=1.0, help="Cloud above this probability; default: the one noted in PROB."),
+        typer.Option(min=0.0, max=1.0, help="Cloud above this probability; default: the threshold noted in PROB."),
     ] = None,
-    buffer: Annotated[int, typer.Option(min=0, help="Also cloud within this many pixels of cloud.")] = 0,
+    buffer: Annotated[int, typer.Option(min=0, help="Also mask this many pixels around cloud.")] = 0,
     overwrite: Overwrite = False,
     reporter: Reporter,
 ) -> None:

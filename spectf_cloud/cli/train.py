@@ -15,11 +15,11 @@ _DATA, _NETWORK, _TRACKING, _SPEED = "Data", "Network", "Tracking", "Speed"
 #: Of `TrainConfig` and its architecture.
 TRAINING: Table = {
     "datasets": replace(DATASET, name="dataset"),
-    "train_csv": Shown("Scenes to train on, one FID a line.", _DATA),
+    "train_csv": Shown("Scenes to train on, one FID per line.", _DATA),
     "test_csv": Shown("Scenes to test on, once.", _DATA),
     "outdir": Shown("Folder for all outputs."),
     "wandb_entity": Shown("W&B entity.", _TRACKING),
-    "wandb_project": Shown("W&B project; none: no W&B.", _TRACKING),
+    "wandb_project": Shown("W&B project; without one, W&B is not used.", _TRACKING),
     "wandb_name": Shown("W&B name of the run.", _TRACKING),
     "epochs": Shown("Epochs.", min=1),
     "batch": Shown("Spectra per step.", min=1),
@@ -32,7 +32,7 @@ TRAINING: Table = {
     "dim_proj": Shown("Token width.", _NETWORK, name="arch_proj_dim", min=1),
     "seed": Shown("Same seed, same run.", min=0),
     "save_every_epoch": Shown("Keep each epoch's weights."),
-    "val_fraction": Shown("Training scenes kept to choose epoch and threshold.", _DATA, min=0.0, max=0.9),
+    "val_fraction": Shown("Share of the training scenes kept to choose epoch and threshold.", _DATA, min=0.0, max=0.9),
     "min_gap_s": Shown(
         "Refuse train and test scenes closer in time along an orbit.",
         _DATA,
@@ -41,14 +41,14 @@ TRAINING: Table = {
         min=0.0,
     ),
     "resume": Shown("Continue from the checkpoint in --outdir.", env=False),
-    "early_stop": Shown("Stop after this many epochs without gain.", metavar="EPOCHS", min=0),
+    "early_stop": Shown("Stop after this many epochs without improvement.", metavar="EPOCHS", min=0),
     "init": Shown("Weights to start from.", _NETWORK),
-    "freeze": Shown("Part to leave as it is: spectral_embed, layers, head.", _NETWORK, env=False),
+    "freeze": Shown("Part to leave unchanged: spectral_embed, layers, head.", _NETWORK, env=False),
     "irradiance": Shown(
-        "Solar irradiance the data were made with; default: as they say.", _DATA, metavar="FILE|builtin|official"
+        "Solar irradiance the data were made with; default: as the data say.", _DATA, metavar="FILE|builtin|official"
     ),
     "trust_input": TrustInput,
-    "bands_per_step": Shown("Random bands each spectrum shows per step; 0: all.", _SPEED, min=0),
+    "bands_per_step": Shown("Random bands that each spectrum shows per step; 0: all.", _SPEED, min=0),
     "amp": Shown("bfloat16 autocast.", _SPEED),
     "compile": Shown("torch.compile.", _SPEED),
     "overwrite": Overwrite,
@@ -64,7 +64,7 @@ def train(job: TrainConfig, *, config: ConfigFile = None, reporter: Reporter) ->
     """
     check_training_inputs(job.datasets, job.irradiance, job.train_csv, job.test_csv)
 
-    # Only now, as they import PyTorch.
+    # Late imports: PyTorch takes seconds.
     from spectf_cloud.training.distributed import rank_of_this_process
     from spectf_cloud.training.run import train as train_core
 

@@ -1,4 +1,4 @@
-"""``spectf-cloud train-comparison``: the ResNet and the boosted trees that SpecTf is compared with."""
+"""``spectf-cloud train-comparison``: train the ResNet and the boosted trees that SpecTf is compared with."""
 
 from __future__ import annotations
 
@@ -18,10 +18,12 @@ _RESNET = {
     **{name: replace(TRAINING[name], panel=None) for name in ("datasets", "train_csv", "test_csv")},
     "arch_yaml": Shown("Architecture; default: the built-in one."),
     **{name: replace(TRAINING[name], panel=None) for name in ("outdir", "wandb_entity", "wandb_project", "wandb_name")},
-    **{name: replace(TRAINING[name], help="Else as in the YAML.") for name in ("epochs", "batch", "lr")},
+    **{name: replace(TRAINING[name], help="Default: as in the YAML.") for name in ("epochs", "batch", "lr")},
     "device": TRAINING["device"],
     "seed": TRAINING["seed"],
-    "val_fraction": Shown("Training scenes kept to choose the threshold (and epoch).", min=0.0, max=0.9, env=False),
+    "val_fraction": Shown(
+        "Share of the training scenes kept to choose the threshold (and epoch).", min=0.0, max=0.9, env=False
+    ),
     "irradiance": Shown(
         "Solar irradiance the data were made with, for the card; default: as the data say.",
         metavar="FILE|builtin|official",

@@ -1,4 +1,4 @@
-"""``spectf-cloud weights``: the named releases, and what any weights file is."""
+"""``spectf-cloud weights``: the named releases, and facts about any weights file."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(help="List, fetch, verify and describe weights.")
 
-#: The tensor that every SpecTf network has.
+#: A tensor that every SpecTf network has.
 _OF_ALL_NETWORKS = "spectral_embed.linear.weight"
 
 Name = Annotated[str, typer.Argument(help="Path, 'builtin', 'official:v0.1.0' or 'official:v0.0.1'.")]
@@ -23,7 +23,7 @@ Name = Annotated[str, typer.Argument(help="Path, 'builtin', 'official:v0.1.0' or
 
 @app.command("list")
 def list_weights(json: Json = False, verbose: Verbose = 0, quiet: Quiet = False) -> None:
-    """The weights known by name, and which are on this machine."""
+    """List the weights known by name, and which are on this machine."""
     reporter = Reporter(json, quiet, verbose)
     from spectf_cloud.weights import BUILTIN, RELEASES, find_weights, local_path
 
@@ -44,7 +44,7 @@ def fetch(name: Name, json: Json = False, verbose: Verbose = 0, quiet: Quiet = F
 
 @app.command()
 def verify(name: Name, json: Json = False, verbose: Verbose = 0, quiet: Quiet = False) -> None:
-    """Read weights whole and check names, shapes, values and checksum."""
+    """Read all weights and check names, shapes, values and checksum."""
     reporter = Reporter(json, quiet, verbose)
 
     from spectf_cloud.sensor import Sensor
@@ -65,12 +65,12 @@ def verify(name: Name, json: Json = False, verbose: Verbose = 0, quiet: Quiet = 
 
 @app.command()
 def info(name: Name = "builtin", json: Json = False, verbose: Verbose = 0, quiet: Quiet = False) -> None:
-    """Where weights are, and the threshold and irradiance that belong to them."""
+    """Show where weights are, and the threshold and irradiance that belong to them."""
     _describe(name, Reporter(json, quiet, verbose))
 
 
 def _check_content(found: Checkpoint) -> None:
-    """Refuse a file that holds something else. Raises `WeightsError`."""
+    """Raise `WeightsError` for a file that holds something else."""
     names = list(found.tensors())
     if _OF_ALL_NETWORKS not in names:
         shown = ", ".join(names[:3]) or "none"
@@ -81,7 +81,7 @@ def _describe(name: str, reporter: Reporter) -> None:
     from spectf_cloud.weights import BUILTIN, RELEASES, find_weights
 
     found = find_weights(name)
-    if name not in (BUILTIN, *RELEASES):  # those are known by their checksum, of others only their content tells
+    if name not in (BUILTIN, *RELEASES):  # these are known by their checksum
         _check_content(found)
     fields: dict[str, str | float | Path] = {
         "name": found.name,

@@ -40,6 +40,20 @@ OFFICIAL_IRRADIANCE = RemoteFile(
     "irr.npy", "irr.npy", "ae4c4a3d19db4eff7c5aac4c030fa062a4ce7575320a8639549f5fb827ea03f8"
 )
 
+#: The published split of the published training data: scenes to train on, scenes to test on, one FID per line.
+PUBLISHED_SPLIT = (
+    RemoteFile(
+        "datasets/train_fids.csv",
+        "train_fids.csv",
+        "61aeb855522bd0eb71186b8e3509128928d52393c9589ecac0af6bcd68466b21",
+    ),
+    RemoteFile(
+        "datasets/test_fids.csv",
+        "test_fids.csv",
+        "66c8f1d82956034912d5dd8481af382526f7aa85133ae17ad5bd4158956516d1",
+    ),
+)
+
 
 def _release(version: str, sha256: str, threshold: float) -> Release:
     file = RemoteFile(f"weights/{version}/weights.pt", f"{version}/weights.pt", sha256)

@@ -1,4 +1,4 @@
-"""A report as one self-contained HTML page: no script, nothing loaded from elsewhere."""
+"""A report as one self-contained HTML page without scripts."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from spectf_cloud.scoring import tables
 from spectf_cloud.scoring.scores import ModelScores, Report
 
 _TEMPLATE = Path(__file__).with_name("report.html.j2")
-#: A bin of fewer spectra is noise.
-_TELLING_COUNT = 20
+#: Bins of fewer spectra are noise.
+MIN_BIN_COUNT = 20
 
 
 def to_html(report: Report) -> str:
@@ -32,7 +32,7 @@ def _charts(report: Report) -> list[Chart]:
     roc = [*(Line(m.name, m.roc["fpr"], m.roc["tpr"]) for m in models), *_points(models)]
     steps = [_steps(m) for m in models]
     calibration = [*(_calibration(m) for m in models), Line("", [0, 1], [0, 1], "dashes", GREY)]
-    bins = f"Reliability (bins of {_TELLING_COUNT} spectra or more)"
+    bins = f"Reliability (bins of {MIN_BIN_COUNT} spectra or more)"
     charts = [
         Chart("ROC", *rates, roc, unit, unit),
         Chart("ROC, upper left", *rates, roc, (0.0, 0.2), (0.8, 1.0)),
@@ -48,7 +48,7 @@ def _charts(report: Report) -> list[Chart]:
 
 
 def _points(models: list[ModelScores]) -> list[Line]:
-    """Where each model stands at its threshold, in the colour of its curve."""
+    """Return each model's point at its threshold, in the colour of its curve."""
     return [
         Line("", [m.scores["fpr"]], [m.scores["tpr"]], "dots", COLOURS[place % len(COLOURS)])
         for place, m in enumerate(models)
@@ -56,7 +56,7 @@ def _points(models: list[ModelScores]) -> list[Line]:
 
 
 def _steps(model: ModelScores) -> Line:
-    """Precision and recall as steps: between two thresholds nothing is known, and average precision counts so."""
+    """Return precision and recall as steps, as average precision counts them."""
     recall, precision = model.precision_recall["recall"], model.precision_recall["precision"]
     x, y, before = [], [], 0.0
     for reached, value in zip(recall, precision, strict=True):
@@ -67,10 +67,10 @@ def _steps(model: ModelScores) -> Line:
 
 
 def _calibration(model: ModelScores) -> Line:
-    """Only bins of enough spectra to say something."""
+    """Return the reliability curve, from bins of enough spectra."""
     bins = zip(*(model.reliability[name] for name in ("count", "probability", "cloud_fraction")), strict=True)
-    told = [(probability, fraction) for count, probability, fraction in bins if count >= _TELLING_COUNT]
-    return Line(model.name, [point[0] for point in told], [point[1] for point in told])
+    shown = [(probability, fraction) for count, probability, fraction in bins if count >= MIN_BIN_COUNT]
+    return Line(model.name, [point[0] for point in shown], [point[1] for point in shown])
 
 
 def _from_lowest(lines: list[Line]) -> tuple[float, float]:

@@ -1,6 +1,6 @@
-"""Scores of a cloud mask against labels: everything from one sort of the probabilities.
+"""Scores of a cloud mask against labels, all from one sort of the probabilities.
 
-A spectrum counts as cloud when its probability is above the threshold, as in the mask itself.
+A spectrum counts as cloud when its probability is above the threshold, as in the mask.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _HISTOGRAM_BINS = 2048
 
 @dataclass(frozen=True, eq=False)
 class Ranking:
-    """Labels counted above every distinct probability: all curves follow from it.
+    """Label counts above every distinct probability, from which all curves follow.
 
     Attributes
     ----------
@@ -47,13 +47,13 @@ class Ranking:
         return int(self.false_cloud[-1])
 
     def confusion(self, threshold: float) -> Confusion:
-        """Counts with cloud above ``threshold``."""
+        """Return the counts with cloud above ``threshold``."""
         above = int(np.searchsorted(-self.probability, -threshold, side="left"))
         true_cloud, false_cloud = (int(c[above - 1]) if above else 0 for c in (self.true_cloud, self.false_cloud))
         return Confusion(true_cloud, false_cloud, self.clear - false_cloud, self.cloudy - true_cloud)
 
     def roc(self) -> tuple[FloatArray, FloatArray]:
-        """False and true positive rate, from (0, 0) to (1, 1); NaN where a class is missing."""
+        """Return false and true positive rates from (0, 0) to (1, 1); NaN if a class is missing."""
         start = np.zeros(1)
         with np.errstate(invalid="ignore", divide="ignore"):
             fpr = np.concatenate([start, self.false_cloud / np.float64(self.clear)])
@@ -61,34 +61,38 @@ class Ranking:
         return fpr, tpr
 
     def precision_recall(self) -> tuple[FloatArray, FloatArray]:
-        """Precision and recall at every distinct probability, highest probability first."""
+        """Return precision and recall at every distinct probability, highest first."""
         with np.errstate(invalid="ignore", divide="ignore"):
             recall = self.true_cloud / np.float64(self.cloudy)
         return self.true_cloud / (self.true_cloud + self.false_cloud), recall
 
     def auc(self) -> float:
-        """Area under the ROC curve, ties counted half; NaN with one class only."""
+        """Return the area under the ROC curve, ties counted half; NaN with only one class.
+
+        >>> rank([0, 1, 1], [0.2, 0.2, 0.9]).auc()
+        0.75
+        """
         fpr, tpr = self.roc()
         return float(np.trapezoid(tpr, fpr))
 
     def average_precision(self) -> float:
-        """Precision averaged over the steps of recall; NaN without cloud."""
+        """Return precision averaged over the steps of recall; NaN without cloud."""
         precision, recall = self.precision_recall()
         return float(np.sum(np.diff(recall, prepend=0.0) * precision))
 
     def best_f(self, beta: float) -> tuple[float, float]:
-        """Largest F-beta over all thresholds, and a threshold that reaches it, halfway to the next probability."""
+        """Return the largest F-beta over all thresholds, and a threshold that reaches it."""
         scores = _f_beta(self.true_cloud, self.false_cloud, self.cloudy - self.true_cloud, beta)
         best = int(np.argmax(scores))
         below = self.probability[best + 1] if best + 1 < len(self.probability) else 0.0
         threshold = (self.probability[best] + below) / 2
-        # Of two neighbours among floats there may be nothing between.
+        # Halfway to the next probability, unless no float is between them.
         return float(scores[best]), float(threshold if threshold < self.probability[best] else below)
 
 
 @dataclass(frozen=True)
 class Confusion:
-    """Counts of a mask against labels, and the scores that follow; a score without a denominator is 0."""
+    """Counts of a mask against labels, and their scores; a score without a denominator is 0."""
 
     true_cloud: int
     false_cloud: int
@@ -101,16 +105,20 @@ class Confusion:
         return self.true_cloud + self.false_cloud + self.true_clear + self.false_clear
 
     def scores(self) -> dict[str, float]:
-        """accuracy, precision, recall, tpr, fpr, f1, f0.5, f0.25, f0.1."""
+        """Return accuracy, precision, recall, tpr, fpr, f1, f0.5, f0.25, f0.1.
+
+        >>> Confusion(true_cloud=3, false_cloud=1, true_clear=4, false_clear=0).scores()["precision"]
+        0.75
+        """
         counts = np.array([[self.true_cloud, self.false_cloud, self.true_clear, self.false_clear]])
         return {name: float(values[0]) for name, values in confusion_scores(counts).items()}
 
 
 def rank(cloud: ArrayLike, probability: ArrayLike) -> Ranking:
-    """Sort once. ``cloud`` (n,) 0 or 1, ``probability`` (n,) finite. Raises `UsageError` for anything else."""
+    """Rank ``probability`` (n,), finite, with ``cloud`` (n,), 0 or 1. Raises `UsageError` for anything else."""
     truth, scores = np.asarray(cloud), np.asarray(probability, dtype=np.float64)
     if truth.ndim != 1 or truth.shape != scores.shape or not len(truth):
-        raise UsageError(f"labels {truth.shape} and probabilities {scores.shape} must be two equal columns")
+        raise UsageError(f"labels {truth.shape} and probabilities {scores.shape} must be two columns of one length")
     if not np.isfinite(scores).all():
         raise UsageError(
             f"{int((~np.isfinite(scores)).sum())} probabilities are NaN or infinite; they cannot be scored"
@@ -125,7 +133,7 @@ def rank(cloud: ArrayLike, probability: ArrayLike) -> Ranking:
 
 
 def confusion_scores(counts: NDArray[np.int64] | FloatArray) -> dict[str, FloatArray]:
-    """Scores of many confusions at once, (k, 4) counts as in `Confusion` → name: (k,)."""
+    """Return the scores of many confusions: (k, 4) counts as in `Confusion` → name: (k,)."""
     true_cloud, false_cloud, true_clear, false_clear = np.asarray(counts, dtype=np.float64).T
     recall = _ratio(true_cloud, true_cloud + false_clear)
     scores = {
@@ -139,13 +147,17 @@ def confusion_scores(counts: NDArray[np.int64] | FloatArray) -> dict[str, FloatA
 
 
 def f_name(beta: float) -> str:
-    """``f1``, ``f0.5``, …"""
+    """Return the name of an F-score.
+
+    >>> f_name(1.0), f_name(0.5)
+    ('f1', 'f0.5')
+    """
     return f"f{beta:g}"
 
 
 @dataclass(frozen=True, eq=False)
 class Reliability:
-    """Calibration in bins of equal width: count, mean probability and cloud fraction of each; NaN where empty."""
+    """Calibration in bins of equal width: count, mean probability and cloud fraction; NaN in empty bins."""
 
     count: NDArray[np.int64]
     probability: FloatArray
@@ -153,14 +165,14 @@ class Reliability:
 
     @property
     def ece(self) -> float:
-        """Expected calibration error: mean distance of cloud fraction from probability, over spectra."""
+        """Expected calibration error: mean distance between cloud fraction and probability over spectra."""
         used = self.count > 0
         distance = np.abs(self.cloud_fraction[used] - self.probability[used])
         return float(np.sum(distance * self.count[used]) / self.count.sum())
 
 
 def reliability(cloud: ArrayLike, probability: ArrayLike, bins: int = _RELIABILITY_BINS) -> Reliability:
-    """How often it is cloudy where the probability says so; bins [0, 1/k), …, [1 − 1/k, 1]."""
+    """Return how often it is cloudy at each probability; bins [0, 1/k), …, [1 − 1/k, 1]."""
     truth, scores = np.asarray(cloud, dtype=np.float64), np.asarray(probability, dtype=np.float64)
     which = np.clip((scores * bins).astype(np.int64), 0, bins - 1)
     count = np.bincount(which, minlength=bins)
@@ -172,7 +184,7 @@ def reliability(cloud: ArrayLike, probability: ArrayLike, bins: int = _RELIABILI
 def scene_confusions(
     cloud: NDArray[np.uint8], probability: NDArray[np.float32], scene: NDArray[np.int32], scenes: int, threshold: float
 ) -> NDArray[np.int64]:
-    """(scenes, 4) counts of each scene, in the order of `Confusion`."""
+    """Return (scenes, 4) counts of each scene, in the order of `Confusion`."""
     above = probability.astype(np.float64) > threshold
     kind = np.where(above, np.where(cloud == 1, 0, 1), np.where(cloud == 1, 3, 2))
     return np.bincount(scene.astype(np.int64) * 4 + kind, minlength=4 * scenes).reshape(scenes, 4)
@@ -186,9 +198,9 @@ def bootstrap(
     draws: int = 500,
     seed: int = 0,
 ) -> dict[str, tuple[float, float]]:
-    """95 % confidence intervals, drawing whole scenes with replacement: spectra of one scene are not independent.
+    """Return 95 % confidence intervals from whole scenes drawn with replacement, as their spectra are dependent.
 
-    Scores at the threshold are exact per draw; AUC and AP come from a histogram of the ranks in 2048 bins.
+    Scores at the threshold are exact in each draw; AUC and AP come from a histogram of the ranks in 2048 bins.
     """
     present, number = np.unique(scene, return_inverse=True)
     scenes = len(present)
@@ -207,7 +219,7 @@ def bootstrap(
 
 
 def _ranked_scores(clear: FloatArray, cloudy: FloatArray) -> Mapping[str, FloatArray]:
-    """AUC and AP of (draws, bins) cumulative counts, highest probability first."""
+    """Return AUC and AP of (draws, bins) cumulative counts, highest probability first."""
     zero = np.zeros((len(clear), 1))
     with np.errstate(invalid="ignore", divide="ignore"):
         fpr = np.hstack([zero, clear / clear[:, -1:]])

@@ -1,4 +1,4 @@
-"""A report in three forms: JSON for programs, Markdown for notes, one HTML file to look at."""
+"""A report in three forms: JSON for programs, Markdown for notes, one HTML file to view."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ from spectf_cloud.scoring.tables import (
 def write_report(report: Report, folder: Path, *, overwrite: bool = False) -> dict[str, Path]:
     """Write ``report.json``, ``report.md`` and, with Jinja2, ``report.html`` to a folder. Raises `OutputError`."""
     check_outdir(folder, overwrite=overwrite)
-    content = {"json": _as_json(report), "md": to_markdown(report)}
+    content = {"json": json.dumps(_finite(asdict(report)), indent=1), "md": to_markdown(report)}
     if have("report", "report.html"):
         content["html"] = to_html(report)
     else:
-        (folder / "report.html").unlink(missing_ok=True)  # an earlier one would show other scores
+        (folder / "report.html").unlink(missing_ok=True)  # an old one would show other scores
     paths = {kind: folder / f"report.{kind}" for kind in content}
     for kind, text in content.items():
         with atomic_output(paths[kind], overwrite=overwrite) as temporary:
@@ -40,14 +40,14 @@ def write_report(report: Report, folder: Path, *, overwrite: bool = False) -> di
 
 
 def check_outdir(folder: Path, *, overwrite: bool) -> None:
-    """Make the folder, and refuse one that holds a report. Raises `OutputError`."""
+    """Make the folder. Raises `OutputError` if it already holds a report."""
     make_folder(folder)
     for kind in ("json", "md", "html"):
         check_output(folder / f"report.{kind}", overwrite=overwrite)
 
 
 def to_markdown(report: Report) -> str:
-    """Tables of scores, of the best thresholds, and of the worst scenes."""
+    """Return tables of scores, best thresholds and worst scenes."""
     shown = shown_scores(report)
     rows = [["Model", "Threshold", *(COLUMNS[name] for name in shown)]]
     rows += [[model.name, f"{model.threshold:.3g}", *(_cell(model, name) for name in shown)] for model in report.models]
@@ -69,12 +69,8 @@ def _markdown_table(rows: list[list[str]]) -> list[str]:
     return [lines[0], "|" + "---|" * len(rows[0]), *lines[1:]]
 
 
-def _as_json(report: Report) -> str:
-    return json.dumps(_finite(asdict(report)), indent=1)
-
-
 def _finite(value: Any) -> Any:
-    """NaN is no JSON: null instead."""
+    """Replace NaN, which JSON does not have, with None."""
     if isinstance(value, dict):
         return {key: _finite(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):

@@ -1,4 +1,4 @@
-"""`evaluate`: models against labels, on whole scenes."""
+"""`evaluate`: score models against labels, on whole scenes."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ from spectf_cloud.scoring.metrics import (
     scene_confusions,
 )
 
-#: A curve is drawn by so many points at most.
-_CURVE_POINTS = 400
+#: Largest number of points in a curve.
+MAX_CURVE_POINTS = 400
 _SWEEP = np.linspace(0.0, 1.0, 101)
 
 
 @dataclass(frozen=True)
 class Scorer:
-    """A model to judge: ``backend`` turns (n, bands) float32 reflectance into (n,) cloud probability."""
+    """A model to score: ``backend`` turns (n, bands) float32 reflectance into (n,) cloud probability."""
 
     name: str
     backend: Callable[[NDArray[np.float32]], NDArray[np.float32]]
@@ -41,7 +41,7 @@ class Scorer:
 
 @dataclass(frozen=True)
 class SceneScore:
-    """One scene under one model."""
+    """Counts of one scene for one model."""
 
     fid: str
     spectra: int
@@ -53,10 +53,10 @@ class SceneScore:
 
 @dataclass(frozen=True)
 class ModelScores:
-    """One model: scores at its threshold with 95 % intervals, the best it could do, and its curves.
+    """One model: scores at its threshold with 95 % intervals, its largest F-scores, and its curves.
 
-    ``best`` holds for each F-score its largest value and the threshold of it, chosen on these very spectra: an
-    upper bound, not a result.
+    ``best`` holds the largest value of each F-score and its threshold. The threshold is chosen on the same spectra, so
+    this is an upper bound, not a result.
     """
 
     name: str
@@ -73,13 +73,13 @@ class ModelScores:
     scenes: list[SceneScore]
 
     def worst_scenes(self, count: int = 10) -> list[SceneScore]:
-        """Scenes with the lowest accuracy."""
+        """Return the scenes with the lowest accuracy."""
         return sorted(self.scenes, key=lambda scene: (scene.accuracy, -scene.spectra))[:count]
 
 
 @dataclass(frozen=True)
 class Report:
-    """Models side by side on the same spectra."""
+    """Models compared on the same spectra."""
 
     datasets: list[str]
     spectra: int
@@ -194,11 +194,11 @@ def _scenes(
 
 
 def _thinned(curve: dict[str, NDArray[np.float64]]) -> dict[str, list[float]]:
-    """At most so many points, evenly along the curve's own length, so that corners stay."""
+    """Return at most `MAX_CURVE_POINTS` points, evenly along the curve's length, so that corners stay."""
     columns = np.stack(list(curve.values()))
-    if columns.shape[1] > _CURVE_POINTS:
+    if columns.shape[1] > MAX_CURVE_POINTS:
         length = np.concatenate([[0.0], np.cumsum(np.abs(np.diff(columns)).sum(0))])
-        wanted = np.linspace(0, length[-1], _CURVE_POINTS)
+        wanted = np.linspace(0, length[-1], MAX_CURVE_POINTS)
         keep = np.unique(np.minimum(np.searchsorted(length, wanted), columns.shape[1] - 1))
         columns = columns[:, keep]
     return {name: [round(float(value), 6) for value in column] for name, column in zip(curve, columns, strict=True)}

@@ -1,4 +1,4 @@
-"""What the tables of a report say, whichever form it takes."""
+"""The tables of a report, for any of its forms."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import math
 from spectf_cloud.scoring.scores import ModelScores, Report
 
 INTERVALS_NOTE = "Ranges: 95 % bootstrap intervals over whole scenes; spectra of one scene are not independent."
-BEST_NOTE = "Chosen on these very spectra: an upper bound for any threshold, not a result to quote."
+BEST_NOTE = "Chosen on the same spectra: an upper bound for any threshold, not a result to quote."
 #: Score → heading, in the order of the tables.
 COLUMNS = {
     "accuracy": "Accuracy",
@@ -53,7 +53,7 @@ def scene_rows(model: ModelScores, count: int = 10) -> list[list[str]]:
 
 
 def best_value(report: Report, name: str) -> float:
-    """The best of several models in a score; NaN where they do not differ."""
+    """Return the best value of a score over the models; NaN if they do not differ."""
     values = [model.scores[name] for model in report.models if math.isfinite(model.scores.get(name, math.nan))]
     if len(set(values)) < 2:
         return math.nan

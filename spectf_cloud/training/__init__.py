@@ -1,1 +1,1 @@
-"""Training SpecTf from labelled spectra."""
+"""Training networks on labelled spectra."""

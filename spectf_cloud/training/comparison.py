@@ -1,4 +1,4 @@
-"""`train_comparison`: a ResNet or boosted trees learn from labelled spectra, scenes split as for SpecTf."""
+"""`train_comparison`: train a ResNet or boosted trees on labelled spectra, with scenes split as for SpecTf."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ from spectf_cloud.training.trainer import OnEpoch, Progress, Trainer
 from spectf_cloud.training.trees import train_trees
 from spectf_cloud.weights import write_card
 
-#: Threshold without validation scenes.
+#: The threshold without validation scenes.
 _THRESHOLD = 0.5
 
 
 @dataclass(frozen=True)
 class ComparisonReport:
-    """What a run produced."""
+    """Result of a run."""
 
     model: Path
     threshold: float
@@ -66,16 +66,16 @@ class ResNetTask(SpectraTask):
         return self.config.seed + epoch
 
     def network(self) -> ResNet:
-        """Build it fresh."""
+        """Build an untrained ResNet."""
         return ResNet(self.architecture)
 
     def loss(self, model: Any, *batch: Tensor) -> Tensor:
-        """Cross-entropy of toa (k, bands) and cloud (k,), summed."""
+        """Return the summed cross-entropy for toa (k, bands) and cloud (k,)."""
         toa, cloud = batch
         return nn.functional.cross_entropy(model(toa).float(), cloud, reduction="sum")
 
     def backend(self, model: Any) -> ResNetBackend:
-        """Return the network as it serves `predict`."""
+        """Return the network in the form that `predict` needs."""
         return ResNetBackend(model, self.device)
 
     def finish(self, model: Any, best: Best) -> tuple[ResNetBackend, float]:
@@ -87,7 +87,7 @@ class ResNetTask(SpectraTask):
 def train_comparison(
     config: ComparisonConfig, *, progress: Progress | None = None, on_epoch: OnEpoch | None = None
 ) -> ComparisonReport:
-    """Train a ResNet or boosted trees; writes the model and its card. Errors as `train` of SpecTf."""
+    """Train a ResNet or boosted trees; write the model and its card. Raises the errors of SpecTf's `train`."""
     start = time.monotonic()
     described = read_architecture(config.arch_yaml or resource(f"comparison_models/{config.kind}.yml"), config.kind)
     path = config.path
@@ -104,28 +104,28 @@ def train_comparison(
         shared = {name: value for name, value in vars(config).items() if name in LoopOptions.__dataclass_fields__}
         options = LoopOptions(**shared | task.settings, keep_state=False)
         backend, threshold = Trainer(task, options, task.device).run(progress, on_epoch)
-        told = dict(task.identity)
+        fields = dict(task.identity)
     else:
         backend = train_trees(spectra, spectra.rows_of(split.train), described["architecture"], config.seed, progress)
         backend.save(path)
         threshold = validation_scores(backend, spectra, split).get("val_threshold", _THRESHOLD)
-        told = {"architecture": described["architecture"]}
+        fields = {"architecture": described["architecture"]}
     scores = scores_on_test(backend, spectra, split, threshold)
-    told["irradiance"] = card_entry(irradiance, config.irradiance, config.outdir)
-    told |= {"test": scores, "seed": config.seed, "scenes": asdict(split)}
-    told["data"] = [{"file": f.source.name, "spectra": len(f.toa), "sha256": f.sha256} for f in spectra.files]
+    fields["irradiance"] = card_entry(irradiance, config.irradiance, config.outdir)
+    fields |= {"test": scores, "seed": config.seed, "scenes": asdict(split)}
+    fields["data"] = [{"file": f.source.name, "spectra": len(f.toa), "sha256": f.sha256} for f in spectra.files]
     name = f"{config.kind}:{config.outdir.resolve().name}"
-    write_card(path, name=name, threshold=threshold, kind=config.kind, bands_nm=spectra.wavelength_nm, **told)
+    write_card(path, name=name, threshold=threshold, kind=config.kind, bands_nm=spectra.wavelength_nm, **fields)
     return ComparisonReport(path, threshold, scores, time.monotonic() - start)
 
 
-def _settings(config: ComparisonConfig, told: dict[str, Any]) -> dict[str, Any]:
-    """Return epochs, batch and learning rate: as asked, else as the YAML says."""
+def _settings(config: ComparisonConfig, described: dict[str, Any]) -> dict[str, Any]:
+    """Return epochs, batch and learning rate from the options, else from the YAML."""
     settings = {}
     for name, kind in (("epochs", int), ("batch", int), ("lr", float)):
         value = getattr(config, name)
-        value = told.get(name) if value is None else value
+        value = described.get(name) if value is None else value
         if value is None:
-            raise UsageError(f"neither --{name} nor 'training: {name}' in the architecture's YAML is given")
+            raise UsageError(f"give --{name}, or 'training: {name}' in the architecture's YAML")
         settings[name] = kind(value)
     return settings

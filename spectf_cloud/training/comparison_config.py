@@ -9,9 +9,9 @@ from typing import Literal
 
 @dataclass(frozen=True)
 class ComparisonConfig:
-    """A training run of a comparison model; what is None comes from the architecture's YAML.
+    """A training run of a comparison model; values that are None come from the architecture's YAML.
 
-    The other fields mean what they mean in `TrainConfig`.
+    The other fields are as in `TrainConfig`.
     """
 
     kind: Literal["resnet", "xgboost"]

@@ -9,33 +9,33 @@ from typing import Any, Literal
 from spectf_cloud.architecture import Architecture
 from spectf_cloud.errors import UsageError
 
-#: Published: the learning rate rises over this many steps, and gradients are clipped to this norm.
+#: As published: the learning rate rises over this many steps, and gradients are clipped to this norm.
 WARMUP_STEPS = 1000
 CLIP_NORM = 1.0
 
 
 @dataclass(frozen=True, kw_only=True)
 class LoopOptions:
-    """How any network is trained; the defaults are the published ones where there are such.
+    """How a network is trained; the defaults are the published ones where those exist.
 
     Attributes
     ----------
     outdir
-        The folder for everything the run writes.
+        The folder for all outputs of the run.
     epochs, batch, lr, seed
         ``batch`` counts items per step over all processes.
     optimiser, warmup_steps, clip_norm
-        AdamW, schedule-free or plain; steps over which the rate of the first rises; largest norm of the gradients.
+        AdamW, schedule-free or plain; steps over which the schedule-free rate rises; largest norm of the gradients.
     early_stop
-        Stop after this many epochs without a better one; 0 never.
+        Stop after this many epochs without improvement; 0: never.
     amp
         bfloat16 autocast.
     keep_state
         Write the checkpoint, the metrics and the curves after each epoch.
     resume, save_every_epoch
-        Continue from the checkpoint in ``outdir``; keep weights of each epoch.
+        Continue from the checkpoint in ``outdir``; keep the weights of each epoch.
     wandb_project, wandb_entity, wandb_name
-        Where to track on Weights & Biases; nothing without a project.
+        Where to track on Weights & Biases; without a project, nowhere.
     """
 
     outdir: Path = Path("outdir")
@@ -80,16 +80,16 @@ class TrainConfig(LoopOptions):
     min_gap_s
         Also refuse splits with scenes closer in time than this, s.
     bands_per_step
-        Each spectrum shows this many of its bands, drawn anew every step; 0 all.
+        Each spectrum shows this many random bands per step; 0: all.
     compile
         torch.compile.
     init, freeze
-        Weights to start from, and parts to leave as they are (prefixes of parameter names).
+        Weights to start from, and parts to leave unchanged (prefixes of parameter names).
     irradiance
         The solar irradiance that the data were made with, for the card: a file, ``builtin`` or ``official``; by default
-        what the data say.
+        as the data say.
     trust_input
-        Only warn of data that cannot be right.
+        Only warn about implausible data.
     overwrite
         Replace an earlier run in ``outdir``.
     """
@@ -121,7 +121,7 @@ class TrainConfig(LoopOptions):
             raise UsageError("--resume continues an earlier run and --overwrite replaces it; give one of them")
 
     def identity(self) -> dict[str, Any]:
-        """Return what must be the same for a run to be resumed."""
+        """Return the options that must stay the same to resume a run."""
         names = ("batch", "lr", "seed", "architecture", "val_fraction", "bands_per_step", "amp", "init", "freeze")
         same = {name: getattr(self, name) for name in names}
         return same | {"architecture": asdict(self.architecture), "init": self.init or "", "freeze": list(self.freeze)}

@@ -1,4 +1,4 @@
-"""One training run on several processes, as ``torchrun`` starts them; or on one, where all of this does nothing."""
+"""One training run on several processes started by ``torchrun``; with one process, all of this does nothing."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from spectf_cloud.errors import UsageError
 
 @dataclass(frozen=True)
 class World:
-    """Which of how many processes this is."""
+    """The number of this process, and how many there are."""
 
     rank: int = 0
     size: int = 1
@@ -29,12 +29,12 @@ class World:
         return self.rank == 0
 
     def wait(self) -> None:
-        """Until all processes are here."""
+        """Wait until all processes are here."""
         if self.size > 1:
             dist.barrier()
 
     def sum_gradients(self, parameters: Iterable[nn.Parameter]) -> None:
-        """Add gradients up over all processes, in one exchange: the network is small."""
+        """Sum gradients over all processes in one exchange, as the network is small."""
         if self.size == 1:
             return
         trained = [parameter for parameter in parameters if parameter.requires_grad]
@@ -44,7 +44,7 @@ class World:
             parameter.grad = part.view_as(parameter)
 
     def sum(self, value: Tensor) -> Tensor:
-        """A sum over all processes."""
+        """Return the sum over all processes."""
         if self.size > 1:
             dist.all_reduce(value)
         return value
@@ -63,13 +63,13 @@ class World:
         return result[keep]
 
 
-#: One process without others.
+#: A single process.
 ALONE = World()
 
 
 @contextmanager
 def world(on_cuda: bool) -> Iterator[World]:
-    """The processes that torchrun started (RANK, WORLD_SIZE), or this one alone."""
+    """Join the processes that torchrun started (RANK, WORLD_SIZE), or yield this one alone."""
     size = int(os.environ.get("WORLD_SIZE", "1"))
     if size == 1:
         yield ALONE
@@ -84,12 +84,12 @@ def world(on_cuda: bool) -> Iterator[World]:
 
 
 def rank_of_this_process() -> int:
-    """Number that torchrun gave this process; 0 without it."""
+    """Return the number that torchrun gave this process; 0 without torchrun."""
     return int(os.environ.get("RANK", "0")) if int(os.environ.get("WORLD_SIZE", "1")) > 1 else 0
 
 
 def device_of_this_process(device: str) -> str:
-    """Under torchrun every process takes its own GPU, unless it was told to stay on the CPU."""
+    """Return the device to use: under torchrun this process's own GPU, unless the CPU was asked for."""
     local = os.environ.get("LOCAL_RANK")
     if local is None or int(os.environ.get("WORLD_SIZE", "1")) == 1 or device in ("-1", "cpu"):
         return device

@@ -1,4 +1,4 @@
-"""The files a training run leaves: weights with their card, metrics, curves."""
+"""The output files of a training run: weights with their card, metrics, curves."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 def save_state(path: Path, weights: Mapping[str, Tensor]) -> None:
-    """A plain state dict, whole or not at all. Raises `OutputError`."""
+    """Write a plain state dict, whole or not at all. Raises `OutputError`."""
     with atomic_output(path, overwrite=True) as temporary:
         torch.save(dict(weights), temporary)
 
@@ -39,8 +39,8 @@ def save_weights(
     test: Mapping[str, float],
     irradiance: Mapping[str, str],
 ) -> None:
-    """``weights.pt`` and its card ``weights.yml``: where it comes from, in what units it sees, how good it is."""
-    path.with_suffix(".yml").unlink(missing_ok=True)  # a card never stands beside weights that it does not describe
+    """Write ``weights.pt`` and its card ``weights.yml`` with provenance, irradiance and test scores."""
+    path.with_suffix(".yml").unlink(missing_ok=True)  # never next to weights that it does not describe
     save_state(path, best.weights)
     write_card(
         path,
@@ -50,22 +50,22 @@ def save_weights(
         irradiance=dict(irradiance),
         epoch=best.epoch,
         test=dict(test),
-        training=_told(config),
+        training=_training_entry(config),
         data=[{"file": file.source.name, "spectra": len(file.toa), "sha256": file.sha256} for file in spectra.files],
         scenes=asdict(scenes),
         software={"spectf-cloud": version("spectf-cloud"), "torch": str(torch.__version__)},
     )
 
 
-def _told(config: TrainConfig) -> dict[str, Any]:
-    told = config.identity() | {"epochs": config.epochs, "early_stop": config.early_stop}
-    told |= {"optimiser": "schedulefree AdamW", "warmup_steps": WARMUP_STEPS, "clip_norm": CLIP_NORM}
-    del told["architecture"]
-    return told | {"dropout": config.architecture.dropout}
+def _training_entry(config: TrainConfig) -> dict[str, Any]:
+    entry = config.identity() | {"epochs": config.epochs, "early_stop": config.early_stop}
+    entry |= {"optimiser": "schedulefree AdamW", "warmup_steps": WARMUP_STEPS, "clip_norm": CLIP_NORM}
+    del entry["architecture"]
+    return entry | {"dropout": config.architecture.dropout}
 
 
 def save_metrics_csv(path: Path, history: Sequence[Mapping[str, float]]) -> None:
-    """One line per epoch."""
+    """Write one line per epoch."""
     with atomic_output(path, overwrite=True) as temporary, temporary.open("w", newline="", encoding="utf-8") as stream:
         writer = csv.DictWriter(stream, list(history[0]))
         writer.writeheader()
@@ -73,9 +73,9 @@ def save_metrics_csv(path: Path, history: Sequence[Mapping[str, float]]) -> None
 
 
 def save_curves(path: Path, history: Sequence[Mapping[str, float]]) -> None:
-    """Draw loss and validation scores over the epochs as a PNG; without Matplotlib, leave it out and say so."""
+    """Draw loss and validation scores over the epochs as a PNG; without Matplotlib, warn and leave it out."""
     if not have("plots", path.name):
-        path.unlink(missing_ok=True)  # an earlier run's would show other epochs
+        path.unlink(missing_ok=True)  # one of an earlier run would show other epochs
         return
     epochs = [row["epoch"] for row in history]
 

@@ -1,4 +1,4 @@
-"""`train`: SpecTf learns from labelled spectra; weights with a card are left."""
+"""`train`: train SpecTf on labelled spectra and write weights with a card."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from spectf_cloud.training.spectra_task import SpectraTask, scores_on_test
 from spectf_cloud.training.trainer import OnEpoch, Progress, Trainer
 from spectf_cloud.weights import PUBLISHED_THRESHOLD, find_weights
 
-# Activations of so many spectra at once stay in a core's cache; measured best.
+# Activations of this many spectra fit in a core's cache; measured best.
 _MICRO_BATCH_CPU = 32
 _MICRO_BATCH_CPU_DROPOUT = 8
 _MICRO_BATCH_DEVICE = 1024
@@ -40,7 +40,7 @@ Forward = Callable[[SpecTfEncoder, Tensor, Tensor], Tensor]
 
 @dataclass(frozen=True)
 class TrainReport:
-    """What a run produced; ``seconds`` is 0 until the run is over."""
+    """Result of a run; ``seconds`` is 0 until the run is over."""
 
     weights: Path
     epoch: int
@@ -51,7 +51,7 @@ class TrainReport:
 
 
 class SpecTfTask(SpectraTask):
-    """The published network learns cloud from labelled spectra."""
+    """The published network learns to find cloud in labelled spectra."""
 
     def __init__(
         self,
@@ -75,14 +75,14 @@ class SpecTfTask(SpectraTask):
         self.micro_batch = on_cpu if device.type == "cpu" else _MICRO_BATCH_DEVICE
 
     def network(self) -> SpecTfEncoder:
-        """Build it fresh, or from ``init``, with parts frozen as asked. Raises `UsageError`."""
+        """Build the network, from ``init`` if given, and freeze parts as asked. Raises `UsageError`."""
         model = self._initial().to(self.device)
         if self.config.compile:
             self.forward = _compiled(model, self.device)
         return model
 
     def loss(self, model: Any, *batch: Tensor) -> Tensor:
-        """Cross-entropy of toa (k, bands) and cloud (k,), summed."""
+        """Return the summed cross-entropy for toa (k, bands) and cloud (k,)."""
         toa, cloud = batch
         shown, wavelength = draw_bands(toa, model.wavelength, self.config.bands_per_step)
         return nn.functional.cross_entropy(self.forward(model, shown, wavelength).float(), cloud, reduction="sum")
@@ -115,7 +115,7 @@ class SpecTfTask(SpectraTask):
             frozen = [parameter for name, parameter in model.named_parameters() if name.startswith(prefix)]
             if not frozen:
                 names = sorted({name.split(".")[0] for name, _ in model.named_parameters()})
-                raise UsageError(f"--freeze {prefix}: no parameter's name begins so; parts are {', '.join(names)}")
+                raise UsageError(f"--freeze {prefix}: no parameter's name starts with it; parts are {', '.join(names)}")
             for parameter in frozen:
                 parameter.requires_grad_(False)
         if not any(parameter.requires_grad for parameter in model.parameters()):
@@ -124,7 +124,7 @@ class SpecTfTask(SpectraTask):
 
 
 def draw_bands(toa: Tensor, wavelength: Tensor, count: int) -> tuple[Tensor, Tensor]:
-    """Draw ``count`` bands for each spectrum: values and wavelengths, each (b, count)."""
+    """Draw ``count`` random bands for each spectrum; return values and wavelengths, each (b, count)."""
     if count == 0 or count >= toa.shape[1]:
         return toa, wavelength
     chosen = torch.rand(toa.shape, device=toa.device).topk(count, dim=1).indices
@@ -132,11 +132,11 @@ def draw_bands(toa: Tensor, wavelength: Tensor, count: int) -> tuple[Tensor, Ten
 
 
 def _compiled(model: SpecTfEncoder, device: torch.device) -> Forward:
-    """The forward through torch.compile, tried at once: what it needs (a compiler) may not be there."""
+    """Return the forward through torch.compile, tried at once, as its compiler may be missing."""
     compiled = torch.compile(logits)
     try:
         compiled(model, torch.zeros(2, len(model.wavelength), device=device), model.wavelength)
-    except Exception as error:  # torch.compile raises whatever its compiler stack meets
+    except Exception as error:  # its compiler stack may raise anything
         raise MissingExtraError(
             f"torch.compile does not work here ({type(error).__name__}); leave out --compile"
         ) from error
@@ -146,17 +146,17 @@ def _compiled(model: SpecTfEncoder, device: torch.device) -> Forward:
 def train(config: TrainConfig, *, progress: Progress | None = None, on_epoch: OnEpoch | None = None) -> TrainReport:
     """Train SpecTf and write weights, card, metrics and curves to ``config.outdir``.
 
-    Started by torchrun, each process takes its share of every batch; the first one writes. ``progress`` is
-    called with (done, total) spectra, ``on_epoch`` with the numbers of each epoch.
+    Under torchrun, each process takes its share of every batch and the first one writes. ``progress`` is called with
+    (done, total) spectra, ``on_epoch`` with the numbers of each epoch.
 
     Raises
     ------
     InputError
-        Unusable data, scenes on two sides, weights that do not fit.
+        Unusable data, or scenes in two lists.
     OutputError
-        An output folder that holds a run already, or cannot be written.
+        An output folder that already holds a run, or cannot be written.
     MissingExtraError
-        schedulefree, wandb or a device that is not there.
+        schedulefree, wandb or a device is missing.
     """
     start = time.monotonic()
     device = resolve_device(device_of_this_process(config.device))
@@ -168,7 +168,7 @@ def train(config: TrainConfig, *, progress: Progress | None = None, on_epoch: On
         lists, gap = (config.train_csv, config.test_csv), config.min_gap_s
         scenes = split_scenes(spectra, *lists, config.val_fraction, config.seed, gap, trust=config.trust_input)
         irradiance = _irradiance(config, spectra)
-        here.wait()  # until all have looked for an earlier checkpoint
+        here.wait()  # until all have read an earlier checkpoint
         task = SpecTfTask(config, spectra, scenes, device, here, irradiance)
         report = Trainer(task, config, device, here).run(progress, on_epoch)
         return replace(report, seconds=time.monotonic() - start)
@@ -181,15 +181,15 @@ def _prepare_outdir(config: TrainConfig) -> None:
         return
     if not config.overwrite:
         raise OutputError(
-            f"{config.outdir / earlier[0]} is of an earlier run; add --resume to go on, --overwrite, or choose "
-            "another --outdir"
+            f"{config.outdir / earlier[0]} is from an earlier run; add --resume to continue it, --overwrite to "
+            "replace it, or choose another --outdir"
         )
     for name in earlier:
         (config.outdir / name).unlink()
 
 
 def _irradiance(config: TrainConfig, spectra: Spectra) -> dict[str, str]:
-    """Return what the card says of the irradiance: from the options, the data or an earlier part of the run."""
+    """Return the card's entry on irradiance: from the options, the data or an earlier part of the run."""
     path = config.outdir / CHECKPOINT
     if config.resume and config.irradiance is None and path.is_file():
         kept: dict[str, str] = Checkpoint.read(path).notes.get("irradiance", {})
@@ -200,7 +200,7 @@ def _irradiance(config: TrainConfig, spectra: Spectra) -> dict[str, str]:
 
 
 def _open_in_turn(config: TrainConfig, here: World) -> Spectra:
-    """The first process writes the cache, the others then find it."""
+    """Open the spectra: the first process writes the cache, then the others find it."""
     if here.leads:
         spectra = open_spectra(config.datasets, trust=config.trust_input)
     here.wait()

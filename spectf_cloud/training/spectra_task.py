@@ -1,4 +1,4 @@
-"""What all networks that learn cloud from labelled spectra share: their items, their scores, their seeds."""
+"""Shared by networks that learn from labelled spectra: items, scores and seeds."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from spectf_cloud.training.distributed import ALONE, World
 
 
 class SpectraTask(ABC):
-    """The part of a `Task` that networks of labelled spectra share: all but network, loss and what is left of a run."""
+    """The shared part of a `Task` on labelled spectra; network, loss and outputs are the subclass's."""
 
     unit = "spectra"
     chooses = "val_loss"
@@ -34,7 +34,7 @@ class SpectraTask(ABC):
 
     @abstractmethod
     def backend(self, model: Any) -> Backend:
-        """Return what computes cloud probabilities with the network."""
+        """Return a backend that computes cloud probabilities with the network."""
 
     def seed(self, epoch: int, rank: int) -> int:
         """Return a seed that differs between epochs and processes."""
@@ -51,7 +51,7 @@ class SpectraTask(ABC):
 
 
 def validation_scores(backend: Backend, spectra: Spectra, scenes: Scenes, here: World = ALONE) -> dict[str, float]:
-    """Return loss and scores of the validation scenes, at the threshold of the largest F1; nothing without any."""
+    """Return loss and scores of the validation scenes at the threshold of the largest F1; empty without any."""
     rows = spectra.rows_of(scenes.validation)
     if not len(rows):
         return {}
@@ -69,13 +69,13 @@ def scores_on_test(
 
 
 def _probabilities(backend: Backend, spectra: Spectra, rows: NDArray[np.int64], here: World) -> NDArray[np.float32]:
-    """Cloud probability of these rows (n,), computed by all processes together."""
+    """Return cloud probability (n,) of these rows, computed by all processes together."""
     parts = [backend(block) for block in spectra.blocks(rows[here.rank :: here.size])]
     return here.gather(np.concatenate(parts) if parts else np.empty(0, np.float32), len(rows))
 
 
 def score(cloud: NDArray[np.uint8], probability: NDArray[np.float32], threshold: float) -> dict[str, float]:
-    """Return the numbers that describe a set of probabilities at a threshold."""
+    """Return the scores of probabilities at a threshold."""
     ranking = rank(cloud, probability)
     scores = ranking.confusion(threshold).scores()
     ece = reliability(cloud, probability).ece
@@ -83,6 +83,6 @@ def score(cloud: NDArray[np.uint8], probability: NDArray[np.float32], threshold:
 
 
 def cross_entropy(cloud: NDArray[np.uint8], probability: NDArray[np.float32]) -> float:
-    """Return the mean of −ln p(label); float32 probabilities are kept 1e-7 away from 0 and 1."""
+    """Return the mean of −ln p(label), with p(label) at least 1e-7."""
     of_label = np.where(cloud == 1, probability, 1 - probability.astype(np.float64))
     return float(-np.log(np.clip(of_label, 1e-7, 1.0)).mean())

@@ -1,4 +1,4 @@
-"""Where the numbers of each epoch go besides the CSV. A tracker that fails is dropped; the run continues."""
+"""Trackers of each epoch's numbers, besides the CSV. One that fails is dropped; the run continues."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ logger = logging.getLogger(__name__)
 
 
 class Tracker(Protocol):
-    """Something that keeps numbers by epoch."""
+    """A store of numbers by epoch."""
 
     def log(self, epoch: int, values: Mapping[str, float]) -> None: ...
 
@@ -22,17 +22,17 @@ class Tracker(Protocol):
 
 
 class Trackers:
-    """All trackers of a run. None of them can end it: the first failure of one is its last word."""
+    """All trackers of a run. None of them can end it: one that fails is dropped."""
 
     def __init__(self, trackers: list[Tracker]) -> None:
         self._trackers = trackers
 
     def log(self, epoch: int, values: Mapping[str, float]) -> None:
-        """Numbers of one epoch, to each."""
+        """Send the numbers of one epoch to each."""
         self._each("log", epoch, values)
 
     def finish(self) -> None:
-        """The run is over."""
+        """Close each."""
         self._each("finish")
 
     def _each(self, method: str, *arguments: object) -> None:
@@ -40,7 +40,7 @@ class Trackers:
             try:
                 getattr(tracker, method)(*arguments)
             except Exception as error:  # a tracker's network, disk or service may raise anything
-                logger.warning("%s failed and is left out from here: %s", type(tracker).__name__, error)
+                logger.warning("%s failed and is not used any more: %s", type(tracker).__name__, error)
                 self._trackers.remove(tracker)
 
 
@@ -59,7 +59,7 @@ class WandbTracker:
         )
 
     def log(self, epoch: int, values: Mapping[str, float]) -> None:
-        """One step per epoch."""
+        """Log one step per epoch."""
         self._run.log(dict(values), step=epoch)
 
     def finish(self) -> None:
@@ -76,7 +76,7 @@ class TensorBoardTracker:
         self._writer: Any = SummaryWriter(str(options.outdir / "tensorboard"))
 
     def log(self, epoch: int, values: Mapping[str, float]) -> None:
-        """One scalar per number."""
+        """Write one scalar per number."""
         for name, value in values.items():
             self._writer.add_scalar(name, value, epoch)
 
@@ -86,9 +86,9 @@ class TensorBoardTracker:
 
 
 def open_trackers(options: LoopOptions, settings: Mapping[str, Any]) -> Trackers:
-    """wandb where a project is named, TensorBoard where it is installed.
+    """Open wandb if a project is named, and TensorBoard if it is installed.
 
-    Raises `MissingExtraError` where wandb is asked for and not installed; anything later only warns.
+    Raises `MissingExtraError` if wandb is asked for and not installed; later failures only warn.
     """
     if options.wandb_project and find_spec("wandb") is None:
         raise MissingExtraError("--wandb-project needs wandb: pip install 'spectf-cloud[train]'")
@@ -98,6 +98,6 @@ def open_trackers(options: LoopOptions, settings: Mapping[str, Any]) -> Trackers
             trackers.append(TensorBoardTracker(options))
         if options.wandb_project:
             trackers.append(WandbTracker(options, settings))
-    except Exception as error:  # no account, no network, no disk: training matters more
+    except Exception as error:  # no account, network or disk: training matters more
         logger.warning("tracking could not start: %s", error)
     return Trackers(trackers)

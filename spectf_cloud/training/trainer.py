@@ -1,4 +1,4 @@
-"""The training loop. What is learnt, and from what, is the business of a `Task`."""
+"""The training loop. A `Task` says what is learnt, and from what."""
 
 from __future__ import annotations
 
@@ -30,20 +30,20 @@ Report_co = TypeVar("Report_co", covariant=True)
 
 
 class Task(Protocol[Report_co]):
-    """What a network learns, from which items, and what is left of a run.
+    """What a network learns, from which items, and what a run writes.
 
     Attributes
     ----------
     unit
-        What the items are, in the plural: ``spectra``.
+        Name of the items in the plural: ``spectra``.
     rows
         (n,) int64 numbers of the items to train on.
     micro_batch
-        Items whose activations are held at once; the gradients of a batch are the sum over its parts.
+        Items whose activations are in memory at once; a batch sums the gradients of its parts.
     chooses, larger_is_better
-        The metric that chooses the best epoch, and which way.
+        The metric that chooses the best epoch, and its direction.
     identity, notes
-        What must be the same for a run to be resumed, and what else its checkpoint keeps.
+        What must stay the same to resume a run, and what else its checkpoint keeps.
     """
 
     unit: str
@@ -55,22 +55,22 @@ class Task(Protocol[Report_co]):
     notes: dict[str, Any]
 
     def network(self) -> nn.Module:
-        """Build the network with its first weights. The seed of the run is set."""
+        """Build the network with its initial weights, after the run has set its seed."""
 
     def seed(self, epoch: int, rank: int) -> int:
-        """Return the seed of what an epoch draws (dropout, augmentation) in one process."""
+        """Return the seed of an epoch's random draws (dropout, augmentation) in one process."""
 
     def read(self, rows: NDArray[np.int64]) -> tuple[Tensor, ...]:
         """Read these items: tensors on the CPU whose first axis counts them. Called in a thread."""
 
     def loss(self, model: Any, *batch: Tensor) -> Tensor:
-        """Return the loss of what `read` gave, on the device, summed over its items."""
+        """Return the loss of a batch from `read`, on the device, summed over its items."""
 
     def metrics(self, model: Any) -> dict[str, float]:
-        """Return the scores of the validation items; none without validation. The model is in evaluation mode."""
+        """Return the scores of the validation items, if any. The model is in evaluation mode."""
 
     def finish(self, model: Any, best: Best) -> Report_co:
-        """Write what is left of the run. The model has the weights of the best epoch, without validation the last."""
+        """Write the outputs. The model has the weights of the best epoch, without validation the last."""
 
 
 class Trainer(Generic[Report]):
@@ -83,7 +83,7 @@ class Trainer(Generic[Report]):
         self.optimiser = _optimiser(options, self.model)
 
     def run(self, progress: Progress | None = None, on_epoch: OnEpoch | None = None) -> Report:
-        """Train all epochs, from the checkpoint where one is to be resumed; finish with the best of them."""
+        """Train all epochs, from a checkpoint if resumed; finish with the best one."""
         state = self._start()
         trackers = open_trackers(self.options, state.identity) if self.world.leads else Trackers([])
         while state.epoch < self.options.epochs and not self._is_over(state):
@@ -100,7 +100,7 @@ class Trainer(Generic[Report]):
         return self.task.finish(self.model, best)
 
     def set_mode(self, training: bool) -> None:
-        """Turn network and optimiser to training or to evaluation: schedule-free weights differ between the two."""
+        """Switch network and optimiser to training or evaluation: schedule-free weights differ between the two."""
         self.model.train(training)
         getattr(self.optimiser, "train" if training else "eval", lambda: None)()
 
@@ -136,7 +136,7 @@ class Trainer(Generic[Report]):
         return row | scores
 
     def _epoch(self, number: int, progress: Progress | None) -> float:
-        """Train on every item once; return the mean loss."""
+        """Train once on every item; return the mean loss."""
         torch.manual_seed(self.task.seed(number, self.world.rank))
         self.set_mode(training=True)
         order = epoch_order(self.task.rows, self.options.seed, number)
@@ -180,14 +180,18 @@ class Trainer(Generic[Report]):
 
 
 def epoch_order(rows: NDArray[np.int64], seed: int, epoch: int) -> NDArray[np.int64]:
-    """Return the rows in the order of one epoch: seed and epoch alone decide it, so a run can be resumed."""
+    """Return the rows in the order of one epoch; only seed and epoch decide it, so a run can be resumed.
+
+    >>> sorted(epoch_order(np.arange(4), seed=1, epoch=0).tolist())
+    [0, 1, 2, 3]
+    """
     return rows[np.random.default_rng([seed, epoch]).permutation(len(rows))]
 
 
 def batches(
     read: Callable[[NDArray[np.int64]], tuple[Tensor, ...]], order: NDArray[np.int64], batch: int, world: World
 ) -> Iterator[tuple[tuple[Tensor, ...], int]]:
-    """Yield what ``read`` gives for this process's share of each batch, and the size of the whole batch.
+    """Yield the result of ``read`` for this process's share of each batch, and the size of the whole batch.
 
     One thread reads the next few batches meanwhile.
     """
@@ -207,7 +211,7 @@ def batches(
 
 
 def _optimiser(options: LoopOptions, model: nn.Module) -> Any:
-    """Open the optimiser of what is not frozen. Raises `MissingExtraError`."""
+    """Return the optimiser of the parameters that are not frozen. Raises `MissingExtraError`."""
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
     if options.optimiser == "adamw":
         return torch.optim.AdamW(trained, lr=options.lr)

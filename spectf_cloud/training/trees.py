@@ -1,4 +1,4 @@
-"""Training of boosted trees, straight from the memory map."""
+"""Training of boosted trees, directly from the memory map."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def train_trees(
     seed: int,
     progress: Callable[[int, int], None] | None = None,
 ) -> TreesBackend:
-    """Boosted trees on these rows. The spectra are binned block by block, one byte a value, never held as floats."""
+    """Train boosted trees on these rows, binned block by block to one byte per value. Raises `ConfigError`."""
     xgboost = need_xgboost()
     options = {"objective": "binary:logistic", "seed": seed, "tree_method": "hist", **architecture}
     trees = int(options.pop(_TREES, 300))
@@ -54,5 +54,5 @@ def train_trees(
         data = xgboost.QuantileDMatrix(Blocks())
         booster = xgboost.train(options, data, num_boost_round=trees, callbacks=[Report()])
     except (xgboost.core.XGBoostError, TypeError) as error:
-        raise ConfigError(f"XGBoost refuses the architecture: {str(error).splitlines()[-1][:120]}") from error
+        raise ConfigError(f"XGBoost rejects the architecture: {str(error).splitlines()[-1][:120]}") from error
     return TreesBackend(booster)

@@ -1,4 +1,4 @@
-"""`SpectfApp`: four pages, the jobs behind them, and what keeps them together."""
+"""`SpectfApp`: the four pages and their jobs."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from spectf_cloud.tui.job_view import JobList, JobStrip
 from spectf_cloud.tui.jobs import Job, JobQueue, State
 from spectf_cloud.tui.masking_page import MaskingPage
 from spectf_cloud.tui.palette import page_commands
-from spectf_cloud.tui.preferences import Rate, Remembered, model_key
+from spectf_cloud.tui.preferences import Preferences, Rate, model_key
 from spectf_cloud.tui.result_page import ResultPage
 from spectf_cloud.tui.scenes import ScenesPage
 from spectf_cloud.tui.tour_screen import TourScreen
@@ -46,7 +46,7 @@ _PAGES = {"scenes": "Scenes", "mask": "Mask", "result": "Result", "train": "Trai
 class SpectfApp(App[None]):
     """The terminal application.
 
-    ``folder`` is where the tree of scenes begins, ``sharp_image`` what `spectf_cloud.tui.pixel_images` found.
+    ``folder`` is where the tree of scenes starts; ``sharp_image`` comes from `spectf_cloud.tui.pixel_images`.
     """
 
     TITLE = "SpecTf Cloud"
@@ -64,18 +64,18 @@ class SpectfApp(App[None]):
     ]
 
     def __init__(
-        self, folder: Path, commands: Any, remembered: Remembered | None = None, sharp_image: Any = None
+        self, folder: Path, commands: Any, preferences: Preferences | None = None, sharp_image: Any = None
     ) -> None:
-        """``commands`` is the tree of the command line's commands, from which the forms are made."""
+        """Take ``commands``, the command tree of the command line, to make forms from."""
         super().__init__()
         self._folder, self._commands = folder, commands
         self.sharp_image = sharp_image
-        self.remembered = remembered or Remembered.load()
+        self.preferences = preferences or Preferences.load()
         self.masking = JobQueue(self._mask_job_changed)
         self.training = JobQueue(self._train_job_changed)
         self._offers_cancel = False
         self._asked_for: str | None = None
-        self.last_words = "the application ended before its time"
+        self.last_words = "the application ended unexpectedly"
         self.register_theme(_THEME)
 
     def compose(self) -> ComposeResult:
@@ -92,10 +92,10 @@ class SpectfApp(App[None]):
         yield Footer()
 
     def on_mount(self) -> None:
-        self.theme = self.remembered.theme if self.remembered.theme in self.available_themes else _THEME.name
+        self.theme = self.preferences.theme if self.preferences.theme in self.available_themes else _THEME.name
         self.query_one(JobStrip).display = False
         self.query_one(ScenesPage).focus_first()
-        if not self.remembered.tour_seen:
+        if not self.preferences.tour_seen:
             self.action_tour()
 
     # Pages
@@ -108,12 +108,12 @@ class SpectfApp(App[None]):
         if tabs.active == page:
             self._focus_page(tabs.active_pane)
         else:
-            self.set_focus(None)  # a focused widget that gets hidden would take the focus away later
+            self.set_focus(None)  # a focused widget that is then hidden would take the focus away later
             self._asked_for, tabs.active = page, page
 
     @on(TabbedContent.TabActivated)
     def _page_shown(self, event: TabbedContent.TabActivated) -> None:
-        # Not before: what is not displayed takes no focus. Only the page asked for: focus itself turns pages too.
+        # Only now, as hidden widgets take no focus; and only for the page asked for, as focus itself turns pages.
         if event.pane.id == self._asked_for:
             self._asked_for = None
             self._focus_page(event.pane)
@@ -146,7 +146,7 @@ class SpectfApp(App[None]):
     @on(JobList.Opened)
     def _job_opened(self, event: JobList.Opened) -> None:
         if not self._look_at(event.job):
-            self.notify("Only a job that is done and has --proba can be looked at", severity="warning")
+            self.notify("Only a finished job with --proba can be shown", severity="warning")
             return
         self.action_page("result")
 
@@ -154,9 +154,9 @@ class SpectfApp(App[None]):
         probability = (job.result.get("outputs") or {}).get("probability")
         if job.state is not State.done or probability is None:
             return False
-        told = _told(job)
-        observation = Path(told["--obs"]) if "--obs" in told else None
-        self.query_one(ResultPage).open_result(Path(probability), (Path(told["--rdn"]), observation))
+        options = _options_of(job)
+        observation = Path(options["--obs"]) if "--obs" in options else None
+        self.query_one(ResultPage).open_result(Path(probability), (Path(options["--rdn"]), observation))
         return True
 
     def _mask_job_changed(self, job: Job) -> None:
@@ -166,9 +166,9 @@ class SpectfApp(App[None]):
         self._show_strip()
         if job.state is State.done:
             if job.steady_rate:
-                self.remembered.learn(_key_of(job), job.steady_rate)
+                self.preferences.learn(_key_of(job), job.steady_rate)
             self._look_at(job)
-            self.notify(f"{job.title} is masked: F4 shows it", title="Done")
+            self.notify(f"{job.title} is masked: F4 shows the result", title="Done")
             self.query_one(ScenesPage).action_reload()
         elif job.state is State.failed:
             self.notify(job.error, title=job.title, severity="error", timeout=12)
@@ -183,26 +183,26 @@ class SpectfApp(App[None]):
 
     def _show_strip(self) -> None:
         self.query_one(JobStrip).show([*self.masking.jobs, *self.training.jobs])
-        if self._offers_cancel != self._busy:  # the footer is built anew: not at every event
+        if self._offers_cancel != self._busy:  # rebuilding the footer at every event would be slow
             self._offers_cancel = self._busy
             self.refresh_bindings()
 
     def expected_rate(self) -> Rate | None:
-        """How fast masking goes here with what the form says; None before a job has told."""
+        """Return how fast masking is here with the form's options; None before a first job."""
         form = self.query_one(MaskingPage).form
         default = {option.name: option.default for option in form.command.options}
         chosen = {name: str(form.values.get(name, default[name])) for name in ("weights", "fidelity", "device")}
-        return self.remembered.rate(model_key(**chosen))
+        return self.preferences.rate(model_key(**chosen))
 
     def action_cancel(self) -> None:
-        """Cancel the job in hand: on the Mask page the one the cursor is on, else the one that runs."""
+        """Cancel the job under the cursor on the Mask page, else the running one."""
         page = self.query_one(TabbedContent).active
         queue = self.training if page == "train" else self.masking
         chosen = self.query_one(JobList).current if page == "mask" else None
         running = next((job for job in queue.jobs if not job.over), None)
         job = chosen if chosen is not None and not chosen.over else running
         if job is None:
-            self.notify("No job runs or waits", severity="warning")
+            self.notify("No job is running or waiting", severity="warning")
         else:
             queue.cancel(job)
 
@@ -224,27 +224,27 @@ class SpectfApp(App[None]):
         return bool(self.screen.query(HelpPanel))
 
     def action_tour(self) -> None:
-        """What there is, on one page."""
+        """Show the tour."""
 
         def seen(_: None) -> None:
-            self.remembered.tour_seen = True
-            self.remembered.save()
+            self.preferences.tour_seen = True
+            self.preferences.save()
 
         self.push_screen(TourScreen(), seen)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Cancelling is offered while there is something to cancel; escape is others' while no help is open."""
+        """Offer to cancel only while a job is there, and to close the help only while it is open."""
         if action == "close_help":
             return self._help_is_open
         return self._busy if action == "cancel" else True
 
     @property
     def _busy(self) -> bool:
-        """Whether any job runs or waits."""
+        """Whether any job is running or waiting."""
         return self.masking.busy or self.training.busy
 
     async def action_quit(self) -> None:
-        """Leave; ask first while a job runs."""
+        """Quit; ask first while a job is running."""
         if not self._busy:
             self._leave(True)
             return
@@ -258,12 +258,12 @@ class SpectfApp(App[None]):
 
     def _leave(self, sure: bool | None) -> None:
         if sure:
-            self.remembered.theme = self.theme
-            self.remembered.save()
+            self.preferences.theme = self.theme
+            self.preferences.save()
             self._stop_and_exit()
 
     def _handle_exception(self, error: Exception) -> None:
-        """Remember what to say of a crash; Textual then ends the application with return code 1."""
+        """Keep the message of a crash; Textual then ends the application with return code 1."""
         self.last_words = crash_words(error)
         super()._handle_exception(error)
 
@@ -272,25 +272,27 @@ class SpectfApp(App[None]):
         await self.training.close()
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
-        """Every action, for the palette."""
+        """Yield every action for the palette."""
         yield from super().get_system_commands(screen)
         for page, title in _PAGES.items():
             yield SystemCommand(f"Go to {title}", f"The {title} page", partial(self.action_page, page))
         scenes, mask = self.query_one(ScenesPage), self.query_one(MaskingPage)
         result, train = self.query_one(ResultPage), self.query_one(TrainPage)
         yield from page_commands(scenes, mask, result, train)
-        yield SystemCommand("Cancel the job", "The one in hand, or the one that runs", self.action_cancel)
-        yield SystemCommand("Tour", "What there is, on one page", self.action_tour)
+        yield SystemCommand("Cancel the job", "The selected one, or the running one", self.action_cancel)
+        yield SystemCommand("Tour", "The four pages, explained on one", self.action_tour)
 
 
-def _told(job: Job) -> dict[str, str]:
-    """The options of a job that have a value."""
-    told = dict(zip(job.arguments, job.arguments[1:], strict=False))
+def _options_of(job: Job) -> dict[str, str]:
+    """Return the options of a job that have a value."""
+    separate = dict(zip(job.arguments, job.arguments[1:], strict=False))
     joined = (part.partition("=") for part in job.arguments if part.startswith("--"))
-    return told | {option: value for option, _, value in joined if value}
+    return separate | {option: value for option, _, value in joined if value}
 
 
 def _key_of(job: Job) -> str:
-    """What its speed depends on, from what it was told."""
-    told = _told(job)
-    return model_key(told.get("--weights", "builtin"), told.get("--fidelity", "faithful"), told.get("--device", "-1"))
+    """Return the key of the options that its speed depends on."""
+    found = _options_of(job)
+    return model_key(
+        found.get("--weights", "builtin"), found.get("--fidelity", "faithful"), found.get("--device", "-1")
+    )

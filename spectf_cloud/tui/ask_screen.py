@@ -1,4 +1,4 @@
-"""Small questions: a path, or whether to go on."""
+"""Small questions: a path, or a yes or no."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from spectf_cloud.tui.option_form import PathSuggester
 
 
 class AskScreen(ModalScreen[str | None]):
-    """A line to type; None when it is left."""
+    """Asks for a line of text; None if it is dismissed."""
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "dismiss(None)", "Back")]
 
@@ -42,7 +42,7 @@ class AskScreen(ModalScreen[str | None]):
 
 
 class ConfirmScreen(ModalScreen[bool]):
-    """Yes or no; no is what escape means."""
+    """Asks yes or no; escape means no."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape,n", "dismiss(False)", "No"),

@@ -1,4 +1,4 @@
-"""Pictures as terminal cells: each cell shows two pixels, one above the other, by an upper half block."""
+"""Pictures as terminal cells: an upper half block shows two pixels in each cell, one above the other."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from textual.strip import Strip
 from spectf_cloud.products.panels import OUTLINE, Rgb
 
 _HALF_BLOCK = "▀"
-_DEEPEST_ZOOM_PIXELS = 8
+MIN_ZOOM_PIXELS = 8
 
 
 @dataclass(frozen=True)
@@ -30,19 +30,23 @@ class View:
 
     @property
     def middle(self) -> tuple[int, int]:
-        """The (line, sample) there."""
+        """The (line, sample) in the middle."""
         return self.top + self.lines // 2, self.left + self.samples // 2
 
     def zoomed(self, factor: float, around: tuple[int, int], shape: tuple[int, int]) -> View:
-        """Shown ``factor`` times larger, as near to centred on ``around`` (line, sample) as the scene allows."""
+        """Return the view ``factor`` times larger, centred on ``around`` (line, sample) if the scene allows."""
         lines, samples = (
-            min(whole, max(_DEEPEST_ZOOM_PIXELS, round(now / factor)))
+            min(whole, max(MIN_ZOOM_PIXELS, round(now / factor)))
             for whole, now in zip(shape, (self.lines, self.samples), strict=True)
         )
         return View(0, 0, lines, samples).showing(around, shape, centre=True)
 
     def showing(self, pixel: tuple[int, int], shape: tuple[int, int], centre: bool = False) -> View:
-        """Moved just so far that ``pixel`` (line, sample) is in it, or centred there."""
+        """Return the view moved just far enough to show ``pixel`` (line, sample), or centred on it.
+
+        >>> View(0, 0, 10, 10).showing((12, 5), (100, 100))
+        View(top=3, left=0, lines=10, samples=10)
+        """
         corner = []
         for at, start, size, whole in zip(pixel, (self.top, self.left), (self.lines, self.samples), shape, strict=True):
             wanted = at - size // 2 if centre else min(max(start, at - size + 1), at)
@@ -52,7 +56,7 @@ class View:
 
 @dataclass(frozen=True)
 class Frame:
-    """Where a view lies among (rows × columns) cells: its size in half cells, kept in proportion, centred."""
+    """The place of a view among (rows × columns) cells: centred, with its proportions kept."""
 
     view: View
     columns: int
@@ -60,18 +64,18 @@ class Frame:
 
     @property
     def size(self) -> tuple[int, int]:
-        """(height in half cells, width in cells)."""
+        """Height in half cells, width in cells."""
         scale = min(self.columns / self.view.samples, 2 * self.rows / self.view.lines)
         return max(1, round(self.view.lines * scale)), max(1, round(self.view.samples * scale))
 
     @property
     def origin(self) -> tuple[int, int]:
-        """(half cells, cells) from the top left; starts with a whole cell."""
+        """Offset from the top left as (half cells, cells); it starts at a whole cell."""
         height, width = self.size
         return (2 * self.rows - height) // 4 * 2, (self.columns - width) // 2
 
     def pixel_at(self, column: int, row: int) -> tuple[int, int]:
-        """The (line, sample) at the middle of a cell, clipped to the view."""
+        """Return the (line, sample) at the middle of a cell, clipped to the view."""
         (height, width), (top, left) = self.size, self.origin
         down = (2 * row + 1 - top) / height
         across = (column + 0.5 - left) / width
@@ -79,19 +83,19 @@ class Frame:
         return line, self.view.left + int(min(max(across, 0), 0.9999) * self.view.samples)
 
     def half_cell_of(self, line: int, sample: int) -> tuple[int, int]:
-        """(half cell down, cell across) of a pixel, within the picture."""
+        """Return (half cell down, cell across) of a pixel, within the picture."""
         height, width = self.size
         down = int((line + 0.5 - self.view.top) / self.view.lines * height)
         return down, int((sample + 0.5 - self.view.left) / self.view.samples * width)
 
     @property
     def pixels_per_cell(self) -> int:
-        """How far one cell is, in pixels; at least one."""
+        """Width of a cell in pixels; at least one."""
         return max(1, round(self.view.samples / self.size[1]))
 
 
 def fitted(picture: Rgb, step: int, view: View, size: tuple[int, int]) -> Rgb:
-    """The part of ``picture`` (every ``step``-th pixel of the scene) in ``view``, at ``size`` (height, width)."""
+    """Return the part of ``picture`` (every ``step``-th pixel of the scene) in ``view``, resized to (height, width)."""
     bottom, right = view.top + view.lines, view.left + view.samples
     part = picture[view.top // step : -(-bottom // step), view.left // step : -(-right // step)]
     height, width = size
@@ -102,7 +106,7 @@ def fitted(picture: Rgb, step: int, view: View, size: tuple[int, int]) -> Rgb:
 
 
 def with_crosshair(picture: Rgb, down: int, across: int, scale: int = 1) -> Rgb:
-    """A copy with four marks around a place, which itself stays to be seen; marks are ``scale`` pixels wide."""
+    """Return a copy with four marks around a place, which stays visible; marks are ``scale`` pixels wide."""
     marked = picture.copy()
     for y, x in ((down - 1, across), (down + 1, across), (down, across - 1), (down, across + 1)):
         if y >= 0 and x >= 0:
@@ -111,7 +115,7 @@ def with_crosshair(picture: Rgb, down: int, across: int, scale: int = 1) -> Rgb:
 
 
 def half_blocks(picture: Rgb, frame: Frame, background: tuple[int, int, int]) -> list[Strip]:
-    """``picture`` at the frame's size as strips, one a row, on a plain background."""
+    """Return ``picture`` at the frame's size as strips, one per row, on a plain background."""
     (height, width), (top, left) = frame.size, frame.origin
     canvas: NDArray[np.uint8] = np.empty((2 * frame.rows, frame.columns, 3), np.uint8)
     canvas[:] = background

@@ -1,4 +1,4 @@
-"""Reads files in a child process: the library of a damaged one may loop for ever, crash, or let nobody else run."""
+"""Reads files in a child process: with a damaged file, a library may loop forever, crash or block other threads."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ from spectf_cloud.files.reading import READ_TIMEOUT_S
 Answer = TypeVar("Answer")
 
 _LOOK_EVERY_S = 0.05
-# For a read that nobody waits for any more: a new child takes about as long to start.
+# Patience with a read that is not needed any more: a new child takes about as long to start.
 _PATIENCE_S = 2.0
-# The child's first word about each work: what it had to import for it is behind it.
+# The child's first answer to each task: its imports are done.
 _BEGUN = None
 _CHILD = "import sys; from spectf_cloud.tui.file_reader import serve; serve(int(sys.argv[1]), int(sys.argv[2]))"
 
 
 class FileReader:
-    """One child, started when it is first needed; it does one thing after another. Threads may ask at any time."""
+    """One child, started when first needed, that does one task after another. Any thread may ask."""
 
     def __init__(self, timeout_s: float = READ_TIMEOUT_S) -> None:
         self._timeout_s = timeout_s
@@ -36,9 +36,9 @@ class FileReader:
         self._child: tuple[subprocess.Popen[bytes], Connection] | None = None
 
     def ask(self, work: Callable[[Path], Answer], path: Path, cancelled: Callable[[], bool]) -> Answer | None:
-        """What ``work`` makes of a file, or raises; None where the answer is not wanted any more.
+        """Return what ``work`` returns for a file, or raise what it raises; None if cancelled.
 
-        ``work`` is a function of a module. Raises `InputError` where it does not end, or ends the child.
+        ``work`` is a module-level function. Raises `InputError` if it does not end, or ends the child.
         """
         with self._lock:
             if cancelled():
@@ -46,28 +46,28 @@ class FileReader:
             try:
                 pipe = self._started()
                 pipe.send((work, path))
-                told = self._wait(pipe, path, cancelled)
+                answer = self._wait(pipe, path, cancelled)
             except (EOFError, BrokenPipeError, ConnectionResetError):
                 self.close()
-                raise InputError(f"{path}: the process that read it came to its end; the file is damaged") from None
-        if isinstance(told, Exception):
-            raise told
-        result: Answer | None = told
+                raise InputError(f"{path}: the process reading it crashed; the file is damaged") from None
+        if isinstance(answer, Exception):
+            raise answer
+        result: Answer | None = answer
         return result
 
     def close(self) -> None:
-        """End the child; the next to ask starts another."""
+        """End the child; the next request starts another."""
         if self._child is not None:
             process, _ = self._child
             self._child = None
-            process.kill()  # whoever still waits for its answer finds the pipe at its end
-            with suppress(subprocess.TimeoutExpired):  # a drive that does not answer holds it in the kernel
+            process.kill()  # a thread that still waits for its answer gets EOFError
+            with suppress(subprocess.TimeoutExpired):  # a drive that does not answer keeps it in the kernel
                 process.wait(1)
 
     def _started(self) -> Connection:
         if self._child is None:
             ours, theirs = Pipe()
-            # Not multiprocessing's own way: it hands on a standard error that the application has taken over.
+            # multiprocessing would pass on a standard error that the application has taken over.
             process = subprocess.Popen(
                 [sys.executable, "-c", _CHILD, str(theirs.fileno()), str(os.getpid())],
                 stdin=subprocess.DEVNULL,
@@ -81,19 +81,19 @@ class FileReader:
         return self._child[1]
 
     def _wait(self, pipe: Connection, path: Path, cancelled: Callable[[], bool]) -> Any:
-        """The child's answer; None where it was not waited for, and the child has been ended."""
+        """Return the child's answer; None if cancelled, after ending a child that is still reading."""
         began = given_up = float("inf")
         while True:
             now = time.monotonic()
             if pipe.poll(_LOOK_EVERY_S):
-                told = pipe.recv()
-                if told is not _BEGUN:
-                    return told
+                answer = pipe.recv()
+                if answer is not _BEGUN:
+                    return answer
                 began = now
             if now - began > self._timeout_s:
                 self.close()
                 raise InputError(
-                    f"{path}: a read has not come to an end for {self._timeout_s:g} s, so the file is damaged or its "
+                    f"{path}: a read has not ended for {self._timeout_s:g} s, so the file is damaged or its "
                     "drive does not answer; copy the file again"
                 )
             given_up = min(given_up, now) if cancelled() else given_up
@@ -103,7 +103,7 @@ class FileReader:
 
 
 def serve(file: int, application: int) -> None:
-    """In the child: answer until the application is gone."""
+    """Answer requests, in the child, until the application ends."""
     end_with(application)
     pipe = Connection(file)
     with suppress(EOFError, OSError):

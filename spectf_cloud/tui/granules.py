@@ -1,4 +1,4 @@
-"""Which files of a folder are worth showing: radiance granules and saved probabilities. By name alone, so fast."""
+"""Which files of a folder to show: radiance granules and saved probabilities, by name alone and so fast."""
 
 from __future__ import annotations
 
@@ -11,25 +11,29 @@ from pathlib import Path
 from spectf_cloud.readers.names import HEADER, other_halves, read_name
 
 _PROBABILITY_ENDING = "_prob.tif"
-# An archive is not walked to its end for a card.
+# A card is not worth walking a whole archive.
 _MAX_FOLDERS = 2000
 
-# Delivered names are long and begin alike.
+# Delivered names are long and start alike.
 _DELIVERED = re.compile(r"^EMIT_L1B_RAD_[0-9]{3}_")
 
 
 def short_name(path: Path) -> str:
-    """What tells a granule, or what was made of it, from others of its kind."""
+    """Return the distinctive part of the name of a granule or its probability.
+
+    >>> short_name(Path("EMIT_L1B_RAD_001_20240301T093000_2406106_012.nc"))
+    '20240301T093000_2406106_012'
+    """
     return _DELIVERED.sub("", path.name).removesuffix(_PROBABILITY_ENDING).removesuffix(".nc")
 
 
 def is_probability(path: Path) -> bool:
-    """Whether the name is one that ``deploy-pt --proba`` gives."""
+    """Return whether the name is one that ``deploy-pt --proba`` gives."""
     return path.name.endswith(_PROBABILITY_ENDING)
 
 
 def worth_showing(paths: Iterable[Path]) -> list[Path]:
-    """Of a folder's files: EMIT-like netCDF, headers of ENVI pairs, saved probabilities. Asks no file system."""
+    """Return EMIT-like netCDF, headers of ENVI pairs and saved probabilities, without touching the disk."""
     listed = list(paths)
     names = {path.name.lower() for path in listed}
     return [path for path in listed if is_probability(path) or _is_granule(path, names)]
@@ -44,7 +48,7 @@ def _is_granule(path: Path, names: set[str]) -> bool:
 
 @dataclass
 class Below:
-    """What lies below a folder, in it and in its sub-folders; `whole` is false where not all of them were looked at."""
+    """Files in a folder and its sub-folders; `whole` is false if some folders were not searched."""
 
     granules: list[Path] = field(default_factory=list)
     probabilities: list[Path] = field(default_factory=list)
@@ -52,7 +56,7 @@ class Below:
 
 
 def below(folder: Path, cancelled: Callable[[], bool] = lambda: False) -> Below:
-    """Granules and saved probabilities of a folder and its sub-folders, linked ones too; hidden ones left out."""
+    """Find granules and saved probabilities in a folder and its sub-folders, linked but not hidden ones."""
     found, looked_at = Below(), set[str]()
     for place, folders, files in os.walk(folder, followlinks=True):
         real = os.path.realpath(place)

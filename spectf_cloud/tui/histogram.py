@@ -1,4 +1,4 @@
-"""How many pixels have which probability, and the threshold among them: a histogram that is a slider."""
+"""A histogram of the probabilities that is also the slider of the threshold."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _EIGHTHS = " ▁▂▃▄▅▆▇█"
 
 
 class ThresholdHistogram(Widget, can_focus=True):
-    """Bars over a slider from 0 to 1; heights grow as the fourth root, so that few pixels are seen beside many."""
+    """Bars over a slider from 0 to 1; heights are fourth roots, so that small counts stay visible."""
 
     HELP = """\
 ## Threshold
@@ -41,7 +41,7 @@ saved probabilities: nothing is computed again. Bars are how many pixels have ea
     value: reactive[float] = reactive(0.5)
 
     class Changed(Message):
-        """The threshold was moved by hand."""
+        """The user moved the threshold."""
 
         def __init__(self, value: float) -> None:
             self.value = value
@@ -54,7 +54,7 @@ saved probabilities: nothing is computed again. Bars are how many pixels have ea
         self._dragged = False
 
     def show(self, probability: FloatArray, threshold: float) -> None:
-        """Other probabilities (any shape; no data below 0 or NaN)."""
+        """Show other probabilities (any shape; no data is below 0 or NaN)."""
         self._probability, self._counts = probability[probability >= 0], []
         self.value = threshold
         self.refresh()
@@ -97,7 +97,7 @@ saved probabilities: nothing is computed again. Bars are how many pixels have ea
         for column in range(width):
             eighths = min(8, max(0, round(bars[column] * (height - 1) * 8) - 8 * (height - 2 - y)))
             red, green, blue = colour_map()[round(255 * column / max(1, width - 1))]
-            clear = 1.0 if column > at else 0.45  # what the threshold leaves out fades
+            clear = 1.0 if column > at else 0.45  # columns below the threshold fade
             mixed = background.blend(type(background)(int(red), int(green), int(blue)), clear)
             segments.append(Segment(_EIGHTHS[eighths], Style(color=mixed.rich_color, bgcolor=below)))
         return Strip(segments, width)
@@ -111,10 +111,10 @@ saved probabilities: nothing is computed again. Bars are how many pixels have ea
         return Strip(parts, width)
 
     def _heights(self, width: int) -> list[float]:
-        """0 to 1 for each column."""
+        """Return the height of each column, 0 to 1."""
         if self._probability is None:
             return [0.0] * width
-        if len(self._counts) != width:  # of another size: lines are drawn before a widget is told that it was resized
+        if len(self._counts) != width:  # resized: lines may be drawn before the resize event
             self._counts = np.histogram(self._probability, bins=width, range=(0, 1))[0].tolist()
         tallest = max(max(self._counts), 1)
         return [(count / tallest) ** 0.25 for count in self._counts]

@@ -1,4 +1,4 @@
-"""Jobs as they go: a table of all, the log of one, and a strip for the one that runs."""
+"""The jobs: a table of all, the log of one, and a strip for the running one."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _STYLES = {State.done: "green", State.failed: "red", State.running: "cyan", Stat
 
 
 class JobList(Vertical):
-    """A row for each job; below, the log of the one the cursor is on."""
+    """A row for each job; below, the log of the job under the cursor."""
 
     HELP = """\
 ## Jobs
@@ -37,7 +37,7 @@ one the cursor is on: it is asked to stop, and takes away what it had begun to w
     BINDINGS: ClassVar[list[BindingType]] = [Binding("delete", "app.cancel", "Cancel", show=False)]
 
     class Opened(Message):
-        """A job was chosen to look at."""
+        """The user asked for a job's result."""
 
         def __init__(self, job: Job) -> None:
             self.job = job
@@ -61,12 +61,12 @@ one the cursor is on: it is asked to stop, and takes away what it had begun to w
 
     @property
     def current(self) -> Job | None:
-        """The job the cursor is on."""
+        """The job under the cursor."""
         table = self.query_one(DataTable)
         return list(self._jobs.values())[table.cursor_row] if 0 <= table.cursor_row < len(self._jobs) else None
 
     def show(self, job: Job) -> None:
-        """Something about a job changed."""
+        """Show the current state of a job."""
         table = self.query_one(DataTable)
         if job.number in self._jobs:
             table.update_cell(str(job.number), "state", _state(job))
@@ -91,7 +91,7 @@ one the cursor is on: it is asked to stop, and takes away what it had begun to w
             self.post_message(self.Opened(self.current))
 
     def _write_log(self, job: Job) -> None:
-        """What is new since the last time, the error last."""
+        """Write what is new since the last time, the error last."""
         log = self.query_one(RichLog)
         lines: list[str | Text] = list(job.log)
         if job.over:
@@ -119,12 +119,12 @@ def _state(job: Job) -> Text:
 
 
 class JobStrip(Static):
-    """One line about the job that runs, on every page; away when none does."""
+    """One line about the running job, on every page; hidden if there is none."""
 
     _BAR = 16
 
     def show(self, jobs: Sequence[Job]) -> None:
-        """The first that runs, and how many wait."""
+        """Show the first running job, and how many wait."""
         running = next((job for job in jobs if job.state in (State.running, State.stopping)), None)
         self.display = running is not None
         if running is not None:
@@ -150,7 +150,11 @@ class JobStrip(Static):
 
 
 def clock(seconds: float | None) -> str:
-    """Minutes and seconds."""
+    """Return hours, minutes and seconds as a clock shows them.
+
+    >>> clock(75), clock(3725), clock(None)
+    ('1:15', '1:02:05', '–')
+    """
     if seconds is None:
         return "–"
     minutes, rest = divmod(round(seconds), 60)

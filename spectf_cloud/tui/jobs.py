@@ -1,4 +1,4 @@
-"""Commands run as child processes, one after another; what they say on the way is kept with them."""
+"""Commands run as child processes, one after another, with their progress, log and result."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from typing import Any
 
 from spectf_cloud.tui.preferences import Rate
 
-_LONGEST_LINE = 2**22
-_LOG_LINES = 500
-# A native call cannot be interrupted; one that lasts longer than this is killed.
+_MAX_LINE_BYTES = 2**22
+_MAX_LOG_LINES = 500
+# A native call cannot be interrupted; after this time the job is killed.
 _GRACE_S = 15.0
 
 
 class State(StrEnum):
-    """Where a job stands."""
+    """The state of a job."""
 
     queued = "queued"
     running = "running"
@@ -48,13 +48,13 @@ class Job:
     error: str = ""
     result: dict[str, Any] = field(default_factory=dict)
     epochs: list[dict[str, float]] = field(default_factory=list)
-    log: deque[str] = field(default_factory=lambda: deque(maxlen=_LOG_LINES))
+    log: deque[str] = field(default_factory=lambda: deque(maxlen=_MAX_LOG_LINES))
     process_id: int | None = None
     _marks: list[tuple[float, int]] = field(default_factory=list)
 
     @property
     def over(self) -> bool:
-        """Whether nothing more will come of it."""
+        """Whether it has ended."""
         return self.state in (State.done, State.failed, State.cancelled)
 
     @property
@@ -64,12 +64,12 @@ class Job:
 
     @property
     def seconds_left(self) -> float | None:
-        """At the mean rate so far; None before there is one."""
+        """Seconds left at the mean rate so far; None before there is one."""
         return (self.total - self.done) / self.rate_per_s if self.rate_per_s > 0 and not self.over else None
 
     @property
     def steady_rate(self) -> Rate | None:
-        """What this job tells of others: from two progress events on; None where it was too short to tell."""
+        """The rate to expect of similar jobs; None if it was too short, with fewer than two progress events."""
         if len(self._marks) < 3 or self.state is not State.done:
             return None
         (began, _), (first_s, first), (last_s, last) = self._marks[0], self._marks[1], self._marks[-1]
@@ -80,7 +80,7 @@ class Job:
 
 
 class JobQueue:
-    """Runs jobs one at a time. ``changed`` is called in the event loop whenever a job has news."""
+    """Runs jobs one at a time. ``changed`` is called in the event loop whenever a job changes."""
 
     def __init__(self, changed: Callable[[Job], None]) -> None:
         self.jobs: list[Job] = []
@@ -88,7 +88,7 @@ class JobQueue:
         self._worker: asyncio.Task[None] | None = None
 
     def add(self, arguments: Sequence[str], title: str) -> Job:
-        """Queue a command; it starts as soon as those before it are over."""
+        """Queue a command; it starts when those before it have ended."""
         job = Job(tuple(arguments), title, len(self.jobs) + 1)
         self.jobs.append(job)
         self._changed(job)
@@ -98,11 +98,11 @@ class JobQueue:
 
     @property
     def busy(self) -> bool:
-        """Whether a job runs or waits."""
+        """Whether a job is running or waiting."""
         return any(not job.over for job in self.jobs)
 
     def cancel(self, job: Job) -> None:
-        """Take a waiting job out, ask a running one to stop: it then removes what it began to write."""
+        """Remove a waiting job, or ask a running one to stop and remove what it began to write."""
         if job.state is State.queued:
             job.state = State.cancelled
         elif job.state is State.running:
@@ -112,7 +112,7 @@ class JobQueue:
         self._changed(job)
 
     async def close(self) -> None:
-        """Cancel everything and wait until it is gone."""
+        """Cancel all jobs and wait until they have ended."""
         for job in reversed(self.jobs):
             self.cancel(job)
         if self._worker is not None:
@@ -132,7 +132,7 @@ class JobQueue:
 
 
 async def run_once(arguments: Sequence[str]) -> Job:
-    """Run one command outside any queue, to its end; a caller that is cancelled takes it along."""
+    """Run one command outside any queue until it ends; cancelling the caller kills it."""
     job = Job(tuple(arguments), arguments[0], 0, State.running)
     try:
         await _run(job, lambda job: None)
@@ -145,18 +145,18 @@ async def run_once(arguments: Sequence[str]) -> Job:
 
 
 async def _run(job: Job, changed: Callable[[Job], None]) -> None:
-    """Run a job to its end and give it its final state."""
+    """Run a job until it ends and set its final state."""
     job._marks.append((time.monotonic(), 0))
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "spectf_cloud", *job.arguments, "--json", "-v"),
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
-        limit=_LONGEST_LINE,
-        start_new_session=True,  # Ctrl+C in the terminal is the application's, and its children die with it
+        limit=_MAX_LINE_BYTES,
+        start_new_session=True,  # Ctrl+C in the terminal goes to the application only
     )
     job.process_id = process.pid
-    if job.state is State.stopping:  # cancelled while it was being started
+    if job.state is State.stopping:  # cancelled while it was starting
         _signal(job, signal.SIGTERM)
 
     async def follow(stream: asyncio.StreamReader | None, take: Callable[[Job, str], None]) -> None:
@@ -200,19 +200,19 @@ def _take_log(job: Job, line: str) -> None:
 
 
 def _why(job: Job, code: int) -> str:
-    """What to say of a child that said nothing itself."""
+    """Return a reason for a child that reported none."""
     if code < 0:
         try:
             name = signal.Signals(-code).name
         except ValueError:
             name = "unknown"
-        return f"the job's process was ended from outside by signal {-code} ({name})"
+        return f"the job's process was ended by signal {-code} ({name})"
     last = next((line for line in reversed(job.log) if line.strip()), None)
     return f"the job exited with code {code}: {last}" if last else f"the job exited with code {code} and no message"
 
 
 def _signal(job: Job, number: int) -> None:
-    """To the child and whatever it started, a compiler for example."""
+    """Signal the child and its own children, such as a compiler."""
     if job.process_id is not None:
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(job.process_id, number)
@@ -220,5 +220,5 @@ def _signal(job: Job, number: int) -> None:
 
 def _kill_if_stopping(job: Job) -> None:
     if job.state is State.stopping:
-        job.log.append("it did not stop by itself; ended by force")
+        job.log.append("it did not stop, so it was killed")
         _signal(job, signal.SIGKILL)

@@ -1,4 +1,4 @@
-"""The Mask page: how a scene is masked, and the jobs that do it."""
+"""The Mask page: the options of masking, and its jobs."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from spectf_cloud.tui.options import Command, Problem, Values
 
 
 class MaskingPage(Vertical):
-    """The form of ``deploy-pt`` beside the queue of jobs; the equivalent command below."""
+    """The form of ``deploy-pt`` next to the queue of jobs; the equivalent command below."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("ctrl+r", "run", "Run"),
@@ -56,18 +56,18 @@ class MaskingPage(Vertical):
         return self.query_one(OptionForm)
 
     def focus_first(self) -> None:
-        """Where typing should go."""
+        """Focus the first field."""
         self.form.focus_first()
 
     def choose(self, radiance: Path) -> None:
-        """Fill in a scene, a mask that is not there yet, and the probability that the Result page needs."""
+        """Fill in a scene, a free name for its mask, and --proba, which the Result page needs."""
         radiance = short(radiance)
         folder = radiance.parent if os.access(radiance.parent, os.W_OK) else Path()
         out = next_free(folder / f"{radiance.stem}_mask.tif", self._promised)
         self.form.fill({"rdn": str(radiance), "obs": "", "out": str(out), "proba": True})
 
     def action_run(self) -> None:
-        """Queue what the form says."""
+        """Queue the form's command."""
         form = self.form
         if form.problem is not None:
             self.notify(form.problem.message, title="Not yet", severity="warning")
@@ -79,7 +79,7 @@ class MaskingPage(Vertical):
             form.fill({"out": str(next_free(out, self._promised))})
 
     def action_copy(self) -> None:
-        """The command to the clipboard."""
+        """Copy the command to the clipboard."""
         self.query_one(CommandLine).copy()
 
     @on(OptionForm.Changed)
@@ -92,7 +92,7 @@ class MaskingPage(Vertical):
 
 
 def deploy_problem(values: Values) -> Problem | None:
-    """What ``deploy-pt`` would refuse before it computes: inputs that are not there, outputs in the way."""
+    """Return what ``deploy-pt`` would refuse before it computes: missing inputs, outputs in the way."""
     radiance = Path(str(values.get("rdn", "")))
     if not values.get("rdn"):
         return Problem("rdn", "choose a scene on the Scenes page, or type the path of its radiance")
@@ -123,13 +123,13 @@ def _output_problem(values: Values, inputs: list[Path]) -> Problem | None:
         except OutputError as error:
             return Problem(name, str(error))
         if path.absolute() in seen:
-            return Problem(name, f"{path} is named twice; give each output its own")
+            return Problem(name, f"{path} is named twice; give each output its own name")
         seen.add(path.absolute())
     return None
 
 
 def short(path: Path) -> Path:
-    """Seen from the working folder where it lies in it."""
+    """Return a path relative to the working folder if it is in it."""
     try:
         return path.resolve().relative_to(Path.cwd())
     except (ValueError, OSError):
@@ -137,8 +137,8 @@ def short(path: Path) -> Path:
 
 
 def next_free(out: Path, promised: Collection[Path] = ()) -> Path:
-    """``out``, or with the first number behind it that makes it and its probability new."""
-    stem = re.sub(r"_[0-9]{1,2}$", "", out.stem)  # a number that was put there before
+    """Return ``out``, or ``out`` with the first number that makes it and its probability new."""
+    stem = re.sub(r"_[0-9]{1,2}$", "", out.stem)  # a number added before
     candidate, number = out, 1
     while candidate in promised or candidate.exists() or candidate.with_name(f"{candidate.stem}_prob.tif").exists():
         number += 1

@@ -1,4 +1,4 @@
-"""A form of a command's options, checked as it is typed in."""
+"""A form of a command's options, checked while typing."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from spectf_cloud.tui.options import Command, Option, Problem, Values, shell
 
 _LAST_SECTION = "Options"
 
-#: What a command would refuse beyond what its option definitions say.
+#: A check beyond the command's option definitions.
 Check = Callable[[Values], Problem | None]
 
 
 class PathSuggester(Suggester):
-    """Completes a path that has been begun; the right arrow accepts."""
+    """Completes a path; the right arrow accepts."""
 
     def __init__(self) -> None:
         super().__init__(use_cache=False, case_sensitive=True)
@@ -38,16 +38,16 @@ class PathSuggester(Suggester):
 
 
 class OptionForm(Vertical):
-    """Fields for every option of a command, by section; below them the help of the field in hand."""
+    """Fields for every option of a command, by section; below them the help of the focused field."""
 
     HELP = """\
 ## Options
 The same options as on the command line, checked as you type. Empty means the default, shown dimmed.
-**Tab** goes on, **right** accepts a path that is suggested, **space** flips a switch.
+**Tab** moves on, **right** accepts a suggested path, **space** flips a switch.
 """
 
     class Changed(Message):
-        """Something was typed; ``problem`` is why the command would refuse, None where it would not."""
+        """A field changed; ``problem`` is why the command would refuse, None if it would not."""
 
         def __init__(self, form: OptionForm, problem: Problem | None) -> None:
             self.form, self.problem = form, problem
@@ -77,21 +77,21 @@ The same options as on the command line, checked as you type. Empty means the de
 
     @property
     def values(self) -> dict[str, str | bool]:
-        """What is filled in, by option name; defaults are left out."""
+        """Filled-in values by option name, without defaults."""
         rows = self.query(_Row)
         return {row.option.name: row.value for row in rows if row.value not in ("", False)}
 
     @property
     def arguments(self) -> list[str]:
-        """What to type after ``spectf-cloud``."""
+        """The arguments after ``spectf-cloud``."""
         return self.command.arguments(self.values)
 
     def focus_first(self) -> None:
-        """Where typing should go."""
+        """Focus the first field."""
         self.query(Input).first().focus()
 
     def fill(self, values: Mapping[str, str | bool]) -> None:
-        """Set some fields."""
+        """Fill in some fields."""
         for row in self.query(_Row):
             if row.option.name in values:
                 row.fill(values[row.option.name])
@@ -99,7 +99,7 @@ The same options as on the command line, checked as you type. Empty means the de
 
     def _sections(self) -> list[str]:
         named = dict.fromkeys(option.section for option in self.command.options)
-        return sorted(named, key=lambda section: section == _LAST_SECTION)  # a stable sort: all others stay
+        return sorted(named, key=lambda section: section == _LAST_SECTION)  # a stable sort keeps the others in order
 
     @on(Input.Changed)
     @on(Checkbox.Changed)
@@ -120,7 +120,7 @@ The same options as on the command line, checked as you type. Empty means the de
         self.post_message(self.Changed(self, self.problem))
 
     def _explain(self) -> None:
-        """Why the command would refuse, else what the field in hand means."""
+        """Show why the command would refuse, else the help of the focused field."""
         line = self.query_one(".option-help", Static)
         line.set_class(self.problem is not None, "-problem")
         focused = next((row.option for row in self.query(_Row) if row.has_focus_within), None)
@@ -150,7 +150,7 @@ class _Row(Horizontal):
 
     @property
     def value(self) -> str | bool:
-        """As typed; a choice left at its default is empty."""
+        """The typed value; a choice left at its default is empty."""
         field = self.children[1]
         if isinstance(field, Checkbox):
             return field.value
@@ -160,7 +160,7 @@ class _Row(Horizontal):
         return field.value
 
     def fill(self, value: str | bool) -> None:
-        """Set the field without a word to the form."""
+        """Set the field without notifying the form."""
         field = self.children[1]
         assert isinstance(field, (Checkbox, Select, Input))
         with self.prevent(Input.Changed, Checkbox.Changed, Select.Changed):
@@ -170,7 +170,7 @@ class _Row(Horizontal):
 
 
 class CommandLine(Horizontal):
-    """The shell command that a form stands for, and buttons to run and to copy it."""
+    """The shell command of a form, and buttons to run and copy it."""
 
     def __init__(self, run_label: str, *, id: str | None = None) -> None:
         super().__init__(id=id)
@@ -183,13 +183,13 @@ class CommandLine(Horizontal):
         yield Button("Copy", compact=True, classes="copy")
 
     def show(self, form: OptionForm) -> None:
-        """The line of this form; the run button waits until nothing is wrong with it."""
+        """Show the form's command; the run button is disabled while it has a problem."""
         self.command = shell(form.arguments)
         self.query_one(Static).update(f"$ {self.command}")
         self.query_one(".run", Button).disabled = form.problem is not None
 
     def copy(self) -> None:
-        """To the terminal's clipboard."""
+        """Copy the command to the terminal's clipboard."""
         self.app.copy_to_clipboard(self.command)
         self.app.notify("Command copied")
 

@@ -1,4 +1,4 @@
-"""A command's options as the command line defines them: what forms show, and what they make of it."""
+"""A command's options as the command line defines them, for forms, and the arguments from a filled form."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from spectf_cloud.errors import SpectfError
 
 Values = Mapping[str, "str | bool"]
 
-# How a command speaks is not the user's business here: the application reads its events.
+# Output options are not shown: the application reads a command's events.
 _NOT_ASKED = {"help", "json", "verbose", "quiet"}
 
 
@@ -22,7 +22,7 @@ _NOT_ASKED = {"help", "json", "verbose", "quiet"}
 class Option:
     """One field of a form.
 
-    `flag` is what is typed before the value, None for a positional; `default` what applies when left empty.
+    `flag` comes before the value, None for a positional; `default` applies if the field is empty.
     """
 
     name: str
@@ -37,14 +37,14 @@ class Option:
 
 @dataclass(frozen=True)
 class Problem:
-    """Why a command would refuse; `option` is the field to look at, None where it is none in particular."""
+    """Why a command would refuse; `option` is the field at fault, None if there is no single one."""
 
     option: str | None
     message: str
 
 
 class Command:
-    """One command of the command line, such as ``deploy-pt`` or ``cloud-eval compare``, found in its tree."""
+    """One command from the command tree, such as ``deploy-pt`` or ``cloud-eval compare``."""
 
     def __init__(self, name: str, tree: Any) -> None:
         self.name = name
@@ -55,12 +55,12 @@ class Command:
 
     @cached_property
     def options(self) -> tuple[Option, ...]:
-        """Its fields, in order. An optional positional has an option of the same meaning, so is left out."""
+        """Its fields in order, without optional positionals, which have an equivalent option."""
         asked = [parameter for parameter in self._command.params if parameter.name not in _NOT_ASKED]
         return tuple(_option(parameter) for parameter in asked if parameter.opts[0][0] == "-" or parameter.required)
 
     def arguments(self, values: Values) -> list[str]:
-        """What to type after ``spectf-cloud``; empty values and switches that are off are left out."""
+        """Return the arguments after ``spectf-cloud``, without empty values and switches that are off."""
         positional: list[str] = []
         named: list[str] = []
         for option in self.options:
@@ -72,14 +72,14 @@ class Command:
             for part in filter(None, parts):
                 if option.flag is None:
                     positional.append(part)
-                else:  # a value that begins like an option is told by the equals sign
+                else:  # a value that looks like an option needs the equals sign
                     named += [f"{option.flag}={part}"] if part.startswith("-") else [option.flag, part]
         if any(part.startswith("-") for part in positional):
             named.append("--")
         return [*self.name.split(), *named, *positional]
 
     def problem(self, values: Values) -> Problem | None:
-        """What the command line itself has against these values."""
+        """Return the command line's objection to these values, if any."""
         words = self.name.split()
         try:
             with self._command.make_context(words[-1], self.arguments(values)[len(words) :]):
@@ -87,7 +87,7 @@ class Command:
         except SpectfError as error:
             return Problem("config", str(error))
         except Exception as error:
-            if not hasattr(error, "format_message"):  # a usage error, whichever library Typer takes it from
+            if not hasattr(error, "format_message"):  # a usage error, from Typer or click
                 raise
             name = getattr(getattr(error, "param", None), "name", None)
             message = str(getattr(error, "message", "")) or error.format_message()
@@ -97,7 +97,11 @@ class Command:
 
 
 def shell(arguments: Sequence[str]) -> str:
-    """The line to type in a shell."""
+    """Return the line to type in a shell.
+
+    >>> shell(["deploy-pt", "my mask.tif"])
+    "spectf-cloud deploy-pt 'my mask.tif'"
+    """
     return shlex.join(["spectf-cloud", *arguments])
 
 
@@ -118,13 +122,13 @@ def _option(parameter: Any) -> Option:
 
 
 def _choices(parameter: Any) -> tuple[str, ...]:
-    """Typer describes its types itself; before it did, click's types did."""
+    """Return the choices, which Typer's own types describe, and click's in older versions."""
     described = getattr(parameter, "type_descriptor", None) or parameter.type
     return tuple(str(getattr(choice, "value", choice)) for choice in getattr(described, "choices", None) or ())
 
 
 def _default(parameter: Any) -> str:
-    """The environment's value, else the command's own; empty for none."""
+    """Return the environment's value, else the command's default; empty for none."""
     named = parameter.envvar or []
     for variable in [named] if isinstance(named, str) else named:
         if os.environ.get(variable):
@@ -136,7 +140,7 @@ def _default(parameter: Any) -> str:
 
 
 def _split(text: str) -> list[str]:
-    """Words as a shell parts them; an open quote is a letter like any other."""
+    """Split text as a shell does; with an open quote, at spaces."""
     try:
         return shlex.split(text)
     except ValueError:

@@ -1,4 +1,4 @@
-"""What the command palette offers of each page."""
+"""The entries of each page in the command palette."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ from spectf_cloud.tui.train_page import TrainPage
 def page_commands(
     scenes: ScenesPage, mask: MaskingPage, result: ResultPage, train: TrainPage
 ) -> Iterable[SystemCommand]:
-    """Every action of the pages, by name."""
-    yield SystemCommand("Scenes: mask or open", "Take what the cursor is on further", scenes.action_use)
-    yield SystemCommand("Scenes: go to a folder", "Type where the tree begins", scenes.action_go)
-    yield SystemCommand("Scenes: folder above", "Begin the tree one higher", scenes.action_up)
+    """Yield every action of the pages by name."""
+    yield SystemCommand("Scenes: mask or open", "Use the file under the cursor", scenes.action_use)
+    yield SystemCommand("Scenes: go to a folder", "Type where the tree starts", scenes.action_go)
+    yield SystemCommand("Scenes: folder above", "Start the tree one folder up", scenes.action_up)
     yield SystemCommand("Scenes: reload", "Read the folder again", scenes.action_reload)
     yield SystemCommand("Mask: run", "Queue the job of the form", mask.action_run)
     yield SystemCommand("Mask: copy the command", "To the clipboard", mask.action_copy)
     yield SystemCommand("Result: save as", "Mask, map, netCDF, picture", result.action_save)
-    yield SystemCommand("Result: one picture or three", "Enlarge the picture in hand", result.action_enlarge)
+    yield SystemCommand("Result: one picture or three", "Enlarge the focused picture", result.action_enlarge)
     yield SystemCommand("Result: zoom in", "At the cursor", partial(result.action_zoom, 2))
     yield SystemCommand("Result: zoom out", "At the cursor", partial(result.action_zoom, 0.5))
     yield SystemCommand("Result: wider buffer", "One pixel more", partial(result.action_buffer, 1))
     yield SystemCommand("Result: narrower buffer", "One pixel less", partial(result.action_buffer, -1))
     yield SystemCommand("Train: run", "Queue training or evaluation", train.action_run)
-    yield SystemCommand("Train: resume", "Go on from the checkpoint", train.action_resume)
+    yield SystemCommand("Train: resume", "Continue from the checkpoint", train.action_resume)
     yield SystemCommand("Train: open a run", "Curves or scores of an earlier one", train.action_open)
     yield SystemCommand("Train: copy the command", "To the clipboard", train.action_copy)

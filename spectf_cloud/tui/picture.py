@@ -18,12 +18,12 @@ from spectf_cloud.products.panels import Rgb
 from spectf_cloud.tui.cells import Frame, View, fitted, half_blocks, with_crosshair
 
 _FAST = 8
-# Of a half cell where pixels can be shown; terminals fit the picture to their cells.
+# Pixels per half cell on terminals with graphics, which fit the picture to their cells.
 _SHARP_PIXELS = 10
 
 
 class Picture(Widget, can_focus=True):
-    """Shows an RGB array; arrow keys and the mouse move a cursor over its pixels."""
+    """Shows an RGB array; arrow keys and mouse move a cursor over its pixels."""
 
     HELP = """\
 ## Picture
@@ -39,14 +39,14 @@ Arrow keys move the cursor, with **shift** eight times as far; a click sets it.
     ]
 
     class Moved(Message):
-        """The cursor was moved to a pixel."""
+        """The user moved the cursor to a pixel."""
 
         def __init__(self, line: int, sample: int) -> None:
             self.line, self.sample = line, sample
             super().__init__()
 
     class Zoomed(Message):
-        """The wheel asks for another zoom."""
+        """The wheel was turned."""
 
         def __init__(self, factor: float) -> None:
             self.factor = factor
@@ -72,7 +72,7 @@ Arrow keys move the cursor, with **shift** eight times as far; a click sets it.
             yield self._sharp
 
     def show(self, picture: Rgb | None, shape: tuple[int, int], step: int = 1, empty: str | None = None) -> None:
-        """Another picture, every ``step``-th pixel of a scene of ``shape`` (lines, samples); None for none."""
+        """Show every ``step``-th pixel of a scene of ``shape`` (lines, samples); None shows no picture."""
         if shape != self._shape:
             self._view, self._cursor = View(0, 0, *shape), None
         self._picture, self._shape, self._step = picture, shape, step
@@ -81,11 +81,11 @@ Arrow keys move the cursor, with **shift** eight times as far; a click sets it.
 
     @property
     def shows_something(self) -> bool:
-        """Whether there is a picture rather than words."""
+        """Whether there is a picture rather than text."""
         return self._picture is not None
 
     def look_at(self, view: View, cursor: tuple[int, int] | None) -> None:
-        """Another part of the scene, and where the cursor is."""
+        """Show another part of the scene, and the cursor."""
         self._view, self._cursor = view, cursor
         self._redraw()
 
@@ -94,7 +94,7 @@ Arrow keys move the cursor, with **shift** eight times as far; a click sets it.
             return self._words(y)
         if self._sharp is not None:
             return Strip.blank(self.size.width, self.rich_style)
-        if self._drawn_at != self.size:  # lines are drawn before a widget is told that it was resized
+        if self._drawn_at != self.size:  # lines may be drawn before the resize event
             self._strips, self._drawn_at = self._render_picture(self._picture), self.size
         return self._strips[y] if y < len(self._strips) else Strip.blank(self.size.width, self.rich_style)
 
@@ -152,7 +152,7 @@ Arrow keys move the cursor, with **shift** eight times as far; a click sets it.
         return half_blocks(self._fitted(picture, frame, 1), frame, self.background_colors[1].rgb)
 
     def _draw_sharp(self, picture: Rgb) -> None:
-        """The same at so many pixels per half cell, into the widget that shows pixels."""
+        """Draw at `_SHARP_PIXELS` per half cell, into the widget that shows pixels."""
         frame = self._frame(self.size)
         height, width = frame.size
         self._sharp.styles.width, self._sharp.styles.height = width, (height + 1) // 2
@@ -164,7 +164,7 @@ Arrow keys move the cursor, with **shift** eight times as far; a click sets it.
         return shown if self._cursor is None else with_crosshair(shown, *frame.half_cell_of(*self._cursor), scale)
 
     def _words(self, y: int) -> Strip:
-        """What to say where there is no picture, in the middle."""
+        """Return a line of the centred text that replaces a missing picture."""
         width = self.size.width
         words = self._empty.split("\n")
         at = y - (self.size.height - len(words)) // 2

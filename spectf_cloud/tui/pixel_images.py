@@ -1,4 +1,4 @@
-"""Real pictures instead of cells, where textual-image is installed and the terminal can show them."""
+"""Real pictures instead of cells, if textual-image is installed and the terminal can show them."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from typing import Any
 
 
 def sharp_image() -> Any:
-    """A widget class with a settable ``image`` (PIL), or None.
+    """Return a widget class with a settable ``image`` (PIL), or None.
 
-    Asks the terminal, so call it before the application takes the terminal over.
+    It queries the terminal, so call it before the application starts.
     """
     if find_spec("textual_image") is None:
         return None
     from textual_image.renderable import Image, SixelImage, TGPImage
 
-    if Image not in (SixelImage, TGPImage):  # its other ways are cells too
+    if Image not in (SixelImage, TGPImage):  # the other ways are cells too
         return None
     from textual_image.widget import Image as Widget
 

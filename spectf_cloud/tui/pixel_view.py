@@ -21,9 +21,9 @@ from spectf_cloud.tui.jobs import run_once
 from spectf_cloud.tui.plot import Curve, Plot
 from spectf_cloud.tui.saved_result import SavedResult
 
-# A cursor that moves on within this time asks for nothing.
+# A cursor that moves on within this time starts no explanation.
 _REST_S = 0.7
-# Farther from the saved probability than this, the explanation is of other settings.
+# A larger difference from the saved probability means that the explanation used other settings.
 _SAME = 0.005
 _HINT, _TITLE = "Point at a pixel for its spectrum", "TOA reflectance"
 
@@ -31,7 +31,7 @@ _HINT, _TITLE = "Point at a pixel for its spectrum", "TOA reflectance"
 class PixelView(Vertical):
     """Follows the cursor. The spectrum is read at once; the attention takes a child process some seconds.
 
-    `explained` holds what ``spectf-cloud explain`` said, by (line, sample).
+    `explained` holds results of ``spectf-cloud explain`` by (line, sample).
     """
 
     def __init__(self, *, id: str | None = None) -> None:
@@ -45,18 +45,18 @@ class PixelView(Vertical):
         yield Plot(_TITLE, id="spectrum", x_format="{:.0f}")
 
     def show_result(self, result: SavedResult) -> None:
-        """Pixels of another result."""
+        """Show pixels of another result."""
         self._result, self._tokens, self.explained = result, None, {}
         self.query_one("#pixel-text", Static).update(_HINT)
         self.query_one(Plot).show((), title=_TITLE)
 
     def show_pixel(self, line: int, sample: int, threshold: float) -> None:
-        """Say what is known of a pixel, and go for the rest."""
+        """Show what is known about a pixel, and read the rest."""
         self.describe(line, sample, threshold)
         self._follow(line, sample)
 
     def describe(self, line: int, sample: int, threshold: float) -> None:
-        """Only what the saved probability says."""
+        """Show only the saved probability."""
         if self._result is None:
             return
         probability = float(self._result.probability[line, sample])
@@ -66,7 +66,7 @@ class PixelView(Vertical):
 
     @work(exclusive=True, group="pixel", exit_on_error=False)
     async def _follow(self, line: int, sample: int) -> None:
-        """The spectrum, then the attention; the next pixel ends this, and its child with it."""
+        """Show the spectrum, then the attention; the next pixel cancels this and ends its child."""
         result = self._result
         if result is None or result.scene is None:
             self.query_one(Plot).show((), empty=result.trouble if result else "")
@@ -123,7 +123,7 @@ class PixelView(Vertical):
 
 
 def _by_wavelength(label: str, x: np.ndarray, y: np.ndarray, colour: str, gap: float = 0.03) -> Curve:
-    """Ascending; a gap in the bands wider than ``gap`` of the centre breaks the curve."""
+    """Return the curve by wavelength, broken at gaps wider than ``gap`` times the wavelength."""
     order = np.argsort(x)
     xs, ys = [float(value) for value in x[order]], [float(value) for value in y[order]]
     points: list[tuple[float, float]] = []

@@ -1,4 +1,4 @@
-"""Curves in braille dots, eight to a cell."""
+"""Curves in braille dots, eight per cell."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _LABEL_WIDTH = 6
 
 @dataclass(frozen=True)
 class Curve:
-    """Points joined by lines; NaN breaks them. `colour` is a name of the theme, such as ``primary``."""
+    """Points joined by lines, broken by NaN. `colour` is a theme colour such as ``primary``."""
 
     label: str
     x: Sequence[float]
@@ -42,7 +42,7 @@ class Plot(Widget):
         self._drawn_at: Size | None = None
 
     def show(self, curves: Sequence[Curve], bars: Curve | None = None, title: str = "", empty: str = "") -> None:
-        """Other curves; ``bars`` are drawn in one row, the tallest full; ``empty`` is said where there are none."""
+        """Show other curves; ``bars`` are drawn in one row; ``empty`` is the text if there are no curves."""
         self._curves, self._bars, self._empty = curves, bars, empty
         self._title = title or self._title
         self._redraw()
@@ -56,7 +56,7 @@ class Plot(Widget):
         self.refresh()
 
     def render_line(self, y: int) -> Strip:
-        if self._drawn_at != self.size:  # lines are drawn before a widget is told that it was resized
+        if self._drawn_at != self.size:  # lines may be drawn before the resize event
             self._strips, self._drawn_at = self._draw(), self.size
         return self._strips[y] if y < len(self._strips) else Strip.blank(self.size.width, self.rich_style)
 
@@ -138,7 +138,7 @@ class Plot(Widget):
 
 
 class _Grid:
-    """Braille cells and which curve owns each: the last one drawn."""
+    """Braille cells, and for each the curve that was drawn last."""
 
     def __init__(self, rows: int, columns: int, x_limits: tuple[float, float], y_limits: tuple[float, float]) -> None:
         self.rows, self.columns = rows, columns
@@ -171,7 +171,7 @@ class _Grid:
 
 
 def _between(start: tuple[int, int], stop: tuple[int, int]) -> list[tuple[int, int]]:
-    """All dots of a straight line, both ends included."""
+    """Return all dots of a straight line, with both ends."""
     steps = max(abs(stop[0] - start[0]), abs(stop[1] - start[1]), 1)
     return [
         (round(start[0] + (stop[0] - start[0]) * i / steps), round(start[1] + (stop[1] - start[1]) * i / steps))
@@ -180,7 +180,11 @@ def _between(start: tuple[int, int], stop: tuple[int, int]) -> list[tuple[int, i
 
 
 def ticks(limits: tuple[float, float], count: int) -> list[float]:
-    """Return round numbers between the limits, about ``count`` of them."""
+    """Return about ``count`` round numbers between the limits.
+
+    >>> ticks((0.0, 10.0), 4)
+    [0.0, 5.0, 10.0]
+    """
     low, high = limits
     raw = (high - low) / count
     power = 10.0 ** math.floor(math.log10(raw))

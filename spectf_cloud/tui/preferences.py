@@ -1,4 +1,4 @@
-"""What the application remembers between sessions: tour seen, theme, how fast earlier jobs ran on this machine."""
+"""Preferences kept between sessions: tour seen, theme, speed of earlier jobs on this machine."""
 
 from __future__ import annotations
 
@@ -17,19 +17,23 @@ from spectf_cloud.files.cache import cache_folder
 
 @dataclass(frozen=True)
 class Rate:
-    """How fast a job went: pixels per second once it ran, and seconds before its first pixel."""
+    """Speed of a job: pixels per second once running, and seconds before its first pixel."""
 
     pixels_per_s: float
     start_s: float
     pixels: int
 
     def seconds(self, pixels: int) -> float:
-        """How long so many pixels take at this rate."""
+        """Return the seconds that ``pixels`` take at this rate.
+
+        >>> Rate(pixels_per_s=100.0, start_s=2.0, pixels=500).seconds(1000)
+        12.0
+        """
         return self.start_s + pixels / self.pixels_per_s
 
 
 def model_key(weights: str, fidelity: str, device: str) -> str:
-    """Jobs of one key run alike on one machine."""
+    """Return a key; jobs with the same key are equally fast on this machine."""
     return f"{platform.node()} {weights} {fidelity} {device}"
 
 
@@ -37,8 +41,8 @@ _KEPT: dict[str, type] = {"tour_seen": bool, "theme": str, "rates": dict}
 
 
 @dataclass
-class Remembered:
-    """Kept as JSON at ``path``; a file that cannot be read or written is no error."""
+class Preferences:
+    """Preferences in a JSON file at ``path``; a file that cannot be read or written is ignored."""
 
     path: Path
     tour_seen: bool = False
@@ -46,8 +50,8 @@ class Remembered:
     rates: dict[str, dict[str, float]] = field(default_factory=dict)
 
     @classmethod
-    def load(cls, path: Path | None = None) -> Remembered:
-        """From a file, by default one in the user's cache, as far as it makes sense."""
+    def load(cls, path: Path | None = None) -> Preferences:
+        """Read the valid entries of a file, by default in the user's cache."""
         found = cls(path or cache_folder() / "tui.json")
         with suppress(OSError, ValueError):
             content = json.loads(found.path.read_text(encoding="utf-8"))
@@ -57,14 +61,14 @@ class Remembered:
         return found
 
     def save(self) -> None:
-        """To the file, if there is a place for it."""
+        """Write the file, if possible."""
         with suppress(OSError, OutputError):
             self.path.parent.mkdir(parents=True, exist_ok=True)
             with atomic_output(self.path, overwrite=True) as temporary:
                 temporary.write_text(json.dumps({name: getattr(self, name) for name in _KEPT}, indent=1))
 
     def rate(self, key: str) -> Rate | None:
-        """The last job's of this key."""
+        """Return the rate of the last job with this key, if any."""
         values = self.rates.get(key)
         return _rate(values) if isinstance(values, dict) else None
 

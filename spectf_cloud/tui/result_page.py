@@ -1,4 +1,4 @@
-"""The Result page: what a mask looks like, and what another threshold would make of it."""
+"""The Result page: a mask, and how another threshold would change it."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from spectf_cloud.tui.cells import View
 from spectf_cloud.tui.histogram import ThresholdHistogram
 from spectf_cloud.tui.picture import Picture
 from spectf_cloud.tui.pixel_view import PixelView
-from spectf_cloud.tui.save_screen import SaveScreen, Wanted
+from spectf_cloud.tui.save_screen import SaveRequest, SaveScreen
 from spectf_cloud.tui.saved_result import SavedResult, SceneFiles, load_result
 from spectf_cloud.tui.stepper import Stepper
 
 _PICTURES = ("rgb", "probability", "mask")
 _TITLES = {"rgb": "True colour", "probability": "Cloud probability", "mask": "Mask"}
-_LARGEST_BUFFER = 50
+MAX_BUFFER = 50
 
 
 class ResultPage(Vertical):
@@ -61,17 +61,17 @@ class ResultPage(Vertical):
                 yield Static(id="cloud")
                 yield ThresholdHistogram(id="threshold")
                 with Horizontal(id="adjust-more"):
-                    yield Stepper("Buffer", "px", _LARGEST_BUFFER, id="buffer")
+                    yield Stepper("Buffer", "px", MAX_BUFFER, id="buffer")
                     yield Button("Save as …", compact=True, variant="primary", id="save")
             yield PixelView(id="pixel")
 
     def focus_first(self) -> None:
-        """Where the arrow keys should go."""
+        """Focus the mask."""
         self.query_one("#mask-picture", Picture).focus()
 
     @property
     def mask(self) -> MaskArray | None:
-        """As shown: (lines, samples) uint8."""
+        """The mask as shown: (lines, samples) uint8; None without a result."""
         if self.result is None:
             return None
         return self.result.mask(self.query_one(ThresholdHistogram).value, self.query_one(Stepper).value)
@@ -96,7 +96,7 @@ class ResultPage(Vertical):
         lines, samples = result.shape
         weights = result.saved.tags.get("SPECTF_WEIGHTS", "unknown weights")
         self.query_one("#result-title", Static).update(f"{result.stem}   {lines} × {samples}   {weights}")
-        words = "reading true colour …" if result.scene else "no true colour:\nits radiance is\nnot beside it"
+        words = "reading true colour …" if result.scene else "no true colour:\nits radiance is\nnot next to it"
         self._picture("rgb").show(None, result.shape, empty=words)
         self._picture("probability").show(_with_nodata(result, probability_colour(result.probability)), result.shape)
         self.query_one(Stepper).value = 0
@@ -111,7 +111,7 @@ class ResultPage(Vertical):
     @on(ThresholdHistogram.Changed)
     @on(Stepper.Changed)
     def _remask(self) -> None:
-        """The mask anew from the saved probability."""
+        """Mask again from the saved probability."""
         result, mask = self.result, self.mask
         if result is None or mask is None:
             return
@@ -141,24 +141,24 @@ class ResultPage(Vertical):
         self.action_save()
 
     def action_zoom(self, factor: float) -> None:
-        """At the cursor, or the middle."""
+        """Zoom at the cursor, or the middle."""
         if self.result is not None:
             self._view = self._view.zoomed(factor, self._cursor or self._view.middle, self.result.shape)
             self._look()
 
     def action_buffer(self, by: int) -> None:
-        """Another buffer."""
+        """Change the buffer."""
         self.query_one(Stepper).action_change(by)
 
     def action_enlarge(self) -> None:
-        """Only the picture in hand, or all three again."""
+        """Show only the focused picture, or all three again."""
         focused = next((name for name in _PICTURES if self._picture(name).has_focus), "mask")
         alone = not any(self.query_one(f"#{name}-side").has_class("-away") for name in _PICTURES)
         for name in _PICTURES:
             self.query_one(f"#{name}-side").set_class(alone and name != focused, "-away")
 
     def action_save(self) -> None:
-        """Ask what and where, then write it."""
+        """Ask what to save and where, then write it."""
         if self.result is None:
             self.notify("There is no result to save yet", severity="warning")
             return
@@ -168,14 +168,14 @@ class ResultPage(Vertical):
             self.query_one(Stepper).value,
         )
 
-        def write(wanted: Wanted | None) -> None:
+        def write(wanted: SaveRequest | None) -> None:
             if wanted is not None:
                 self._write(result, wanted, threshold, pixels)
 
         self.app.push_screen(SaveScreen(result), write)
 
     @work(thread=True, group="save", exit_on_error=False)
-    def _write(self, result: SavedResult, wanted: Wanted, threshold: float, pixels: int) -> None:
+    def _write(self, result: SavedResult, wanted: SaveRequest, threshold: float, pixels: int) -> None:
         try:
             result.save(wanted.product, wanted.path, threshold, pixels, wanted.overwrite)
         except SpectfError as error:
@@ -192,6 +192,6 @@ class ResultPage(Vertical):
 
 
 def _with_nodata(result: SavedResult, picture: Rgb) -> Rgb:
-    """Grey where nothing is known."""
+    """Return the picture with no-data pixels in grey."""
     shown: Rgb = np.where((result.probability >= 0)[..., None], picture, np.array(HATCH_LINE, np.uint8))
     return shown

@@ -1,4 +1,4 @@
-"""Asks what to save, and where."""
+"""Asks what to save and where."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from spectf_cloud.tui.saved_result import PRODUCTS, SavedResult
 
 
 @dataclass(frozen=True)
-class Wanted:
+class SaveRequest:
     """A product to save."""
 
     product: str
@@ -28,8 +28,8 @@ class Wanted:
     overwrite: bool
 
 
-class SaveScreen(ModalScreen[Wanted | None]):
-    """One of the products under a name that is free."""
+class SaveScreen(ModalScreen[SaveRequest | None]):
+    """Offers one of the products under a free name."""
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "dismiss(None)", "Back")]
 
@@ -45,7 +45,7 @@ class SaveScreen(ModalScreen[Wanted | None]):
                 [(words, kind) for kind, (words, _) in possible.items()], value="mask", allow_blank=False, compact=True
             )
             yield Input(compact=True, suggester=PathSuggester(), select_on_focus=False)
-            yield Checkbox("Replace a file that is there", compact=True)
+            yield Checkbox("Replace an existing file", compact=True)
             yield Static(id="save-trouble", markup=False)
             with Horizontal(classes="buttons"):
                 yield Button("Save", variant="primary", compact=True, id="save-now")
@@ -84,9 +84,9 @@ class SaveScreen(ModalScreen[Wanted | None]):
         if not self._trouble():
             self.dismiss(self._wanted())
 
-    def _wanted(self) -> Wanted:
+    def _wanted(self) -> SaveRequest:
         path = Path(self.query_one(Input).value).expanduser()
-        return Wanted(str(self.query_one(Select).value), path, self.query_one(Checkbox).value)
+        return SaveRequest(str(self.query_one(Select).value), path, self.query_one(Checkbox).value)
 
     def _trouble(self) -> str:
         wanted, scene = self._wanted(), self._result.scene

@@ -1,4 +1,4 @@
-"""A saved probability with the scene it belongs to: what the Result page shows, masks again and saves."""
+"""A saved probability with its scene, which the Result page shows, masks again and saves."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ from spectf_cloud.scene import Scene
 from spectf_cloud.tokens import Tokens
 from spectf_cloud.weights import BUILTIN, PUBLISHED_THRESHOLD, RELEASES, sha256_of
 
-# A picture in cells has no use for more.
-_LONGEST_PICTURE = 640
+# More pixels would not be visible in cells.
+MAX_PICTURE_PIXELS = 640
 
-#: What can be saved, and how such a file is usually called.
+#: What can be saved, and the usual ending of its name.
 PRODUCTS = {
     "mask": ("Mask GeoTIFF, sensor grid", "_mask.tif"),
     "ortho": ("Mask on the map, COG", "_ortho.tif"),
@@ -35,15 +35,15 @@ PRODUCTS = {
     "probability": ("Probability GeoTIFF", "_prob.tif"),
 }
 
-#: Radiance and its geometry; None to find it by name.
+#: Radiance and its geometry; None means to find it by name.
 SceneFiles = tuple[Path, Path | None]
 
 
 @dataclass(frozen=True, eq=False)
 class SavedResult:
-    """A probability file reopened. `scene` is None where its files were not found: `trouble` says why.
+    """A reopened probability file. `scene` is None if its files were not found, and `trouble` says why.
 
-    `weights` is their name on the command line, None where it is not known.
+    `weights` is the weights' name on the command line, None if unknown.
     """
 
     saved: SavedProbability
@@ -56,34 +56,34 @@ class SavedResult:
 
     @property
     def probability(self) -> FloatArray:
-        """(lines, samples) float32, −9999 or NaN no data."""
+        """Cloud probability (lines, samples) float32; −9999 or NaN is no data."""
         return self.saved.probability
 
     @property
     def shape(self) -> tuple[int, int]:
-        """(lines, samples)."""
+        """Lines and samples."""
         lines, samples = self.probability.shape
         return lines, samples
 
     @property
     def stem(self) -> str:
-        """How files made from it begin."""
+        """How the names of files made from it start."""
         return self.saved.path.name.removesuffix(".tif").removesuffix("_prob").removesuffix("_mask")
 
     def mask(self, threshold: float, buffer_pixels: int) -> MaskArray:
-        """(lines, samples) uint8: 0 clear, 1 cloud, 255 no data."""
+        """Return the mask (lines, samples) uint8: 0 clear, 1 cloud, 255 no data."""
         return dilate(apply_threshold(self.probability, threshold), buffer_pixels)
 
     def with_picture(self) -> SavedResult:
-        """With true colour read from the scene, where there is one. Raises `InputError`."""
+        """Return the result with true colour read from the scene, if any. Raises `InputError`."""
         if self.scene is None:
             return self
-        step = max(1, -(-max(self.shape) // _LONGEST_PICTURE))
+        step = max(1, -(-max(self.shape) // MAX_PICTURE_PIXELS))
         preview = read_preview(self.scene, self.tokens(self.scene), step)
         return replace(self, rgb=true_colour(preview.reflectance[..., :3]), rgb_step=step)
 
     def tokens(self, scene: Scene) -> Tokens:
-        """What the network saw of the scene, as far as the file says. Raises `InputError`."""
+        """Return the tokens that the network saw, as noted in the file. Raises `InputError`."""
         return Tokens.of_tags(scene, self.saved.tags)
 
     def save(self, product: str, path: Path, threshold: float, buffer_pixels: int, overwrite: bool = False) -> None:
@@ -110,9 +110,9 @@ class SavedResult:
 
 
 def load_result(path: Path, files: SceneFiles | None = None, folders: Iterable[Path] = ()) -> SavedResult:
-    """Reopen a probability GeoTIFF with its scene: ``files``, or those it names, beside it or in ``folders``.
+    """Reopen a probability GeoTIFF with its scene: ``files``, or the files it names, next to it or in ``folders``.
 
-    Raises `InputError` where the probability cannot be read; a scene that cannot is no error.
+    Raises `InputError` if the probability cannot be read; an unreadable scene is not an error.
     """
     saved = read_probability(path)
     try:
@@ -122,25 +122,25 @@ def load_result(path: Path, files: SceneFiles | None = None, folders: Iterable[P
     try:
         scene = open_scene(*(files or _noted_files(saved, [path.parent, *folders])))
         if (scene.lines, scene.samples) != saved.probability.shape:
-            raise InputError(f"{scene.image.path.name} is of another size than {path.name}")
+            raise InputError(f"{scene.image.path.name} differs in size from {path.name}")
     except InputError as error:
         return SavedResult(saved, threshold, None, str(error), None)
     return SavedResult(saved, threshold, scene, "", _weights(saved.tags))
 
 
 def _weights(tags: Mapping[str, str]) -> str | None:
-    """How to name the weights on the command line; None where only their maker knows the path."""
+    """Return the weights' name on the command line; None for weights known only by a path."""
     if tags.get("SPECTF_WEIGHTS") in RELEASES:
         return tags["SPECTF_WEIGHTS"]
     return BUILTIN if tags.get("SPECTF_WEIGHTS_SHA256") == sha256_of(resource("weights.pt")) else None
 
 
 def _noted_files(saved: SavedProbability, folders: Iterable[Path]) -> SceneFiles:
-    """Radiance, and its geometry where the name noted in the file is there too. Raises `InputError`."""
+    """Return the radiance and, if found, the geometry noted in the file. Raises `InputError`."""
     name, observation = saved.tags.get("SPECTF_RADIANCE", ""), saved.tags.get("SPECTF_OBSERVATION", "")
     radiance = next((folder / name for folder in folders if name and (folder / name).is_file()), None)
     if radiance is None:
         named = f"its radiance {name}" if name else "its radiance, which it does not name,"
-        raise InputError(f"{named} is not beside {saved.path.name}; open the folder that holds it first")
-    beside = radiance.parent / observation
-    return radiance, beside if observation and beside.is_file() else None
+        raise InputError(f"{named} is not next to {saved.path.name}; open the folder that holds it first")
+    geometry = radiance.parent / observation
+    return radiance, geometry if observation and geometry.is_file() else None

@@ -1,4 +1,4 @@
-"""What the card of a scene says: read from the files, without their pixels."""
+"""The contents of a scene's card, read from the files without their pixels."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _LINES_LOOKED_AT = 16
 
 @dataclass(frozen=True, eq=False)
 class SceneFacts:
-    """One granule. `scene` is None where its observation geometry was not found: `trouble` says why."""
+    """One granule. `scene` is None if its observation geometry was not found, and `trouble` says why."""
 
     path: Path
     radiance: Cube
@@ -31,9 +31,9 @@ class SceneFacts:
     place: str
 
     def rows(self) -> list[tuple[str, str]]:
-        """(what, how it is) for the card."""
+        """Return (label, text) rows for the card."""
         cube, sensor = self.radiance, self.radiance.sensor
-        assert sensor is not None  # read_facts saw to it
+        assert sensor is not None  # checked by read_facts
         low_nm, high_nm = sensor.wavelength_nm.min(), sensor.wavelength_nm.max()
         rows = [
             ("Sensor", f"{sensor.name}, {cube.bands} bands, {low_nm:.0f}–{high_nm:.0f} nm"),
@@ -51,10 +51,10 @@ class SceneFacts:
 
 
 def read_facts(path: Path) -> SceneFacts:
-    """Open a granule by its netCDF or header. Raises `InputError` where there is no radiance in it."""
+    """Open a granule by its netCDF or header. Raises `InputError` if it has no radiance."""
     cube = open_cube(path)
     if role(cube) != "radiance":
-        raise InputError(f"{path.name} holds no radiance with wavelengths, so there is nothing to mask in it")
+        raise InputError(f"{path.name} has no radiance with wavelengths, so it cannot be masked")
     scene, trouble = None, ""
     try:
         scene = open_scene(path)
@@ -67,7 +67,7 @@ def read_facts(path: Path) -> SceneFacts:
 
 @dataclass(frozen=True)
 class Card:
-    """What is shown of one granule before its picture; `located` where its observation geometry was found."""
+    """The rows shown of a granule before its picture; `located` if its observation geometry was found."""
 
     path: Path
     rows: list[tuple[str, str]]
@@ -104,14 +104,14 @@ def read_picture(path: Path) -> Thumbnail:
 
 
 def read_probability_picture(path: Path) -> Thumbnail:
-    """A saved probability in the colours of its map. Raises `InputError`."""
+    """Read a saved probability as a picture in the map's colours. Raises `InputError`."""
     probability = read_probability(path).probability
     lines, samples = probability.shape
     return Thumbnail(probability_colour(probability), (lines, samples), 1)
 
 
 def read_thumbnail(scene: Scene, longest: int = 128) -> tuple[Rgb, int]:
-    """True colour of every n-th pixel, at most ``longest`` a side, and n. Raises `InputError`."""
+    """Read true colour of every n-th pixel, at most ``longest`` per side; return it and n. Raises `InputError`."""
     step = max(1, -(-max(scene.lines, scene.samples) // longest))
     return true_colour(read_preview(scene, step=step).reflectance[..., :3]), step
 
@@ -124,7 +124,7 @@ def _sun(scene: Scene) -> tuple[float, float] | None:
 
 
 def _place(scene: Scene) -> str:
-    """Where its middle lies, as far as the files tell."""
+    """Return where its middle is, if the files say."""
     location = scene.location()
     if location is None:
         return ", on a map grid" if scene.grid() else ""

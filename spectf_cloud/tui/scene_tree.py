@@ -1,4 +1,4 @@
-"""A directory tree of what can be masked or looked at."""
+"""A directory tree of files that can be masked or viewed."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from spectf_cloud.tui.granules import is_probability, short_name, worth_showing
 
 
 class SceneTree(DirectoryTree):
-    """Folders, granules and saved probabilities; everything else is left out."""
+    """Folders, granules and saved probabilities; other files are hidden."""
 
     HELP = """\
 ## Scenes
 Folders, granules (EMIT netCDF, ENVI headers) and saved probabilities (`…_prob.tif`).
-The arrow keys move, **enter** opens a folder, masks a granule, or looks at a probability.
+The arrow keys move, **enter** opens a folder, masks a granule, or shows a probability.
 **backspace** goes up a folder, **g** to any other.
 """
 
     def filter_paths(self, paths: Iterable[Path]) -> Iterable[Path]:
-        """Runs in a thread: asks for each path only whether it is a folder."""
+        """Return the paths to show; runs in a thread and only asks whether a path is a folder."""
         folders: list[Path] = []
         files: list[Path] = []
         for path in paths:
@@ -35,7 +35,7 @@ The arrow keys move, **enter** opens a folder, masks a granule, or looks at a pr
         return [*folders, *worth_showing(files)]
 
     def render_label(self, node: TreeNode[DirEntry], base_style: Style, style: Style) -> Text:
-        """The name, short, and a sign of what it is."""
+        """Return a sign for the kind, and the short name."""
         if node.data is None or node.allow_expand:
             sign, name = "▾ " if node.is_expanded else "▸ ", str(node.label)
         else:

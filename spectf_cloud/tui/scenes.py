@@ -1,4 +1,4 @@
-"""The Scenes page: find a granule, see what it is."""
+"""The Scenes page: find a granule and see its properties."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ from spectf_cloud.tui.preferences import Rate
 from spectf_cloud.tui.scene_facts import Card, Thumbnail, read_card, read_picture, read_probability_picture
 from spectf_cloud.tui.scene_tree import SceneTree
 
-# Names of granules on the card of a folder.
-_MOST_LISTED = 8
-# A card that comes sooner needs no announcement.
+# Granules named on the card of a folder.
+MAX_LISTED = 8
+# A faster card needs no waiting text.
 _SOON_S = 0.5
 
 
 class ScenesPage(Horizontal):
-    """A tree on the left; on the right the picture and the card of what the cursor is on."""
+    """A tree on the left; on the right the picture and card of the file under the cursor."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("m", "use", "Mask / open"),
@@ -44,14 +44,14 @@ class ScenesPage(Horizontal):
     ]
 
     class Chosen(Message):
-        """A granule to mask."""
+        """The user chose a granule to mask."""
 
         def __init__(self, path: Path) -> None:
             self.path = path
             super().__init__()
 
     class Opened(Message):
-        """A saved probability to look at."""
+        """The user chose a saved probability to view."""
 
         def __init__(self, path: Path) -> None:
             self.path = path
@@ -60,9 +60,9 @@ class ScenesPage(Horizontal):
     def __init__(self, folder: Path, *, id: str | None = None) -> None:
         super().__init__(id=id)
         self._folder = folder
-        self._path: Path | None = None  # what can be used, never a folder
+        self._path: Path | None = None  # a file, never a folder
         self._shown: Path | None = None
-        self._told: Path | None = None  # what the card is of
+        self._on_card: Path | None = None
         self._files = FileReader()
 
     def compose(self) -> ComposeResult:
@@ -81,29 +81,29 @@ class ScenesPage(Horizontal):
 
     @property
     def folder(self) -> Path:
-        """Where the tree begins."""
+        """Where the tree starts."""
         return self._folder
 
     def focus_first(self) -> None:
-        """Where typing should go."""
+        """Focus the tree."""
         self.query_one(SceneTree).focus()
 
     def open_folder(self, folder: Path) -> None:
-        """Begin the tree elsewhere."""
+        """Start the tree in another folder."""
         self._folder = folder
         self.query_one("#folder", Input).value = str(folder)
         self.query_one(SceneTree).path = folder.resolve()
 
     def action_up(self) -> None:
-        """The folder above."""
+        """Go to the folder above."""
         self.open_folder(self._folder.resolve().parent)
 
     def action_go(self) -> None:
-        """Type a folder."""
+        """Focus the field for a folder."""
         self.query_one("#folder", Input).focus()
 
     def action_reload(self) -> None:
-        """Read the folder again, and what the card is of."""
+        """Read the folder and the card again."""
         self.query_one(SceneTree).reload()
         if self._path is not None:
             self._read(self._path)
@@ -111,7 +111,7 @@ class ScenesPage(Horizontal):
             self._look_below(self._shown)
 
     def action_use(self) -> None:
-        """Mask the granule, or look at the probability, that the card shows."""
+        """Mask the granule, or view the probability, on the card."""
         if self._path is None:
             self.notify("Move to a granule first", severity="warning")
         elif is_probability(self._path):
@@ -156,7 +156,7 @@ class ScenesPage(Horizontal):
 
     @work(thread=True, exclusive=True, group="card", exit_on_error=False)
     def _read(self, path: Path) -> None:
-        """In a thread, step by step; another choice meanwhile ends it."""
+        """Read a file in a thread, step by step; a new choice cancels it."""
         worker = get_current_worker()
         show, gone = partial(self._show_from, worker), lambda: worker.is_cancelled
         try:
@@ -170,30 +170,30 @@ class ScenesPage(Horizontal):
                 show(self._show_picture, self._files.ask(read_picture, path, gone))
         except SpectfError as error:
             show(self._show_trouble, path, str(error))
-        except OSError as error:  # gone, or not ours to read, since it was listed
+        except OSError as error:  # deleted or made unreadable since it was listed
             show(self._show_trouble, path, f"{path}: {error.strerror or error}")
 
     @work(thread=True, exclusive=True, group="card", exit_on_error=False)
     def _look_below(self, folder: Path) -> None:
-        """In a thread too: a folder may hold an archive."""
+        """Search a folder in a thread, as it may hold an archive."""
         worker = get_current_worker()
         found = below(folder, lambda: worker.is_cancelled)
         self._show_from(worker, self._show_below, folder, found)
 
     def _show_from(self, worker: Worker[None], display: Callable[..., None], *arguments: object) -> None:
         if not worker.is_cancelled:
-            self._told = self._shown
+            self._on_card = self._shown
             self.app.call_from_thread(display, *arguments)
 
     def _show_waiting(self, path: Path) -> None:
-        """The card of another path must not stay where this one takes long to read."""
-        if path == self._shown != self._told:
+        """Replace the card of another path while this one takes long to read."""
+        if path == self._shown != self._on_card:
             self.query_one(Picture).show(None, (1, 1), empty="reading …")
             self.query_one("#facts", Static).update(Text(path.name, "bold"))
 
     def _show_below(self, folder: Path, found: Below) -> None:
         rows = [("Holds", below_text(found))]
-        names = [str(path.relative_to(folder).parent / short_name(path)) for path in found.granules[:_MOST_LISTED]]
+        names = [str(path.relative_to(folder).parent / short_name(path)) for path in found.granules[:MAX_LISTED]]
         if names:
             more = len(found.granules) - len(names)
             rows.append(("Granules", "\n".join([*names, *([f"and {more:,} more"] if more else [])])))
@@ -232,7 +232,7 @@ class ScenesPage(Horizontal):
 
 
 def below_text(found: Below) -> str:
-    """Such as 12 granules, 1 saved probability."""
+    """Return such as ``12 granules, 1 saved probability``."""
     parts = [
         f"{len(paths):,} {kind if len(paths) == 1 else plural}"
         for paths, kind, plural in (
@@ -247,9 +247,9 @@ def below_text(found: Below) -> str:
 
 
 def _time_text(pixels: int, rate: Rate | None) -> str:
-    """How long masking will take, and how that is known."""
+    """Return how long masking will take, and the rate behind it."""
     if rate is None:
-        return "not known before a first job has run here"
+        return "unknown before a first job on this machine"
     return (
         f"about {duration(rate.seconds(pixels))}, at {rate.pixels_per_s:,.0f} pixels/s as in the last job here "
         f"({rate.pixels:,} pixels)"
@@ -257,7 +257,11 @@ def _time_text(pixels: int, rate: Rate | None) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Such as 40 s, 5 min, 1 h 20 min."""
+    """Return a time in words.
+
+    >>> duration(40), duration(300), duration(4800)
+    ('40 s', '5 min', '1 h 20 min')
+    """
     if seconds < 90:
         return f"{max(1, round(seconds))} s"
     minutes = round(seconds / 60)

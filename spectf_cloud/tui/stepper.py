@@ -26,7 +26,7 @@ class Stepper(Widget, can_focus=True):
     value: reactive[int] = reactive(0)
 
     class Changed(Message):
-        """The number was changed by hand."""
+        """The user changed the number."""
 
         def __init__(self, value: int) -> None:
             self.value = value
@@ -43,7 +43,7 @@ class Stepper(Widget, can_focus=True):
         return len(self._label) + len(self._unit) + 9
 
     def action_change(self, by: int) -> None:
-        """By so many, within its limits."""
+        """Change the number, within its limits."""
         value = min(max(self.value + by, 0), self._largest)
         if value != self.value:
             self.value = value

@@ -1,4 +1,4 @@
-"""The page that a first visit begins with."""
+"""The page shown at the first start."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _TOUR = """\
 
 
 class TourScreen(ModalScreen[None]):
-    """What there is and how to reach it, on one page."""
+    """The pages and how to reach them."""
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape,enter,space,q", "dismiss(None)", "Begin")]
 

@@ -33,11 +33,11 @@ _MODEL_COLUMNS = {"name": "model", "threshold": "threshold", "f1": "F1", "accura
 
 
 class TrainPage(Vertical):
-    """The form of the command on the left; curves and the epochs on the right."""
+    """The form of the command on the left; curves and epochs on the right."""
 
     HELP = """\
 ## Train and evaluate
-Stopping a run (**F8**) keeps the checkpoint of its last whole epoch; **ctrl+g** goes on from there.
+Stopping a run (**F8**) keeps the checkpoint of its last whole epoch; **ctrl+g** continues from there.
 **ctrl+o** shows the curves or scores of an earlier run's folder.
 """
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -85,15 +85,15 @@ Stopping a run (**F8**) keeps the checkpoint of its last whole epoch; **ctrl+g**
 
     @property
     def form(self) -> OptionForm:
-        """The fields of the command that is chosen."""
+        """The form of the chosen command."""
         return self.query_one(f"#{_form_id(str(self.query_one('#train-command', Select).value))}", OptionForm)
 
     def focus_first(self) -> None:
-        """Where typing should go."""
+        """Focus the first field."""
         self.form.focus_first()
 
     def action_run(self) -> None:
-        """Queue what the form says."""
+        """Queue the form's command."""
         form = self.form
         if form.problem is not None:
             self.notify(form.problem.message, title="Not yet", severity="warning")
@@ -102,7 +102,7 @@ Stopping a run (**F8**) keeps the checkpoint of its last whole epoch; **ctrl+g**
         self.post_message(self.Run(form.arguments, _COMMANDS[form.command.name]))
 
     def action_resume(self) -> None:
-        """Go on from the checkpoint in the output folder."""
+        """Continue from the checkpoint in the output folder."""
         if self.form.command.name != "train":
             self.notify("Only training can be resumed", severity="warning")
             return
@@ -110,7 +110,7 @@ Stopping a run (**F8**) keeps the checkpoint of its last whole epoch; **ctrl+g**
         self.action_run()
 
     def action_copy(self) -> None:
-        """The command to the clipboard."""
+        """Copy the command to the clipboard."""
         self.query_one(CommandLine).copy()
 
     def action_open(self) -> None:
@@ -124,7 +124,7 @@ Stopping a run (**F8**) keeps the checkpoint of its last whole epoch; **ctrl+g**
         self.app.push_screen(AskScreen("Folder of a training run or an evaluation", begun), show)
 
     def open_run(self, folder: Path) -> None:
-        """Show what a run left in its folder."""
+        """Show the results in a run's folder."""
         try:
             run = read_run(folder)
         except SpectfError as error:
@@ -133,8 +133,8 @@ Stopping a run (**F8**) keeps the checkpoint of its last whole epoch; **ctrl+g**
         self._show_run(run)
 
     def show_job(self, job: Job) -> None:
-        """News of a job."""
-        words = {State.failed: f": {job.error}", State.cancelled: " (ctrl+g goes on from the last whole epoch)"}
+        """Show the current state of a job."""
+        words = {State.failed: f": {job.error}", State.cancelled: " (ctrl+g continues from the last whole epoch)"}
         self.query_one("#run-title", Static).update(f"{job.title}, {job.state}{words.get(job.state, '')}")
         if job.arguments[0] == "train":
             self._show_epochs(joined(self._before, job.epochs))
@@ -168,7 +168,7 @@ Stopping a run (**F8**) keeps the checkpoint of its last whole epoch; **ctrl+g**
         table.clear(columns=True)
         cells = [[_cell(name, row.get(name)) for name in columns] for row in rows]
         for number, label in enumerate(columns.values()):
-            # Widths left to the table sometimes stay those of the labels.
+            # Automatic widths sometimes stay those of the labels.
             table.add_column(label, width=max(len(label), *(len(row[number]) for row in cells), 0))
         table.add_rows(cells)
 

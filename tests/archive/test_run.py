@@ -18,7 +18,7 @@ from spectf_cloud.archive.job import ArchiveJob, Settings
 from spectf_cloud.archive.ledger import open_ledger, read_ledger
 from spectf_cloud.archive.receipts import granule_folder, read_receipt
 from spectf_cloud.archive.run import run_archive
-from spectf_cloud.archive.worker import CLAIM, DEATHS_ALLOWED
+from spectf_cloud.archive.worker import CLAIM, MAX_CRASHES
 from spectf_cloud.cli.main import run as spectf_cloud
 from spectf_cloud.errors import InputError, OutputError
 from spectf_cloud.files.file_lock import claim
@@ -172,7 +172,7 @@ def test_what_a_killed_worker_left_half_is_masked_anew(again):
 def test_a_scene_that_kills_its_process_time_and_again_is_set_aside_until_asked_for(again):
     folder = granule_folder(again.out, granule_id(1))
     (folder / "receipt.json").unlink()
-    (folder / CLAIM).write_text("then here\n" * DEATHS_ALLOWED)
+    (folder / CLAIM).write_text("then here\n" * MAX_CRASHES)
     (again.out / "ledger.sqlite").unlink()
     report = run_archive(again)
     assert (report.masked, report.set_aside) == (0, 1)
@@ -335,7 +335,7 @@ def test_a_file_that_never_ends_is_set_aside(tmp_path):
     shutil.copy(HANGS / "emit-global-heap.nc", radiance)
     folder = granule_folder(tmp_path / "out", granule_id(0))
     folder.mkdir(parents=True)
-    (folder / CLAIM).write_text("then here\n" * (DEATHS_ALLOWED - 1))  # one more is enough, and quicker
+    (folder / CLAIM).write_text("then here\n" * (MAX_CRASHES - 1))  # one more is enough, and quicker
     job = ArchiveJob((str(tmp_path / "in"),), tmp_path / "out", workers=1, time_limit_s=3.0)
     report = run_archive(job)
     assert (report.masked, report.set_aside) == (1, 1)

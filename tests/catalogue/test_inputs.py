@@ -59,7 +59,7 @@ def test_what_is_not_there_is_named(archive, tmp_path):
         (f"{archive}/*.tif", "matches no file"),
         (tmp_path / "list.parquet", "not a Parquet table"),
         (tmp_path / "catalog.json", "catalogue cannot be read"),
-        (tmp_path / "empty", "no granule there"),
+        (tmp_path / "empty", "no granule found"),
     ):
         (tmp_path / "list.parquet").write_text("no table")
         (tmp_path / "catalog.json").write_text("{}")
@@ -310,7 +310,7 @@ def test_an_alternate_place_that_can_be_read_is_taken(tmp_path):
 @pytest.mark.parametrize("scheme", ["s3", "gs"])
 def test_where_only_a_bucket_remains_it_is_named(tmp_path, scheme):
     path = write_item(tmp_path, {"a": (f"{scheme}://bucket/{RAD}.nc",), "b": (f"{scheme}://bucket/{OBS}.nc",)})
-    with pytest.raises(InputError, match=rf"item.json: radiance is there at {scheme}:// only, .*https://"):
+    with pytest.raises(InputError, match=rf"item.json: its radiance is only at {scheme}://, .*https://"):
         find_granules([str(path)], EVERYTHING)
     granule = Granule("a", f"{scheme}://bucket/{RAD}.nc")
     with pytest.raises(InputError, match=f"{scheme}:// is not supported"), local_files(granule, tmp_path):

@@ -142,7 +142,7 @@ def test_a_folder_that_may_not_be_read_is_named(day, caplog, monkeypatch):
     (day / "closed").mkdir()
     monkeypatch.setattr("os.scandir", scandir)
     assert len(granules(day)) == 1
-    assert "closed: left out, it cannot be read: Permission denied" in caplog.text
+    assert "closed is left out, as it cannot be read: Permission denied" in caplog.text
 
 
 @pytest.mark.parametrize(

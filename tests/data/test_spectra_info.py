@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -40,6 +41,24 @@ def test_info_and_split_commands(path, tmp_path, capsys):
     assert json.loads(capsys.readouterr().out.splitlines()[-1])["test"] == 2
     sides = [(tmp_path / name).read_text().split() for name in ("a.csv", "b.csv")]
     assert sorted(sides[0] + sides[1]) == names(make_rows())
+
+
+def test_the_published_split_is_written(path, tmp_path, official, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main(["dataset", "split"]) == main(["dataset", "split", str(path), "--published"]) == 2
+    capsys.readouterr()
+    assert main(["dataset", "split", "--published", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == {"event": "done", "train": 848, "test": 126}
+    for side in ("train", "test"):  # the published lists end their lines as Windows does
+        assert Path(f"{side}.csv").read_bytes() == (official / f"{side}_fids.csv").read_bytes().replace(b"\r", b"")
+    assert main(["dataset", "split", "--published"]) == 1  # never over an earlier list
+
+    tampered = tmp_path / "tampered"
+    tampered.mkdir()
+    (tampered / "train_fids.csv").write_text("emit20220810t064537\n")
+    monkeypatch.setenv("SPECTF_WEIGHTS_DIR", str(tampered))
+    assert main(["dataset", "split", "--published", "--overwrite"]) != 0
+    assert "sha256 differs" in capsys.readouterr().err
 
 
 def test_only_a_picture_that_is_asked_for_needs_matplotlib(path, tmp_path, capsys, monkeypatch):

@@ -15,7 +15,7 @@ from spectf_cloud.dataset import open_scene
 from spectf_cloud.products.cloud_mask import CloudMask
 from spectf_cloud.tui.app import SpectfApp
 from spectf_cloud.tui.masking_page import MaskingPage
-from spectf_cloud.tui.preferences import Rate, Remembered, model_key
+from spectf_cloud.tui.preferences import Preferences, Rate, model_key
 
 from scene_files import arrays, write_emit
 
@@ -29,7 +29,7 @@ TAGS = {"SPECTF_WEIGHTS": "builtin", "SPECTF_RADIANCE": f"{STEM.format('RAD')}.n
 
 def make_app(folder: Path, memory: Path, **kept) -> SpectfApp:
     """An application that has been here before, unless ``tour_seen`` says otherwise."""
-    return SpectfApp(folder, COMMANDS, Remembered(memory / "tui.json", **{"tour_seen": True, **kept}))
+    return SpectfApp(folder, COMMANDS, Preferences(memory / "tui.json", **{"tour_seen": True, **kept}))
 
 
 def known_rate() -> dict:

@@ -13,7 +13,7 @@ from spectf_cloud.errors import ConfigError
 from spectf_cloud.inference.engines.native.table_cache import read_arrays
 from spectf_cloud.models.load import load_model
 from spectf_cloud.training.checkpoint import Checkpoint
-from spectf_cloud.tui.preferences import Remembered
+from spectf_cloud.tui.preferences import Preferences
 from spectf_cloud.weights import find_weights
 
 WRITTEN = Path(__file__).with_name("written_before")
@@ -43,7 +43,7 @@ def test_kept_tables_open():
 
 
 def test_preferences_open():
-    kept = Remembered.load(WRITTEN / "tui.json")
+    kept = Preferences.load(WRITTEN / "tui.json")
     rate = kept.rate("machine builtin faithful cpu")
     assert kept.tour_seen and kept.theme == "nord" and rate is not None and rate.pixels_per_s == 30000
 

@@ -112,8 +112,8 @@ def test_one_class_and_bad_input():
     for cloud, probability, words in (
         ([0, 1], [0.1, np.nan], "NaN"),
         ([0, 2], [0.1, 0.2], "must be 0"),
-        ([], [], "equal columns"),
-        ([0, 1], [0.1], "equal columns"),
+        ([], [], "of one length"),
+        ([0, 1], [0.1], "of one length"),
     ):
         with pytest.raises(UsageError, match=words):
             rank(cloud, probability)

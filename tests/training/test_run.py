@@ -191,7 +191,7 @@ def test_fine_tuning_starts_from_weights_and_leaves_frozen_parts(config, tmp_pat
     assert all(torch.equal(before[name], after[name]) for name in before if not name.startswith("head"))
     assert not torch.equal(before["head.weight"], after["head.weight"])
     for changes, words in (
-        ({"freeze": ("nothing",)}, "no parameter's name begins so"),
+        ({"freeze": ("nothing",)}, "no parameter's name starts with it"),
         ({"freeze": ("",)}, "nothing to train"),
         ({"architecture": replace(TINY, dim_ff=16)}, "does not fit"),
     ):

@@ -287,9 +287,9 @@ async def test_an_evaluation_is_opened(tmp_path):
 async def test_the_tour_comes_once(folder, tmp_path):
     for expected in (True, False):
         from spectf_cloud.tui.app import SpectfApp
-        from spectf_cloud.tui.preferences import Remembered
+        from spectf_cloud.tui.preferences import Preferences
 
-        app = SpectfApp(folder, COMMANDS, Remembered.load(tmp_path / "tui.json"))
+        app = SpectfApp(folder, COMMANDS, Preferences.load(tmp_path / "tui.json"))
         async with driven(app) as pilot:
             await pilot.pause()
             assert isinstance(app.screen, TourScreen) is expected

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from spectf_cloud.tui.granules import below, short_name, worth_showing
-from spectf_cloud.tui.preferences import Rate, Remembered
+from spectf_cloud.tui.preferences import Preferences, Rate
 
 
 @pytest.mark.parametrize(
@@ -53,11 +53,11 @@ def test_short_names_tell_granules_apart():
 
 def test_what_is_learnt_is_there_the_next_time(tmp_path):
     path = tmp_path / "deep" / "tui.json"
-    first = Remembered.load(path)
+    first = Preferences.load(path)
     assert (first.tour_seen, first.rate("k")) == (False, None)
     first.tour_seen = True
     first.learn("k", Rate(200.0, 2.0, 5000))
-    again = Remembered.load(path)
+    again = Preferences.load(path)
     assert again.tour_seen
     assert again.rate("k").seconds(1000) == 7.0
 
@@ -68,7 +68,7 @@ def test_what_is_learnt_is_there_the_next_time(tmp_path):
 def test_a_damaged_memory_is_an_empty_one(tmp_path, content):
     path = tmp_path / "tui.json"
     path.write_text(content)
-    found = Remembered.load(path)
+    found = Preferences.load(path)
     assert (found.tour_seen, found.rate("k")) == (False, None)
     found.learn("k", Rate(1.0, 0.0, 1))
     assert json.loads(path.read_text())["rates"]["k"]["pixels"] == 1
@@ -76,4 +76,4 @@ def test_a_damaged_memory_is_an_empty_one(tmp_path, content):
 
 def test_a_memory_that_cannot_be_written_is_no_error(tmp_path):
     (tmp_path / "file").touch()
-    Remembered.load(tmp_path / "file" / "tui.json").save()
+    Preferences.load(tmp_path / "file" / "tui.json").save()

@@ -93,7 +93,7 @@ def test_without_its_scene_only_the_mask_can_be_saved(probability, tmp_path):
     moved = probability.rename(alone / probability.name)
     result = load_result(moved)
     assert result.scene is None
-    assert "not beside" in result.trouble
+    assert "not next to" in result.trouble
     result.save("mask", alone / "m.tif", 0.5, 0)
     with pytest.raises(UsageError, match="only the mask"):
         result.save("netcdf", alone / "m.nc", 0.5, 0)
@@ -104,7 +104,7 @@ def test_a_scene_of_another_size_is_not_taken(probability, tmp_path):
     other = tmp_path / "other"
     other.mkdir()
     rad, _ = write_emit(other, arrays(5, 5))
-    assert "another size" in load_result(probability, (rad, None)).trouble
+    assert "differs in size" in load_result(probability, (rad, None)).trouble
 
 
 def test_what_is_no_probability_is_refused(tmp_path):

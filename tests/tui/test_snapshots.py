@@ -78,7 +78,7 @@ def test_train(app, snap_compare, size):
 
 def test_the_tour(app, snap_compare):
     async def show(pilot):
-        await until(pilot, lambda: app.query_one("ScenesPage")._told is not None, "the card of the folder behind it")
+        await until(pilot, lambda: app.query_one("ScenesPage")._on_card is not None, "the card of the folder behind it")
         app.action_tour()
         await settled(pilot)
 

@@ -63,7 +63,9 @@ def test_a_crash_is_one_line_exit_code_1_and_a_file_to_report(tmp_path):
     kept = tmp_path / "cache" / "tui-crash.txt"
     after = shown.rpartition(b"\x1b[?1049l")[2].decode()
     assert code == 1
-    assert f"error: ValueError: a fault of two lines (not foreseen; {kept} says where" in after.replace("\r\n", "")
+    assert f"error: ValueError: a fault of two lines (unexpected error; please report it with {kept})" in after.replace(
+        "\r\n", ""
+    )
     assert "Traceback" not in after
     assert kept.read_text().startswith("Traceback") and "in fail" in kept.read_text()
     assert (tmp_path / "log").read_text() == ""
