@@ -12,14 +12,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from evaluation.timer import Seconds, alternate, seconds_of
-from spectf_cloud.inference.engines.native import backend as native_backend
+from spectf_cloud.inference import promise
 
 
 class Spectra:
     """Endless spectra: random mixtures of the bundled simulated ones, brighter or darker, with noise."""
 
     def __init__(self, wavelength_nm: NDArray[np.float64], device: torch.device, seed: int = 0) -> None:
-        with np.load(native_backend.PROBE) as bundled:
+        with np.load(promise.PROBE) as bundled:
             found_nm, toa = bundled["wavelength_nm"], bundled["toa_reflectance"].astype(np.float64)
         on_bands = np.stack([np.interp(wavelength_nm, found_nm, row) for row in toa])
         self.toa = torch.from_numpy(on_bands.astype(np.float32)).to(device)

@@ -25,12 +25,13 @@ from evaluation.performance.original import BATCH, OriginalPath
 from evaluation.reference import Spectra, distance, reference_folder
 from evaluation.results import ROOT, Result, add, result
 from evaluation.timer import alternate
-from spectf_cloud.inference.engines.native.backend import TIERS, NativeBackend, Unavailable, open_native
+from spectf_cloud.inference.engines.native.backend import NativeBackend, open_native
 from spectf_cloud.inference.engines.native.kernel import usable_levels
 from spectf_cloud.inference.engines.native.reduction import DOMAIN
 from spectf_cloud.inference.engines.onnx.runtimes import RUNTIMES, RuntimeBackend
 from spectf_cloud.inference.engines.torch import TorchBackend
 from spectf_cloud.inference.predict import pick_backend
+from spectf_cloud.inference.promise import TIERS, Unavailable
 from spectf_cloud.model import SpecTfEncoder
 from spectf_cloud.models.load import load_model, read_state_dict
 from spectf_cloud.weights import Checkpoint, find_weights

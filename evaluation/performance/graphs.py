@@ -16,10 +16,10 @@ from onnx.reference import ReferenceEvaluator
 from evaluation.reference import Spectra, reference_folder
 from evaluation.results import Result, result
 from evaluation.timer import alternate
-from spectf_cloud.inference.engines.native.backend import Unavailable
 from spectf_cloud.inference.engines.onnx import runtimes
 from spectf_cloud.inference.engines.onnx.graph import build_graph
 from spectf_cloud.inference.engines.torch import TorchBackend
+from spectf_cloud.inference.promise import Unavailable
 from spectf_cloud.models.load import load_model
 from spectf_cloud.weights import Checkpoint
 

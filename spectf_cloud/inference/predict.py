@@ -14,9 +14,10 @@ from spectf_cloud.errors import MissingExtraError, UsageError
 from spectf_cloud.inference.backend import Backend, SceneBackend, is_cpu, resolve_device
 from spectf_cloud.inference.comparison import is_comparison, load_comparison
 from spectf_cloud.inference.device_names import is_tensorrt
-from spectf_cloud.inference.engines.native.backend import Unavailable, open_native
+from spectf_cloud.inference.engines.native.backend import open_native
 from spectf_cloud.inference.engines.numpy import exact_backend
 from spectf_cloud.inference.options import Fidelity
+from spectf_cloud.inference.promise import Unavailable
 from spectf_cloud.models.load import load_network
 from spectf_cloud.models.numpy_spectf import NumpySpecTf
 from spectf_cloud.weights import BUILTIN, PUBLISHED_THRESHOLD, find_weights

@@ -22,9 +22,9 @@ from spectf_cloud.inference.engines.cuda import cache as cuda_cache
 from spectf_cloud.inference.engines.cuda import reference as stages
 from spectf_cloud.inference.engines.cuda.tables import SLOTS, TILE, CudaTables, build_cuda_tables
 from spectf_cloud.inference.engines.device import DeviceTorch, kernel_missing, open_device, open_kernel
-from spectf_cloud.inference.engines.native.backend import Probe, Unavailable
 from spectf_cloud.inference.engines.native.reduction import DIM, HEAD_DIM, HEADS
 from spectf_cloud.inference.engines.native.tables import UnsupportedModelError
+from spectf_cloud.inference.promise import Probe, Unavailable
 from spectf_cloud.model import SpecTfEncoder
 from spectf_cloud.models.load import load_model
 from spectf_cloud.weights import find_weights

@@ -13,14 +13,16 @@ import torch
 from networks import USABLE, lively_model, smooth_spectra
 
 from spectf_cloud.errors import UsageError
+from spectf_cloud.inference import promise
 from spectf_cloud.inference.engines.native import backend as native_backend
 from spectf_cloud.inference.engines.native import build
-from spectf_cloud.inference.engines.native.backend import TIERS, NativeBackend, load_tables, open_native
+from spectf_cloud.inference.engines.native.backend import NativeBackend, load_tables, open_native
 from spectf_cloud.inference.engines.native.build import BuildError, Level
 from spectf_cloud.inference.engines.native.kernel import Kernel, Plan, usable_levels
 from spectf_cloud.inference.engines.native.reduction import DOMAIN
 from spectf_cloud.inference.engines.torch import TorchBackend
 from spectf_cloud.inference.predict import pick_backend, predict
+from spectf_cloud.inference.promise import TIERS
 from spectf_cloud.model import SpecTfEncoder
 from spectf_cloud.models.load import load_model
 from spectf_cloud.weights import find_weights
@@ -173,7 +175,7 @@ def test_a_library_that_others_may_have_written_is_not_loaded(
 def test_broken_promise_falls_back(
     model: SpecTfEncoder, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    careless = native_backend.Tier((Plan(5.0, 0.0, 0.0, 0.0, (0.0,) * 5),), 1e-6, 0.0, (0.0, 0.0))
+    careless = promise.Tier((Plan(5.0, 0.0, 0.0, 0.0, (0.0,) * 5),), 1e-6, 0.0, (0.0, 0.0))
     monkeypatch.setitem(TIERS, "faithful", careless)
     with caplog.at_level(logging.INFO, "spectf_cloud"):
         assert pick_backend(model, threads=1).name == "torch-float32"
@@ -183,7 +185,7 @@ def test_broken_promise_falls_back(
 def test_the_quickest_plan_that_has_a_margin_serves(model: SpecTfEncoder, monkeypatch: pytest.MonkeyPatch) -> None:
     careless, careful = Plan(5.0, 0.0, 0.0, 0.0, (0.0,) * 5), TIERS["faithful"].plans[-1]
     for plans, chosen in (((careless, careful), careful), ((careful, careless), careful)):
-        monkeypatch.setitem(TIERS, "faithful", native_backend.Tier(plans, 0.02, 0.0005, (0.02, 0.004)))
+        monkeypatch.setitem(TIERS, "faithful", promise.Tier(plans, 0.02, 0.0005, (0.02, 0.004)))
         assert open_native(model, "faithful", 0.51, threads=1).plan is chosen
 
 

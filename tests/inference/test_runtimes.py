@@ -13,13 +13,12 @@ import torch
 from networks import network, spectra
 
 from spectf_cloud.errors import UsageError
-from spectf_cloud.inference import available
-from spectf_cloud.inference.engines.native import backend as native_backend
-from spectf_cloud.inference.engines.native.backend import Unavailable
+from spectf_cloud.inference import available, promise
 from spectf_cloud.inference.engines.onnx import runtimes
 from spectf_cloud.inference.engines.onnx.runtimes import RUNTIMES, RuntimeBackend, open_runtime
 from spectf_cloud.inference.engines.torch import TorchBackend
 from spectf_cloud.inference.predict import pick_backend
+from spectf_cloud.inference.promise import Unavailable
 from spectf_cloud.models.load import load_model
 from spectf_cloud.weights import find_weights
 
@@ -104,7 +103,7 @@ def test_not_installed_means_pytorch_with_the_reason(
 @pytest.mark.parametrize("runtime", INSTALLED)
 def test_a_broken_promise_is_passed_over(monkeypatch: pytest.MonkeyPatch, runtime: str) -> None:
     model = network(9)
-    other = native_backend.make_probe(network(9, seed=8))  # answers of another network
+    other = promise.make_probe(network(9, seed=8))  # answers of another network
     monkeypatch.setattr(runtimes, "make_probe", lambda _: other)
     monkeypatch.setenv("SPECTF_RUNTIME", runtime)
     with pytest.raises(Unavailable, match=f"{runtime}: probabilities differ from float32 by up to"):

@@ -20,8 +20,7 @@ from standin_tensorrt import Builder, Memory, StandinDevice
 
 from spectf_cloud.__main__ import main
 from spectf_cloud.errors import EngineError, MissingExtraError, UsageError
-from spectf_cloud.inference import available
-from spectf_cloud.inference.engines.native import backend as native_backend
+from spectf_cloud.inference import available, promise
 from spectf_cloud.inference.engines.onnx.graph import build_graph
 from spectf_cloud.inference.engines.tensorrt import backend as trt_backend
 from spectf_cloud.inference.engines.tensorrt import build, device, library
@@ -106,7 +105,7 @@ def test_pixels_near_the_threshold_are_float32(model):
 
 
 def test_half_precision_that_breaks_the_promise_gives_way_to_float32(model, monkeypatch):
-    strict = replace(native_backend.TIERS["faithful"], largest_error=1e-5)
+    strict = replace(promise.TIERS["faithful"], largest_error=1e-5)
     monkeypatch.setitem(trt_backend._TIERS, "faithful", strict)
     assert open_tensorrt(model, "tensorrt", "faithful", 0.5).name == "tensorrt-fp32"
     assert Builder.built == 2

@@ -16,8 +16,8 @@ from torch import Tensor
 
 from spectf_cloud.errors import UsageError
 from spectf_cloud.inference.backend import Feed
-from spectf_cloud.inference.engines.native.backend import TIERS, Unavailable, broken_promise
 from spectf_cloud.inference.engines.native.tables import UnsupportedModelError
+from spectf_cloud.inference.promise import TIERS, Unavailable, broken_promise
 from spectf_cloud.model import SpecTfEncoder
 
 if TYPE_CHECKING:

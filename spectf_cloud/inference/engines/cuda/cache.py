@@ -14,8 +14,9 @@ from spectf_cloud.files.cache import cache_folder
 from spectf_cloud.inference.engines.cuda import tables as cuda_tables
 from spectf_cloud.inference.engines.cuda.tables import CudaTables, build_cuda_tables
 from spectf_cloud.inference.engines.native import reduction
-from spectf_cloud.inference.engines.native.backend import PROBE, Probe, fingerprint, make_probe
+from spectf_cloud.inference.engines.native.backend import fingerprint
 from spectf_cloud.inference.engines.native.table_cache import Arrays, keep_arrays, read_arrays
+from spectf_cloud.inference.promise import PROBE, Probe, make_probe
 from spectf_cloud.model import SpecTfEncoder
 
 

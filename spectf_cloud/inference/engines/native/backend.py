@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from spectf_cloud.architecture import WAVELENGTH_CENTRE_NM, WAVELENGTH_SCALE_NM
 from spectf_cloud.files.cache import cache_folder
 from spectf_cloud.inference.backend import Feed, SceneBackend, cpu_threads
 from spectf_cloud.inference.batches import on_threads
@@ -24,6 +22,7 @@ from spectf_cloud.inference.engines.native.reduction import DOMAIN
 from spectf_cloud.inference.engines.native.table_cache import keep_arrays, read_arrays
 from spectf_cloud.inference.engines.native.tables import Tables, UnsupportedModelError, build_tables, check_supported
 from spectf_cloud.inference.engines.numpy import exact_backend
+from spectf_cloud.inference.promise import MARGIN, PROBE, TIERS, Probe, Unavailable, broken_promise, make_probe
 from spectf_cloud.models import numpy_spectf
 from spectf_cloud.models.numpy_spectf import NumpySpecTf
 
@@ -34,67 +33,9 @@ Float32Array = NDArray[np.float32]
 
 logger = logging.getLogger(__name__)
 
-PROBE = Path(__file__).parents[2] / "probe.npz"
 # Most pixels in one call of the kernel; each takes 1 KB of working memory.
 _CHUNK = 512
-
-
-@dataclass(frozen=True)
-class Tier:
-    """The largest distance from float32 that is allowed, and how the kernel keeps it.
-
-    Attributes
-    ----------
-    plans
-        Fastest first. All but the last serve only networks on which their error is within `_MARGIN`.
-    largest_error
-        Largest error of any probability; infinite where only the mask counts.
-    flips
-        Largest share of pixels on the other side of the threshold.
-    recheck
-        Pixels whose probability is this close to the threshold go through the fine pass with all bands. Those that are
-        then still as close as the second number are computed in float32.
-    """
-
-    plans: tuple[Plan, ...]
-    largest_error: float
-    flips: float
-    recheck: tuple[float, float]
-
-
-_QUICK = Plan(0.13, 4.6, 0.15, 2.5, (21.0, 13.0, 11.0, 10.0, 7.5))
-# For networks whose logits depend more on the directions that the coarse pass leaves out.
-_CAREFUL = Plan(0.2, 6.5, 2.2, 2.1, (27.0, 27.0, 16.0, 13.0, 9.0))
-_ROUGH = Plan(0.35, 1.3, 0.03, 0.0, (14.0, 8.0, 6.0, 4.0, 2.5))
-TIERS = {
-    "faithful": Tier((_QUICK, _CAREFUL), 0.02, 0.0005, (0.02, 0.01)),
-    "fast": Tier((_ROUGH,), np.inf, 0.005, (0.0, 0.0)),
-}
-# Share of the allowed error that a fast plan may have on the probe: it has hundreds of spectra, a scene a million.
-_MARGIN = 0.25
 _EVERYTHING = Plan(0.3, np.inf, np.inf, np.inf, (np.inf,) * 5, all_fine=True)
-
-
-class Unavailable(Exception):  # noqa: N818 - an error only for pick_backend
-    """A backend cannot serve; the message says why, for the native one level by level."""
-
-
-@dataclass(frozen=True)
-class Probe:
-    """Spectra on the bands in use with their float32 probabilities; the first `random` were drawn at random."""
-
-    toa: Float32Array  # (n, bands)
-    probability: Float32Array  # (n,)
-    random: int
-
-
-class Checked(Protocol):
-    """A backend that promises a tier."""
-
-    tier: Tier
-    threshold: float
-
-    def __call__(self, toa: Float32Array) -> Float32Array: ...
 
 
 class NativeBackend:
@@ -179,7 +120,7 @@ def open_native(
         except BuildError as error:
             reasons.append(f"{level.name}: {error}")
             continue
-        for plan, share in (*((plan, _MARGIN) for plan in quick), (last, 1.0)):
+        for plan, share in (*((plan, MARGIN) for plan in quick), (last, 1.0)):
             backend = NativeBackend(kernel, exact, exact_one, fidelity, threshold, threads, plan)
             reason = broken_promise(backend, probe, share)
             if reason is None:
@@ -188,20 +129,6 @@ def open_native(
                 return backend
         reasons.append(f"{level.name}: {reason}")
     raise Unavailable("; ".join(reasons))
-
-
-def broken_promise(backend: Checked, probe: Probe, share: float = 1.0) -> str | None:
-    """Return why the probe's error is beyond the backend's tier, or this share of its largest error; else None."""
-    probability = backend(probe.toa)
-    error = np.abs(probability - probe.probability)
-    largest = float(error.max()) if np.isfinite(error).all() else np.inf
-    if largest > share * backend.tier.largest_error or not np.isfinite(largest):
-        return f"probabilities differ from float32 by up to {largest:.3f}, {backend.tier.largest_error} is allowed"
-    flipped = (probability > backend.threshold) != (probe.probability > backend.threshold)
-    share = float(flipped[: probe.random].mean())
-    if share > backend.tier.flips:
-        return f"{share:.2%} of the mask differs from float32, {backend.tier.flips:.2%} is allowed"
-    return None
 
 
 def load_tables(model: SpecTfEncoder | NumpySpecTf) -> tuple[Tables, Probe]:
@@ -221,16 +148,6 @@ def load_tables(model: SpecTfEncoder | NumpySpecTf) -> tuple[Tables, Probe]:
     arrays |= {"probe_toa": probe.toa, "probe_probability": probe.probability, "probe_random": np.asarray(probe.random)}
     keep_arrays(path, arrays)
     return tables, probe
-
-
-def make_probe(model: SpecTfEncoder | NumpySpecTf) -> Probe:
-    """Return the bundled EMIT spectra on the network's bands (nearest beyond EMIT's range), with float32 results."""
-    with np.load(PROBE) as bundled:
-        wavelength_nm, spectra, random = bundled["wavelength_nm"], bundled["toa_reflectance"], int(bundled["random"])
-    centres = NumpySpecTf.of(model).wavelength.astype(np.float64)
-    wanted_nm = centres * WAVELENGTH_SCALE_NM + WAVELENGTH_CENTRE_NM
-    toa = np.stack([np.interp(wanted_nm, wavelength_nm, row.astype(np.float64)) for row in spectra]).astype(np.float32)
-    return Probe(toa, exact_backend(model)(toa), random)
 
 
 def fingerprint(model: SpecTfEncoder | NumpySpecTf, code: bytes) -> str:

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from spectf_cloud.errors import MissingExtraError, UsageError
 from spectf_cloud.inference.backend import Feed
 from spectf_cloud.inference.batches import in_batches
-from spectf_cloud.inference.engines.native.backend import TIERS, Unavailable, broken_promise, make_probe
 from spectf_cloud.inference.engines.onnx.graph import PROBABILITY, TOA, build_graph
+from spectf_cloud.inference.promise import TIERS, Unavailable, broken_promise, make_probe
 from spectf_cloud.model import SpecTfEncoder
 
 Float32Array = NDArray[np.float32]

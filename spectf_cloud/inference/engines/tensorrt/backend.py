@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 
 from spectf_cloud.errors import EngineError, MissingExtraError, OutputError, UsageError
 from spectf_cloud.files.cache import cache_folder
-from spectf_cloud.inference.engines.native.backend import TIERS, broken_promise, make_probe
 from spectf_cloud.inference.engines.onnx.graph import Precision, build_graph
 from spectf_cloud.inference.engines.tensorrt import device as devices
 from spectf_cloud.inference.engines.tensorrt.build import build_plan, largest_batch
@@ -23,6 +22,7 @@ from spectf_cloud.inference.engines.tensorrt.card import Identity, load_engine, 
 from spectf_cloud.inference.engines.tensorrt.library import import_tensorrt
 from spectf_cloud.inference.engines.tensorrt.runner import EngineRunner
 from spectf_cloud.inference.engines.torch import TorchBackend
+from spectf_cloud.inference.promise import TIERS, broken_promise, make_probe
 from spectf_cloud.model import SpecTfEncoder
 
 if TYPE_CHECKING:
