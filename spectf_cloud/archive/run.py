@@ -101,7 +101,7 @@ def _task(granule: Granule, job: ArchiveJob, recipe: str) -> Task:
     folder = granule_folder(job.out.resolve(), granule.id)
     scratch = job.scratch or Path(tempfile.gettempdir())
     time_limit_s = job.time_limit_s if job.engine == "dask" else None
-    return Task(granule, folder, job.settings, recipe, scratch, job.verify, time_limit_s)
+    return Task(granule, folder, job.settings, recipe, scratch, job.verify, job.keep_stale, time_limit_s)
 
 
 def _is_due(row: Row, recipe: str, job: ArchiveJob) -> bool:

@@ -47,7 +47,8 @@ _kept_backend = KeptBackend()
 class Task:
     """Everything that a worker needs to know.
 
-    `folder` is the granule's; `recipe` is the key that its outputs must have; after `time_limit_s` the process ends.
+    `folder` is the granule's; `recipe` is the key that its outputs must have, unless `keep_stale`; after `time_limit_s`
+    the process ends.
     """
 
     granule: Granule
@@ -56,6 +57,7 @@ class Task:
     recipe: str
     scratch: Path
     verify: bool = False
+    keep_stale: bool = False
     time_limit_s: float | None = None
 
 
@@ -75,9 +77,11 @@ def process(task: Task) -> Outcome:
 
 
 def finished_before(task: Task) -> Outcome | None:
-    """Return the receipt of this recipe, if its inputs are unchanged and its outputs are there."""
+    """Return the receipt of this recipe, or of any if stale ones are kept; its inputs unchanged, its outputs there."""
     receipt = read_receipt(task.folder)
-    if receipt is None or receipt.recipe != task.recipe or not all_there(task.folder, receipt.outputs):
+    if receipt is None or not all_there(task.folder, receipt.outputs):
+        return None
+    if receipt.recipe != task.recipe and not task.keep_stale:
         return None
     return receipt if all(record.is_unchanged() for record in receipt.inputs.values()) else None
 

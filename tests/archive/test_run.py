@@ -107,6 +107,7 @@ def test_a_new_granule_alone_is_masked(again, tmp_path):
 def test_another_threshold_makes_all_stale_unless_kept(again):
     other = replace(again, settings=replace(EVERYTHING, options=MaskOptions(threshold=0.9)))
     assert run_archive(replace(other, keep_stale=True)).masked == 0
+    assert run_archive(replace(other, keep_stale=True, verify=True)).masked == 0
     assert run_archive(other).masked == 4
     assert {row.tags["SPECTF_THRESHOLD"] for row in rows(again.out).values() if row.state == "done"} == {"0.9"}
 
