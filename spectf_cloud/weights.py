@@ -1,7 +1,8 @@
 """Weights by path or by name: `Checkpoint` is what their file and its card say, of any kind of network. No torch here.
 
-This is the only module that reads and writes cards. A card is ``X.yml`` next to ``X.pt``, or ``X.json`` (or
-``card.json``) next to ``X.safetensors``. Both forms hold the same keys and give the same object.
+This is the only module that knows what a card says; `files.card` parses and writes its text. A card is ``X.yml`` next
+to ``X.pt``, or ``X.json`` (or ``card.json``) next to ``X.safetensors``. Both forms hold the same keys and give the
+same object.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ from spectf_cloud.files.tensors import MAX_WEIGHTS_BYTES, Tensors, is_floating, 
 logger = logging.getLogger(__name__)
 
 #: Threshold of SpecTf weights that come without a card: the published v0.1.0 one.
-PUBLISHED_THRESHOLD = 0.51
+PUBLISHED_THRESHOLD = RELEASES["official:v0.1.0"].threshold
 #: Threshold of another model without a card.
 PLAIN_THRESHOLD = 0.5
 #: The kind of network that masks scenes; others are ``resnet``, ``xgboost`` and what later versions add.

@@ -15,7 +15,7 @@ import spectf_cloud as sc
 from spectf_cloud.errors import InputError, UsageError
 from spectf_cloud.files.resources import resource
 from spectf_cloud.mapping.mask_scene import mask_scene
-from spectf_cloud.readers.pairing import contradictions
+from spectf_cloud.readers.contradictions import contradictions
 from spectf_cloud.sensor import Sensor
 from spectf_cloud.tokens import Tokens
 

@@ -17,7 +17,7 @@ _UNITS = {"": 1, "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "kib": 2**10, "m
 
 @dataclass(frozen=True)
 class MaskOptions:
-    """Options of masking a scene. A new option is a field here and a row of `cli.mask_texts`.
+    """Options of masking a scene. A new option is a field here and a row of `cli.deploy_options.MASKING`.
 
     Attributes
     ----------

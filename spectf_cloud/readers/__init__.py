@@ -1,1 +1,1 @@
-"""One module per file format; each turns a path into a `spectf_cloud.scene.Cube`."""
+"""What is on disk: a module per format or product gives a `Cube` or a `Scene`; others hold what these share."""

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from spectf_cloud.errors import InputError
 from spectf_cloud.readers.acquisition import acquired
 from spectf_cloud.readers.band_names import plain
-from spectf_cloud.readers.pairing import contradictions
+from spectf_cloud.readers.contradictions import contradictions
 from spectf_cloud.scene import NODATA, Cube, Scene, missing
 from spectf_cloud.sensor import PUBLISHED_DROP_NM
 from spectf_cloud.toa import reflectance_per_radiance, resample_irradiance, toa_reflectance

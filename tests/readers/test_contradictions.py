@@ -6,7 +6,7 @@ import rasterio.warp
 from rasterio.crs import CRS
 
 from spectf_cloud.dataset import open_cube
-from spectf_cloud.readers.pairing import contradictions
+from spectf_cloud.readers.contradictions import contradictions
 from spectf_cloud.scene import Grid, Location
 
 from scene_files import arrays, obs_fields, wavelength_fields, write_envi, write_tiff
