@@ -1,6 +1,6 @@
 """What a scene must cost at least: operations over the rates of the units that do them, bytes over those of the wires.
 
-Counts are of the kernel's arithmetic as it stands (docs/gpu.md), all bands asking.
+Counts are of the kernel's arithmetic as it stands (docs/how-it-works/gpu.md), all bands asking.
 """
 
 from __future__ import annotations

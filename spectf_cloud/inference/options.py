@@ -9,7 +9,7 @@ from typing import Literal
 from spectf_cloud.errors import UsageError
 from spectf_cloud.files.releases import BUILTIN
 
-#: How far a backend may stray from the float32 reference; see docs/inference.md.
+#: How far a backend may stray from the float32 reference; see docs/how-it-works/inference.md.
 Fidelity = Literal["exact", "faithful", "fast"]
 
 _UNITS = {"": 1, "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "kib": 2**10, "mib": 2**20, "gib": 2**30}

@@ -1,6 +1,6 @@
 """Sensors described in YAML: the ones known by name in ``sensors.yml``, and those of a user's own file.
 
-A sensor is a mapping; docs/sensors.md explains its keys.
+A sensor is a mapping; docs/guide/sensors.md explains its keys.
 """
 
 from __future__ import annotations

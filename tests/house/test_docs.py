@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import runpy
 import shlex
 import tomllib
 from pathlib import Path
@@ -13,7 +14,7 @@ import typer
 from spectf_cloud.cli.main import app
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), *sorted((ROOT / "datasets").rglob("*.md"))]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")), *sorted((ROOT / "datasets").rglob("*.md"))]
 EXTRAS = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
 
 
@@ -45,7 +46,7 @@ def test_commands_and_options_exist(page):
 
 
 def test_the_commands_are_found():
-    assert len(commands(ROOT / "README.md")) >= 5 and len(commands(ROOT / "docs" / "training.md")) >= 7
+    assert len(commands(ROOT / "README.md")) >= 5 and len(commands(ROOT / "docs" / "guide" / "training.md")) >= 7
 
 
 def test_extras_that_are_named_exist():
@@ -60,10 +61,16 @@ def test_extras_that_are_named_exist():
 
 
 def test_the_table_of_extras_is_that_of_pyproject():
-    rows = re.findall(r"^\| `([\w-]+)` \| (.*?) \|", (ROOT / "docs" / "dependencies.md").read_text(), re.MULTILINE)
+    page = (ROOT / "docs" / "how-it-works" / "dependencies.md").read_text()
+    rows = re.findall(r"^\| `([\w-]+)` \| (.*?) \|", page, re.MULTILINE)
     assert {name for name, _ in rows} == set(EXTRAS)
     for name, told in rows:
         for requirement in EXTRAS[name] if name != "dev" else ():
             within = re.match(r"spectf-cloud\[(.*)\]", requirement)
             for library in within[1].split(",") if within else [re.split(r"[><=]", requirement)[0]]:
                 assert library in told, (name, library)
+
+
+def test_the_page_of_the_interface_is_that_of_the_docstrings():
+    made = runpy.run_path(str(ROOT / "docs" / "api" / "make_api.py"))["page"]()
+    assert made == (ROOT / "docs" / "api" / "README.md").read_text(), "python docs/api/make_api.py > docs/api/README.md"

@@ -2,7 +2,7 @@
 
 The algebra is that of the CPU kernel (`native/reduction.py`) without its curves: the device computes tanh and
 LayerNorm itself, so any embedding is served and no direction is dropped. 16 slots of a tensor-core operand carry 8
-numbers almost in float32; docs/gpu.md explains it.
+numbers almost in float32; docs/how-it-works/gpu.md explains it.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The algebra behind the tables, in float64: token curves, directions that matter, the order of the bands.
 
-docs/inference.md explains it with figures.
+docs/how-it-works/inference.md explains it with figures.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Tables of the CPU kernel: all that depends on the weights and the band centres, and not on pixels.
 
-docs/inference.md explains the algebra. In short, a band's token depends on one number, the reflectance, so queries,
-keys and values are curves, and each is fitted by a polynomial. Logits and values are reduced to the few directions
+docs/how-it-works/inference.md explains the algebra. In short, a band's token depends on one number, the reflectance, so
+queries, keys and values are curves, and each is fitted by a polynomial. Logits and values are reduced to the few directions
 that matter. The tables are computed in float64 and rounded once.
 """
 

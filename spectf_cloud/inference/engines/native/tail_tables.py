@@ -1,4 +1,7 @@
-"""The tail's part of the CPU kernel's tables: from attention outputs to the logit difference, see docs/inference.md."""
+"""The tail's part of the CPU kernel's tables: from attention outputs to the logit difference.
+
+See docs/how-it-works/inference.md.
+"""
 
 from __future__ import annotations
 

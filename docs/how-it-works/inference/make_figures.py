@@ -1,6 +1,6 @@
-"""The figures of docs/inference.md, from the built-in weights and the bundled probe spectra.
+"""The figures of docs/how-it-works/inference.md, from the built-in weights and the bundled probe spectra.
 
-Run: python docs/inference/make_figures.py [WEIGHTS]
+Run: python docs/how-it-works/inference/make_figures.py [WEIGHTS]
 """
 
 from __future__ import annotations

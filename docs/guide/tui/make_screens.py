@@ -1,6 +1,6 @@
 """Screens of the terminal application for the documentation, from real work on the sample granule.
 
-    python docs/tui/make_screens.py docs/tui
+    python docs/guide/tui/make_screens.py docs/guide/tui
 
 Masks the sample in the application itself, explains a pixel, trains a small network on simulated spectra, and
 exports the pages as SVG on the way.
@@ -31,7 +31,7 @@ from spectf_cloud.tui.preferences import Preferences
 from spectf_cloud.tui.result_page import ResultPage
 from spectf_cloud.tui.train_page import TrainPage
 
-_SAMPLE = Path(__file__).resolve().parents[2] / "datasets" / "sample"
+_SAMPLE = Path(__file__).resolve().parents[3] / "datasets" / "sample"
 _NARROW, _WIDE = (80, 24), (120, 40)
 
 
