@@ -1,8 +1,8 @@
 """The CUDA kernel (Triton): from reflectance to logit; a program takes one pixel at a time through every stage.
 
 docs/how-it-works/gpu.md explains the stages; `reference.py` has them in plain PyTorch. Rules that the interpreter does
-not check: tiles are powers of two, and at least 16 where a product sums over them; operands of a product have one type; pixel
-offsets are 64 bits wide; keys and values are read only after a barrier.
+not check: tiles are powers of two, and at least 16 where a product sums over them; operands of a product have one type;
+pixel offsets are 64 bits wide; keys and values are read only after a barrier.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Tables of the CPU kernel: all that depends on the weights and the band centres, and not on pixels.
 
 docs/how-it-works/inference.md explains the algebra. In short, a band's token depends on one number, the reflectance, so
-queries, keys and values are curves, and each is fitted by a polynomial. Logits and values are reduced to the few directions
-that matter. The tables are computed in float64 and rounded once.
+queries, keys and values are curves, and each is fitted by a polynomial. Logits and values are reduced to the few
+directions that matter. The tables are computed in float64 and rounded once.
 """
 
 from __future__ import annotations
