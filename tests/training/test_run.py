@@ -125,7 +125,9 @@ def test_the_same_seed_gives_the_same_bits_and_another_does_not(config, tmp_path
 
 KILLED = """
 import os, pickle, signal, sys
+import torch
 from spectf_cloud.training.run import train
+torch.set_num_threads(1)  # as in the process it is compared with
 def progress(done, total):
     if done > 0.6 * total:
         os.kill(os.getpid(), signal.SIGKILL)
@@ -209,7 +211,7 @@ def test_an_earlier_run_is_not_overwritten_and_resuming_needs_the_same_options(c
     train(config)
     with pytest.raises(OutputError, match="earlier run"):
         train(config)
-    with pytest.raises(ConfigError, match="is of a run with lr"):
+    with pytest.raises(ConfigError, match="is from a run with lr"):
         train(replace(config, resume=True, lr=0.5))
     longer = train(replace(config, resume=True, epochs=3))
     assert longer.epoch <= 3
@@ -257,7 +259,7 @@ def test_a_failing_tracker_is_dropped_and_the_run_goes_on(config, monkeypatch, c
     with caplog.at_level(logging.WARNING, "spectf_cloud"):
         report = train(config)
     assert report.weights.exists() and failing.calls == 1
-    assert "Failing failed and is left out" in caplog.text
+    assert "Failing failed and is not used any more" in caplog.text
 
 
 def test_wandb_offline(config, monkeypatch):

@@ -170,10 +170,13 @@ async def test_leaving_asks_first_and_takes_the_jobs_along(folder, tmp_path):
         app.query_one(MaskingPage).choose(folder / GRANULE)
         app.query_one(MaskingPage).action_run()
         await until(pilot, lambda: app.masking.jobs and app.masking.jobs[0].process_id, "the child")
+        child = app.masking.jobs[0].process_id
+        os.kill(child, signal.SIGSTOP)  # on a busy machine it could be done before the question is answered
         await pilot.press("ctrl+q")
         await pilot.press("n")
         assert app.masking.busy
         await pilot.press("ctrl+q")
+        os.kill(child, signal.SIGCONT)
         await pilot.press("y")
         await until(pilot, lambda: not app.is_running, "the exit")
     assert app.masking.jobs[0].state is State.cancelled
