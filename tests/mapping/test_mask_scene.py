@@ -132,7 +132,7 @@ def test_weights_with_another_irradiance_than_their_own_warn(tmp_path, official,
     with caplog.at_level(logging.WARNING, "spectf_cloud"):
         sc.mask_scene(scene, weights=weights)
     assert "another irradiance" not in caplog.text
-    other = resource("irr.npy") if weights != "builtin" else official / "irr.npy"
+    other = "published" if weights == "builtin" else "astm-g173"
     with caplog.at_level(logging.WARNING, "spectf_cloud"):
         sc.mask_scene(scene, weights=weights, irradiance=other)
     assert "another irradiance" in caplog.text
