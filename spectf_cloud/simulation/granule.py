@@ -54,7 +54,8 @@ class SimulatedGranule:
 
 def simulate_scene(config: SimulationConfig) -> SimulatedScene:
     """Draw the scene of a configuration, without computing its radiance."""
-    return _draw(config, _place(config), choose_bands(config.sensor)[0])
+    irradiance = _irradiance(config)
+    return _draw(config, _place(config), choose_bands(config.sensor, irradiance)[0], irradiance)
 
 
 def simulate_granule(
@@ -82,7 +83,8 @@ def simulate_granule(
         When ``like``, ``surfaces`` or ``irradiance`` of the configuration cannot be used.
     """
     check_folder_name(outdir)
-    sensor, left_out = choose_bands(config.sensor)
+    irradiance = _irradiance(config)
+    sensor, left_out = choose_bands(config.sensor, irradiance)
     place = _place(config)
     try:
         outdir.mkdir(parents=True, exist_ok=True)
@@ -92,7 +94,7 @@ def simulate_granule(
     for path in files.values():
         check_output(path, overwrite=overwrite, inputs=config.inputs)
     _check_space(outdir, config, place, sensor.bands)
-    scene = _draw(config, place, sensor)
+    scene = _draw(config, place, sensor, irradiance)
     with ExitStack() as stack:
         into = {role: stack.enter_context(atomic_output(path, overwrite=overwrite)) for role, path in files.items()}
         sunlight = _sunlight(config)
@@ -159,8 +161,13 @@ def _place(config: SimulationConfig) -> geometry.Geometry:
     return map_grid.lay_out(config.shape, replace(path, pixel_m=config.map_pixel_m, relief_m=relief_m), rng)
 
 
-def _draw(config: SimulationConfig, place: geometry.Geometry, sensor: Sensor) -> SimulatedScene:
-    irradiance = read_irradiance(irradiance_file(config.irradiance or PUBLISHED))
+def _irradiance(config: SimulationConfig) -> NDArray[np.float64]:
+    return read_irradiance(irradiance_file(config.irradiance or PUBLISHED))
+
+
+def _draw(
+    config: SimulationConfig, place: geometry.Geometry, sensor: Sensor, irradiance: NDArray[np.float64]
+) -> SimulatedScene:
     return draw_scene(sensor, place, irradiance, preset(config.preset), config.seed, config.surfaces)
 
 

@@ -73,7 +73,7 @@ def test_format_storage_and_threads_change_no_bit(tmp_path, official, weights):
 @pytest.mark.parametrize("granule", ["sample", "holes"])
 def test_reflectance_is_masked_as_the_radiance_it_was_made_of(tmp_path, granule):
     scene = sc.open_scene(SAMPLE if granule == "sample" else write_emit(tmp_path, holes(arrays()))[0])
-    irradiance = read_irradiance(resource("irr.npy"))
+    irradiance = read_irradiance(resource("irr_astm_g173.npy"))
     expected, mask = sc.mask_scene(scene), sc.mask_scene(as_reflectance(scene, irradiance))
     np.testing.assert_array_equal(mask.probability == -9999, expected.probability == -9999)
     np.testing.assert_allclose(mask.probability, expected.probability, rtol=0, atol=1e-6)
