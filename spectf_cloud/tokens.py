@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from spectf_cloud.errors import ConfigError, InputError
-from spectf_cloud.files.resources import resource
+from spectf_cloud.files.resources import PUBLISHED, bundled_irradiance, irradiance_file
 from spectf_cloud.readers.bad_bands import empty_bands, in_words, sound_bands
-from spectf_cloud.readers.irradiance import local_irradiance, read_irradiance
+from spectf_cloud.readers.irradiance import read_irradiance
 from spectf_cloud.scene import Scene, missing
 from spectf_cloud.sensor import PUBLISHED_DROP_NM, BandRanges, Sensor, parse_band_ranges
 from spectf_cloud.toa import reflectance_per_radiance, resample_irradiance, toa_reflectance
@@ -150,8 +150,8 @@ class Tokens:
         if scene.quantity != "radiance":
             return cls._of_file(scene, None, _dropped(tags), trained, 1)
         wanted = tags.get(_IRRADIANCE)
-        found = local_irradiance(wanted) if wanted else None
-        tokens = cls._of_file(scene, found or resource("irr.npy"), _dropped(tags), trained, 1)
+        found = bundled_irradiance(wanted) if wanted else None
+        tokens = cls._of_file(scene, irradiance_file(found or PUBLISHED), _dropped(tags), trained, 1)
         return replace(tokens, notes=(*tokens.notes, OTHER_IRRADIANCE)) if wanted and not found else tokens
 
     @classmethod

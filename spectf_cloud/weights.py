@@ -28,7 +28,7 @@ from spectf_cloud.files.releases import RELEASES as RELEASES
 from spectf_cloud.files.releases import Release, fetch
 from spectf_cloud.files.releases import local_path as local_path
 from spectf_cloud.files.releases import sha256_of as sha256_of
-from spectf_cloud.files.resources import resource
+from spectf_cloud.files.resources import NAME_IRRADIANCE, PUBLISHED, bundled_irradiance, irradiance_file, resource
 from spectf_cloud.files.tensors import MAX_WEIGHTS_BYTES, Tensors, is_floating, read_tensors, write_safetensors
 
 logger = logging.getLogger(__name__)
@@ -57,8 +57,8 @@ class Checkpoint:
         Cloud where the probability is above it.
     irradiance_path, irradiance_sha256, irradiance_name
         `irradiance_sha256` is the solar irradiance the network was trained with, None where that is not known, and
-        `irradiance_name` is its name. `irradiance_path` is that file, or the bundled one where it is not known or not
-        on this machine: take it from `irradiance_for`, which warns of that.
+        `irradiance_name` is its name. `irradiance_path` is that file, or the published one where it is not known or not
+        on this machine: take it from `irradiance_for`, which refuses the one and warns of the other.
     architecture
         Shape of a SpecTf network; None for the published one.
     kind
@@ -188,24 +188,23 @@ def save_checkpoint(path: Path, tensors: Tensors, **card: Any) -> None:
 
 
 def irradiance_for(weights: Checkpoint, given: str | Path | None = None) -> Path:
-    """Return the irradiance to use with weights: ``given``, else their own. Warn if they were trained with another."""
-    path = weights.irradiance_path if given is None else Path(given)
+    """Return the irradiance to use with weights: ``given``, else their own. Warn if they were trained with another.
+
+    Raises `WeightsError` where neither is known.
+    """
+    path = weights.irradiance_path if given is None else irradiance_file(given)
     wanted = weights.irradiance_sha256
     if wanted is None:
         if given is None:
-            _warn_once(
-                f"the weights {weights.name} do not say which solar irradiance they were trained with; {path} is used. "
-                "If they were trained with another, probabilities are wrong: give it with --irradiance FILE"
+            raise WeightsError(
+                f"{weights.path} does not say which solar irradiance it was trained with; {NAME_IRRADIANCE}"
             )
     elif path.is_file() and sha256_of(path) != wanted:
         text = f"the weights {weights.name} were trained with another irradiance ({weights.irradiance_name}, sha256 "
         text += f"{wanted[:12]}…) than {path}"
         if given is None:
-            place = f"place it at {weights.path.with_name('irradiance.npy')}"
-            if wanted == OFFICIAL_IRRADIANCE.sha256:
-                place = "fetch it with: spectf-cloud weights fetch official:v0.1.0"
             text += ", which is used because the other is not on this machine: probabilities are wrong; "
-            text += f"give it with --irradiance FILE, or {place}"
+            text += f"give it with --irradiance FILE, or place it at {weights.path.with_name('irradiance.npy')}"
         _warn_once(text)
     return path
 
@@ -320,16 +319,11 @@ def _irradiance(card: Mapping[str, Any], where: Path) -> dict[str, str]:
 
 
 def _find_irradiance(sha256: str | None, weights: Path, *names: str | None) -> Path:
-    """Return the irradiance of this checksum: bundled, next to the weights, or published; else the bundled one."""
-    bundled = resource("irr.npy")
-    if sha256 is None:
-        return bundled
-    nearby = [weights.parent / name for name in (*names, "irradiance.npy", "irr.npy") if name]
-    # The cache and the upstream tree keep a release one folder below its irradiance.
-    places = [bundled, *nearby, weights.parent.parent / OFFICIAL_IRRADIANCE.cached_as]
-    if sha256 == OFFICIAL_IRRADIANCE.sha256:
-        places.append(local_path(OFFICIAL_IRRADIANCE))
-    for path in places:
+    """Return the irradiance of this checksum: bundled, or next to the weights; else the published one."""
+    bundled = None if sha256 is None else bundled_irradiance(sha256)
+    if sha256 is None or bundled is not None:
+        return irradiance_file(bundled or PUBLISHED)
+    for path in (weights.parent / name for name in (*names, "irradiance.npy", "irr.npy") if name):
         if path.is_file() and path.stat().st_size <= _MAX_IRRADIANCE_BYTES and sha256_of(path) == sha256:
             return path
-    return bundled
+    return irradiance_file(PUBLISHED)

@@ -69,7 +69,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--run", type=Path, required=True)
     parser.add_argument("--out", type=Path, default=ROOT / "weights.pt")
-    parser.add_argument("--irradiance", type=Path, default=ROOT / "irr.npy")
+    parser.add_argument("--irradiance", type=Path, default=ROOT / "irr_astm_g173.npy")
     parser.add_argument("--config", type=Path, default=HERE / "config.yml")
     parser.add_argument("--version", default="1.0.0")
     options = parser.parse_args()

@@ -25,7 +25,7 @@ FIRST_SEED, LINES, SAMPLES, LINES_TAKEN = 50_000, 64, 64, 24
 def scene_spectra(folder: Path, preset: str, seed: int, published_sun: bool) -> Spectra:
     """TOA reflectance under the published irradiance (n, 268) float32 of some lines of one scene, noise included."""
     published = folder / "official/irr.npy"
-    sun = published if published_sun else resource("irr.npy")
+    sun = published if published_sun else resource("irr_astm_g173.npy")
     config = SimulationConfig(lines=LINES, samples=SAMPLES, seed=seed, preset=preset, irradiance=sun)
     scene = simulate_scene(config)
     wavelength_nm, fwhm_nm, kept = emit_bands(folder)

@@ -274,7 +274,7 @@ def parse(description: str | None) -> argparse.Namespace:
     """config, irradiance and run, for this command and `polish`."""
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--config", type=Path, default=HERE / "config.yml")
-    parser.add_argument("--irradiance", type=Path, default=HERE.parents[1] / "irr.npy")
+    parser.add_argument("--irradiance", type=Path, default=HERE.parents[1] / "irr_astm_g173.npy")
     parser.add_argument("--run", type=Path, required=True)
     return parser.parse_args()
 

@@ -1,7 +1,7 @@
 """How far weights stray from the published v0.1.0 network, whole way from radiance to mask, as a markdown table.
 
     SPECTF_REFERENCE=../shared/reference python -m evaluation.fidelity.fidelity \
-        --weights weights.pt --irradiance irr.npy --out evaluation/fidelity/fidelity.md
+        --weights weights.pt --irradiance irr_astm_g173.npy --out evaluation/fidelity/fidelity.md
 
 Radiance → irradiance → reflectance → logits is run twice: with the given files, and with the published ones in
 float32. Where the published threshold puts a probability on the other side, the mask differs.
@@ -112,7 +112,7 @@ def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--weights", type=Path, default=Path("weights.pt"))
-    parser.add_argument("--irradiance", type=Path, default=Path("irr.npy"))
+    parser.add_argument("--irradiance", type=Path, default=Path("irr_astm_g173.npy"))
     parser.add_argument("--threshold", type=float, default=THRESHOLD)
     parser.add_argument("--size", type=int, default=4000, help="spectra per drawn source")
     parser.add_argument("--out", type=Path, help="also write the table here")

@@ -1,10 +1,10 @@
-"""Writes `irr.npy`, the solar irradiance bundled with the default weights.
+"""Write `irr_astm_g173.npy`, the solar irradiance called astm-g173.
 
 Source: the extraterrestrial column of ASTM G173-03 (Gueymard 2004 solar constant 1366.1 W m-2) as shipped
 by pvlib. It is tabulated every 0.5 nm below 400 nm, 1 nm to 1700 nm and 5 nm beyond; a band average
 weighs samples equally, so the table is interpolated linearly to an even 0.5 nm grid first.
 
-    python evaluation/irradiance/make_irradiance.py irr.npy
+    python evaluation/irradiance/make_irradiance.py irr_astm_g173.npy
 """
 
 from __future__ import annotations
@@ -37,4 +37,4 @@ def main(path: str) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1] if len(sys.argv) > 1 else "irr.npy")
+    main(sys.argv[1] if len(sys.argv) > 1 else "irr_astm_g173.npy")

@@ -16,6 +16,7 @@ from spectf_cloud.cli.deploy_options import MASKING, MODEL, PRODUCTS
 from spectf_cloud.cli.fields import Shown, takes
 from spectf_cloud.cli.reporting import Reporter
 from spectf_cloud.errors import UsageError
+from spectf_cloud.files.resources import irradiance_file
 
 if TYPE_CHECKING:
     from spectf_cloud.archive.run import ArchiveReport
@@ -56,7 +57,7 @@ _OPTIONS = {
     "quicklook": Shown("Also large pictures.", PRODUCTS),
     **{name: row for name, row in MASKING.items() if name != "trust_input"},
     "weights": replace(MASKING["weights"], make=_for_all_workers),
-    "irradiance": replace(MASKING["irradiance"], make=Path.resolve),
+    "irradiance": replace(MASKING["irradiance"], make=lambda typed: irradiance_file(typed).resolve()),
     "arch_spec": replace(MASKING["arch_spec"], make=Path.resolve),
     "device": replace(MASKING["device"], help="-1 or cpu, a GPU number, mps, auto; of each worker."),
     "memory_limit": Shown("Bound for the memory of each worker, e.g. 1.5GB.", MODEL, type=str),

@@ -46,7 +46,9 @@ MASKING = {
     "trust_input": Shown("Mask even implausible input, such as another scene's geometry.", INPUTS),
     "threshold": Shown("Cloud above this probability; default: the weights' own.", MODEL, min=0.0, max=1.0),
     "weights": Shown("Path, 'builtin', 'official:v0.1.0' or 'official:v0.0.1'.", MODEL, type=str),
-    "irradiance": Shown("Solar irradiance .npy; default: the weights' own.", MODEL, type=Path),
+    "irradiance": Shown(
+        "Solar irradiance: published, astm-g173 or a .npy; default: the weights' own.", MODEL, type=Path
+    ),
     "arch_spec": Shown("YAML of architecture and dropped bands.", MODEL),
     "keep_bands": Shown("Drop no bands.", MODEL),
     "device": Shown("-1 or cpu, a GPU number, mps, auto.", MODEL, type=str, default="-1"),

@@ -51,7 +51,7 @@ SIMULATING = {
     "significant_bits": Shown("Round radiance to this many bits: smaller with --compressed.", min=1, max=23),
     "like": Shown("Take size, time, geometry, location and GLT from this EMIT OBS netCDF.", metavar="OBS"),
     "surfaces": Shown("Library of surface reflectance: ENVI or CSV.", metavar="FILE"),
-    "irradiance": Shown("Solar irradiance .npy; default: the built-in one."),
+    "irradiance": Shown("Solar irradiance: published (default), astm-g173 or a .npy."),
     "workers": Shown("Threads; they change no byte of the output.", min=1),
 }
 

@@ -45,7 +45,7 @@ TRAINING: Table = {
     "init": Shown("Weights to start from.", _NETWORK),
     "freeze": Shown("Part to leave unchanged: spectral_embed, layers, head.", _NETWORK, env=False),
     "irradiance": Shown(
-        "Solar irradiance the data were made with; default: as the data say.", _DATA, metavar="FILE|builtin|official"
+        "Solar irradiance the data were made with; default: as the data say.", _DATA, metavar="published|astm-g173|FILE"
     ),
     "trust_input": TrustInput,
     "bands_per_step": Shown("Random bands that each spectrum shows per step; 0: all.", _SPEED, min=0),

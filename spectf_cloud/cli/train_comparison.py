@@ -26,7 +26,7 @@ _RESNET = {
     ),
     "irradiance": Shown(
         "Solar irradiance the data were made with, for the card; default: as the data say.",
-        metavar="FILE|builtin|official",
+        metavar="published|astm-g173|FILE",
         env=False,
     ),
     "trust_input": TrustInput,

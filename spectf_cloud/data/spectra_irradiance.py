@@ -6,8 +6,10 @@ import logging
 from collections.abc import Sequence
 
 from spectf_cloud.data.spectra_cache import CachedFile
-from spectf_cloud.readers.irradiance import OFFICIAL, Irradiance, irradiance_of_weights, named_irradiance
-from spectf_cloud.weights import BUILTIN, Checkpoint
+from spectf_cloud.errors import InputError
+from spectf_cloud.files.resources import NAME_IRRADIANCE
+from spectf_cloud.readers.irradiance import Irradiance, irradiance_of_weights, named_irradiance
+from spectf_cloud.weights import Checkpoint
 
 logger = logging.getLogger(__name__)
 
@@ -17,7 +19,7 @@ def irradiance_of_run(
 ) -> Irradiance | None:
     """Return the irradiance for the card of a network: ``stated``, else that of the data, else that of ``start``.
 
-    Warn where these differ or none is known. Raises `InputError`.
+    Warn where these differ. Raises `InputError` where none is known.
     """
     known = {file.irradiance: file for file in files if file.irradiance}
     earlier = irradiance_of_weights(start) if start is not None else None
@@ -32,12 +34,8 @@ def irradiance_of_run(
     else:
         chosen = next(iter(known), earlier)
     if chosen is None:
-        logger.warning(
-            "it is not known which solar irradiance %s was made with, so the card names none: give it with "
-            "--irradiance FILE, %s or %s",
-            *(files[0].source, BUILTIN, OFFICIAL),
-        )
-        return None
+        source = files[0].source
+        raise InputError(f"{source} does not say which solar irradiance it was made with; {NAME_IRRADIANCE}")
     for irradiance, file in known.items():
         if irradiance != chosen:
             logger.warning("%s says that it was made with the irradiance %s, not %s", file.source, irradiance, chosen)

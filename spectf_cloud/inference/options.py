@@ -24,7 +24,7 @@ class MaskOptions:
     weights
         A path, ``builtin``, or a release such as ``official:v0.1.0``.
     irradiance
-        (n, 2) .npy of nm and uW cm-2 nm-1; by default the one that belongs to the weights.
+        ``published``, ``astm-g173``, or an (n, 2) .npy of nm and uW cm-2 nm-1; by default the weights' own.
     arch_spec, keep_bands
         See `read_arch_spec`.
     threshold

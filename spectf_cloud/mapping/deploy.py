@@ -15,7 +15,7 @@ from spectf_cloud.dataset import open_cube, open_scene, role
 from spectf_cloud.errors import InputError, UsageError
 from spectf_cloud.files.atomic import FORMS, check_output
 from spectf_cloud.files.reading import reading
-from spectf_cloud.files.resources import resource
+from spectf_cloud.files.resources import irradiance_file, resource
 from spectf_cloud.inference.kept import BackendSource, fresh_backend
 from spectf_cloud.inference.options import MaskOptions
 from spectf_cloud.mapping.mask_scene import mask_by
@@ -111,7 +111,8 @@ def _checked_scene(job: DeployJob) -> Scene:
     with reading(job.radiance):
         scene = open_scene(job.radiance, job.observation)
     options = job.options
-    settings = [options.irradiance, options.arch_spec, options.engine, job.config, *files_of(options.weights)]
+    irradiance = None if options.irradiance is None else irradiance_file(options.irradiance)
+    settings = [irradiance, options.arch_spec, options.engine, job.config, *files_of(options.weights)]
     inputs = [*scene.files, *(Path(path) for path in settings if path is not None)]
     for kind, output in job.outputs.items():
         check_output(output, overwrite=job.overwrite, inputs=inputs, form=FORMS[kind])

@@ -62,7 +62,7 @@ def mask_scene(
     device, fidelity
         As for `predict`.
     irradiance
-        (n, 2) .npy of nm and uW cm-2 nm-1; by default the one that belongs to the weights.
+        ``published``, ``astm-g173``, or an (n, 2) .npy of nm and uW cm-2 nm-1; by default the weights' own.
     threshold
         Cloud where the probability is above it; by default the weights' own.
     drop_nm

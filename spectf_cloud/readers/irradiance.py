@@ -13,13 +13,14 @@ from numpy.typing import NDArray
 
 from spectf_cloud.errors import InputError
 from spectf_cloud.files.atomic import atomic_output
-from spectf_cloud.files.resources import resource
+from spectf_cloud.files.resources import ASTM_G173, PUBLISHED, bundled_irradiance, irradiance_file
 from spectf_cloud.readers.hdf5_storage import read_attribute
-from spectf_cloud.weights import BUILTIN, OFFICIAL_IRRADIANCE, Checkpoint, local_path, sha256_of
+from spectf_cloud.weights import Checkpoint, sha256_of
 
 logger = logging.getLogger(__name__)
 
-OFFICIAL = "official"
+#: Name of the published irradiance in older files.
+_OFFICIAL = "official"
 #: A copy beside the weights that were trained with it.
 COPY = "irradiance.npy"
 #: Attributes of a file of labelled spectra: name and SHA-256 of the irradiance they were made with.
@@ -41,22 +42,12 @@ class Irradiance:
 
 
 def named_irradiance(name: str) -> Irradiance:
-    """``builtin``, ``official``, or a file, which is read. Raises `InputError`."""
-    if name == OFFICIAL:
-        return Irradiance(OFFICIAL, OFFICIAL_IRRADIANCE.sha256)
-    path = resource("irr.npy") if name == BUILTIN else Path(name)
+    """Return the irradiance that `irradiance_file` finds, which is read. Raises `InputError`."""
+    path = irradiance_file(name)
     if not path.is_file():
-        raise InputError(f"{path}: no such solar irradiance; give a file, {BUILTIN} or {OFFICIAL}")
+        raise InputError(f"{path}: no such solar irradiance; give a file, {PUBLISHED} or {ASTM_G173}")
     read_irradiance(path)
     return _called(path.name, sha256_of(path))
-
-
-def local_irradiance(sha256: str) -> Path | None:
-    """Find the bundled or the published irradiance by its checksum; None where neither is it, or it is not here."""
-    for path in (resource("irr.npy"), local_path(OFFICIAL_IRRADIANCE)):
-        if path.is_file() and sha256_of(path) == sha256:
-            return path
-    return None
 
 
 def irradiance_of_data(file: h5py.File, source: Path) -> Irradiance | None:
@@ -66,14 +57,14 @@ def irradiance_of_data(file: h5py.File, source: Path) -> Irradiance | None:
         if not re.fullmatch("[0-9a-fA-F]{64}", sha256):
             raise InputError(f"{source}: the attribute {SHA256_ATTRIBUTE} must be 64 hexadecimal digits")
         return _called(name or "unnamed", sha256.lower())
-    if name in (BUILTIN, OFFICIAL):
+    if name in (PUBLISHED, ASTM_G173, _OFFICIAL):
         return named_irradiance(name)
     if name is not None:
         raise InputError(
             f"{source}: the attribute {NAME_ATTRIBUTE} is {name!r}; "
-            f"give {BUILTIN}, {OFFICIAL}, or {SHA256_ATTRIBUTE} with it"
+            f"give {PUBLISHED}, {ASTM_G173}, or {SHA256_ATTRIBUTE} with it"
         )
-    return named_irradiance(OFFICIAL) if source.stem.lower() in _PUBLISHED_SETS else None
+    return named_irradiance(PUBLISHED) if source.stem.lower() in _PUBLISHED_SETS else None
 
 
 def irradiance_of_weights(weights: Checkpoint) -> Irradiance | None:
@@ -90,7 +81,7 @@ def card_entry(irradiance: Irradiance | None, stated: str | None, folder: Path) 
     if irradiance is None:
         return {"name": "unknown"}
     entry = {"name": irradiance.name, "sha256": irradiance.sha256}
-    if stated is None or irradiance.name in (BUILTIN, OFFICIAL):
+    if stated is None or irradiance.name in (PUBLISHED, ASTM_G173):
         return entry
     content = Path(stated).read_bytes()
     with atomic_output(folder / COPY, overwrite=True) as temporary:
@@ -100,8 +91,7 @@ def card_entry(irradiance: Irradiance | None, stated: str | None, folder: Path) 
 
 def _called(name: str, sha256: str) -> Irradiance:
     """By the name that it has here, where it is known."""
-    known = {OFFICIAL_IRRADIANCE.sha256: OFFICIAL, sha256_of(resource("irr.npy")): BUILTIN}
-    return Irradiance(known.get(sha256, name), sha256)
+    return Irradiance(bundled_irradiance(sha256) or name, sha256)
 
 
 def _text(file: h5py.File, name: str) -> str | None:

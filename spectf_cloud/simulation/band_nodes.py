@@ -70,7 +70,7 @@ def place_nodes(sensor: Sensor, irradiance: FloatArray) -> BandNodes:
         if fwhm <= MAX_NARROW_NM:
             nodes, width, weight = np.array([centre]), fwhm, np.ones(1)
         else:
-            nodes, width = _nodes(centre, fwhm), NODE_FWHM_NM
+            nodes, width = _nodes(centre, fwhm, irradiance), NODE_FWHM_NM
             rest = tables.sigma_of(np.sqrt(fwhm**2 - width**2))
             weight = np.exp(-0.5 * ((nodes - centre) / rest) ** 2)
             weight *= resample_irradiance(irradiance, nodes, np.full(len(nodes), width))
@@ -82,22 +82,25 @@ def place_nodes(sensor: Sensor, irradiance: FloatArray) -> BandNodes:
     return BandNodes(narrow, first.astype(np.intp), np.concatenate(weights).astype(np.float32))
 
 
-def _nodes(centre_nm: float, fwhm_nm: float) -> FloatArray:
-    """Return nodes around a centre, within the range of the tables (nodes,), nm."""
+def _nodes(centre_nm: float, fwhm_nm: float, irradiance: FloatArray) -> FloatArray:
+    """Return nodes around a centre, within the range of the tables and of the irradiance (nodes,), nm."""
     steps = int(np.ceil(REACH * fwhm_nm / NODE_STEP_NM))
     nodes: FloatArray = centre_nm + NODE_STEP_NM * np.arange(-steps, steps + 1, dtype=np.float64)
-    low, high = tables.range_nm()
+    low, high = tables.range_nm(irradiance)
     return nodes[(nodes >= low) & (nodes <= high)]
 
 
-def choose_bands(spec: Any) -> tuple[Sensor, tuple[str, ...]]:
+def choose_bands(spec: Any, irradiance: FloatArray) -> tuple[Sensor, tuple[str, ...]]:
     """Return the bands of a sensor that can be simulated, and the names of those left out.
 
-    Half a band's width to either side must be within the tables. ``spec`` is what `find_sensor` takes; None is EMIT.
+    Half a band's width to either side must be within `tables.range_nm`. ``irradiance`` is (n, 2) nm, uW cm-2 nm-1;
+    ``spec`` is what `find_sensor` takes; None is EMIT, all of it.
     Raises `UsageError` where there is no such sensor, or no band of it can be simulated.
     """
-    sensor = Sensor.emit() if spec is None else find_sensor(spec)
-    low, high = tables.range_nm()
+    if spec is None:
+        return Sensor.emit(), ()
+    sensor = find_sensor(spec)
+    low, high = tables.range_nm(irradiance)
     half = sensor.fwhm_nm / 2
     within = (sensor.wavelength_nm - half >= low) & (sensor.wavelength_nm + half <= high)
     if within.all():

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from spectf_cloud.errors import UsageError
+from spectf_cloud.files.resources import irradiance_file
 
 #: Size of a granule as delivered.
 GRANULE_LINES, GRANULE_SAMPLES = 1280, 1242
@@ -51,7 +52,7 @@ class SimulationConfig:
     surfaces
         A library of surface reflectance to draw the land from (ENVI spectral library or CSV).
     irradiance
-        Solar irradiance, .npy (n, 2) nm, uW cm-2 nm-1; by default the one of the package.
+        Solar irradiance: ``published`` (default), ``astm-g173``, or .npy (n, 2) nm, uW cm-2 nm-1.
     workers
         Threads; the number changes no byte of the output.
     significant_bits
@@ -126,7 +127,8 @@ class SimulationConfig:
     def inputs(self) -> tuple[Path, ...]:
         """Files that are read, if there are such: never written over."""
         described = Path(self.sensor) if isinstance(self.sensor, (str, Path)) else None
-        return tuple(path for path in (self.like, self.surfaces, self.irradiance, described) if path is not None)
+        irradiance = None if self.irradiance is None else irradiance_file(self.irradiance)
+        return tuple(path for path in (self.like, self.surfaces, irradiance, described) if path is not None)
 
     def check_like(self, like: Path) -> None:
         """Refuse wishes that the geometry of ``like`` leaves no room for. Raises `UsageError`."""

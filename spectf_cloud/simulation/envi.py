@@ -27,8 +27,8 @@ def teed(path: Path, lines: Iterable[Float32Array]) -> Iterator[Float32Array]:
             yield line
 
 
-def write_radiance_header(path: Path, shape: tuple[int, int], sensor: Sensor) -> None:
-    """Header of a float32 BIL radiance cube, uW cm-2 sr-1 nm-1, with centres and widths in nm."""
+def write_radiance_header(path: Path, shape: tuple[int, int], sensor: Sensor, more: dict[str, str]) -> None:
+    """Header of a float32 BIL radiance cube, uW cm-2 sr-1 nm-1, with centres and widths in nm, and ``more`` entries."""
     names = [f"{centre:.2f}" for centre in sensor.wavelength_nm]
     _write_header(
         path,
@@ -40,6 +40,7 @@ def write_radiance_header(path: Path, shape: tuple[int, int], sensor: Sensor) ->
             # Every digit of the float32 that the netCDF holds: a scene has the same bits in both formats.
             "wavelength": _listed(map(repr, sensor.wavelength_nm.astype(np.float32).tolist())),
             "fwhm": _listed(map(repr, sensor.fwhm_nm.astype(np.float32).tolist())),
+            **more,
         },
     )
 

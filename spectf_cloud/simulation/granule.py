@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from spectf_cloud.errors import OutputError
 from spectf_cloud.files.atomic import atomic_output, check_folder_name, check_output
-from spectf_cloud.files.resources import resource
-from spectf_cloud.readers.irradiance import read_irradiance
+from spectf_cloud.files.resources import PUBLISHED, irradiance_file
+from spectf_cloud.readers.irradiance import NAME_ATTRIBUTE, SHA256_ATTRIBUTE, named_irradiance, read_irradiance
 from spectf_cloud.sensor import Sensor
 from spectf_cloud.simulation import emit_netcdf, envi, geometry, geotiff, map_grid, overpass, truth
 from spectf_cloud.simulation.band_nodes import choose_bands
@@ -54,7 +54,8 @@ class SimulatedGranule:
 
 def simulate_scene(config: SimulationConfig) -> SimulatedScene:
     """Draw the scene of a configuration, without computing its radiance."""
-    return _draw(config, _place(config), choose_bands(config.sensor)[0])
+    irradiance = _irradiance(config)
+    return _draw(config, _place(config), choose_bands(config.sensor, irradiance)[0], irradiance)
 
 
 def simulate_granule(
@@ -82,7 +83,8 @@ def simulate_granule(
         When ``like``, ``surfaces`` or ``irradiance`` of the configuration cannot be used.
     """
     check_folder_name(outdir)
-    sensor, left_out = choose_bands(config.sensor)
+    irradiance = _irradiance(config)
+    sensor, left_out = choose_bands(config.sensor, irradiance)
     place = _place(config)
     try:
         outdir.mkdir(parents=True, exist_ok=True)
@@ -92,17 +94,18 @@ def simulate_granule(
     for path in files.values():
         check_output(path, overwrite=overwrite, inputs=config.inputs)
     _check_space(outdir, config, place, sensor.bands)
-    scene = _draw(config, place, sensor)
+    scene = _draw(config, place, sensor, irradiance)
     with ExitStack() as stack:
         into = {role: stack.enter_context(atomic_output(path, overwrite=overwrite)) for role, path in files.items()}
-        attributes = {"simulated": emit_netcdf.SIMULATED, "simulation": _summary(config, place, sensor)}
+        sunlight = _sunlight(config)
+        attributes = {"simulated": emit_netcdf.SIMULATED, "simulation": _summary(config, place, sensor), **sunlight}
         cloud_fraction, shares = _write_truth(scene, into, attributes)
         if "reflectance" in into:
             lines = reflectance_lines(scene, config.workers, progress)
             geotiff.write_reflectance(into["reflectance"], scene, lines, config.dtype, attributes)
         else:
             lines = radiance_lines(scene, config.workers, config.significant_bits, progress)
-            _write_granule(scene, lines, into, {"simulation": attributes["simulation"]}, config.compressed)
+            _write_granule(scene, lines, into, attributes, sunlight, config.compressed)
     return SimulatedGranule(files, cloud_fraction, shares, left_out)
 
 
@@ -126,11 +129,12 @@ def _write_granule(
     lines: Iterator[Float32Array],
     into: dict[str, Path],
     attributes: dict[str, str],
+    sunlight: dict[str, str],
     compressed: bool,
 ) -> None:
     """Write radiance, observation and location in every form asked for, in one pass over the lines."""
     if "envi_radiance" in into:
-        envi.write_radiance_header(into["envi_radiance_header"], scene.shape, scene.sensor)
+        envi.write_radiance_header(into["envi_radiance_header"], scene.shape, scene.sensor, sunlight)
         envi.write_observation(into["envi_observation"], into["envi_observation_header"], scene.geometry)
         envi.write_location(into["envi_location"], into["envi_location_header"], scene.geometry)
         lines = envi.teed(into["envi_radiance"], lines)
@@ -157,9 +161,20 @@ def _place(config: SimulationConfig) -> geometry.Geometry:
     return map_grid.lay_out(config.shape, replace(path, pixel_m=config.map_pixel_m, relief_m=relief_m), rng)
 
 
-def _draw(config: SimulationConfig, place: geometry.Geometry, sensor: Sensor) -> SimulatedScene:
-    irradiance = read_irradiance(config.irradiance or resource("irr.npy"))
+def _irradiance(config: SimulationConfig) -> NDArray[np.float64]:
+    return read_irradiance(irradiance_file(config.irradiance or PUBLISHED))
+
+
+def _draw(
+    config: SimulationConfig, place: geometry.Geometry, sensor: Sensor, irradiance: NDArray[np.float64]
+) -> SimulatedScene:
     return draw_scene(sensor, place, irradiance, preset(config.preset), config.seed, config.surfaces)
+
+
+def _sunlight(config: SimulationConfig) -> dict[str, str]:
+    """Return the attributes that name the solar irradiance of a scene."""
+    irradiance = named_irradiance(str(config.irradiance or PUBLISHED))
+    return {NAME_ATTRIBUTE: irradiance.name, SHA256_ATTRIBUTE: irradiance.sha256}
 
 
 def _check_space(outdir: Path, config: SimulationConfig, place: geometry.Geometry, bands: int) -> None:

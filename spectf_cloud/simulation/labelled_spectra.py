@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spectf_cloud.files.atomic import atomic_output, check_suffix
+from spectf_cloud.files.resources import PUBLISHED
 from spectf_cloud.readers.irradiance import NAME_ATTRIBUTE, SHA256_ATTRIBUTE, named_irradiance
 from spectf_cloud.simulation.config import DatasetConfig
 from spectf_cloud.simulation.geometry import SUN_DISTANCE, SUN_ZENITH
@@ -18,7 +19,6 @@ from spectf_cloud.simulation.granule import simulate_scene
 from spectf_cloud.simulation.scene import CLEAR, CLOUD_ICE, CLOUD_LIQUID, SimulatedScene
 from spectf_cloud.toa import reflectance_per_radiance, toa_reflectance
 from spectf_cloud.tokens import shown_bands
-from spectf_cloud.weights import BUILTIN
 
 CLEAR_LABEL, CLOUD_LABEL, SHADOW_LABEL = 0, 1, 2
 #: Share of direct sunlight that a cloud must take for the label shadow, and may take for the label clear.
@@ -72,7 +72,7 @@ def simulate_dataset(
             pixels = draw_pixels(scene, config.spectra_per_scene)
             if number == 0:
                 _create(file, scene.sensor.wavelength_nm[shown_bands(scene.sensor)])
-                irradiance = named_irradiance(str(config.irradiance or BUILTIN))
+                irradiance = named_irradiance(str(config.irradiance or PUBLISHED))
                 file.attrs[NAME_ATTRIBUTE], file.attrs[SHA256_ATTRIBUTE] = irradiance.name, irradiance.sha256
             fid = f"simulated{scene.seed:08d}"
             for name, values in (

@@ -27,10 +27,10 @@ def gas_grid_nm() -> FloatArray:
     return _read("gas_optical_depth.csv")[:, 0]
 
 
-def range_nm() -> tuple[float, float]:
-    """Return the first and the last wavelength that can be simulated, nm."""
-    grid = gas_grid_nm()
-    return float(grid[0]), float(grid[-1])
+def range_nm(irradiance: FloatArray) -> tuple[float, float]:
+    """Return the first and the last wavelength that can be simulated with an irradiance (n, 2), nm."""
+    grid, lit = gas_grid_nm(), irradiance[:, 0]
+    return float(max(grid[0], lit[0])), float(min(grid[-1], lit[-1]))
 
 
 def gas_optical_depth(gas: str) -> FloatArray:

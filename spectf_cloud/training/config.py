@@ -86,8 +86,8 @@ class TrainConfig(LoopOptions):
     init, freeze
         Weights to start from, and parts to leave unchanged (prefixes of parameter names).
     irradiance
-        The solar irradiance that the data were made with, for the card: a file, ``builtin`` or ``official``; by default
-        as the data say.
+        The solar irradiance that the data were made with, for the card: a file, ``published`` or ``astm-g173``; by
+        default as the data say.
     trust_input
         Only warn about implausible data.
     overwrite

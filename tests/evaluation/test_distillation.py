@@ -183,14 +183,14 @@ def test_the_head_is_the_least_squares_one() -> None:
 
 def test_the_committed_irradiance_is_what_its_script_makes() -> None:
     pytest.importorskip("pvlib")
-    committed = np.load(resource("irr.npy"))
+    committed = np.load(resource("irr_astm_g173.npy"))
     np.testing.assert_array_equal(make_irradiance(), committed)
     # The solar constant: 1361–1367 W m-2, of which some 96 % lies between 300 and 2600 nm.
     assert 0.95 * 1361e2 < np.trapezoid(committed[:, 1], committed[:, 0]) < 0.97 * 1367e2
 
 
 def test_units_agree_with_the_published_irradiance_band_by_band(reference: Path) -> None:
-    units = Units(reference, resource("irr.npy"))
+    units = Units(reference, resource("irr_astm_g173.npy"))
     assert units.emit.shape == (268,)
     assert float((units.emit - 1).abs().max()) < 0.07
     wavelength_nm, _, kept = emit_bands(reference)
@@ -208,7 +208,7 @@ def test_drawn_spectra_are_reflectance_and_follow_the_seed(reference: Path) -> N
 
 
 def test_spectra_with_larger_errors_are_visited_more_often(reference: Path, tmp_path: Path) -> None:
-    run = Run(TINY_RUN, reference, resource("irr.npy"), tmp_path)
+    run = Run(TINY_RUN, reference, resource("irr_astm_g173.npy"), tmp_path)
     run.lesson.batch(run.stages[1])
     bank, chance = run.lesson.bank, run.lesson.chance
     assert chance is not None
@@ -221,12 +221,14 @@ def test_spectra_with_larger_errors_are_visited_more_often(reference: Path, tmp_
 
 def near_pool(size: int) -> Pool:
     """Sets of 32 bands of spectra near the threshold."""
-    return draw("", str(resource("irr.npy")), Part({"real_statistics": 1.0}, size, 3.0, 6, tokens=32), size, 0)
+    return draw(
+        "", str(resource("irr_astm_g173.npy")), Part({"real_statistics": 1.0}, size, 3.0, 6, tokens=32), size, 0
+    )
 
 
 def spoilt_model(reference: Path) -> tuple[SpecTfEncoder, Validation]:
     """The bundled weights with a wrong bias, and what they are judged on."""
-    lesson = Run(TINY_RUN, reference, resource("irr.npy"), reference / "no run here").lesson
+    lesson = Run(TINY_RUN, reference, resource("irr_astm_g173.npy"), reference / "no run here").lesson
     model = ModelConfig().build(lesson.sources.wavelength_nm)
     model.load_state_dict(torch.load(resource("weights.pt"), weights_only=True))
     with torch.no_grad():
@@ -236,10 +238,10 @@ def spoilt_model(reference: Path) -> tuple[SpecTfEncoder, Validation]:
 
 def test_a_pool_follows_its_seed_and_lies_near_the_threshold(reference: Path) -> None:
     torch.set_num_threads(1)
-    lesson = Run(TINY_RUN, reference, resource("irr.npy"), reference / "no run here").lesson
+    lesson = Run(TINY_RUN, reference, resource("irr_astm_g173.npy"), reference / "no run here").lesson
     part = Part({"real_statistics": 1.0}, 200, 3.0, 6, jitter=0.0)
-    pool = draw("", str(resource("irr.npy")), part, 200, 0)
-    assert torch.equal(pool.toa, draw("", str(resource("irr.npy")), part, 200, 0).toa)
+    pool = draw("", str(resource("irr_astm_g173.npy")), part, 200, 0)
+    assert torch.equal(pool.toa, draw("", str(resource("irr_astm_g173.npy")), part, 200, 0).toa)
     logits = answers(lesson.teacher, pool.toa / lesson.units.emit, pool.wavelength)[1]
     torch.testing.assert_close(pool.difference, logits[:, 1] - logits[:, 0], atol=1e-3, rtol=1e-4)
     everything = bounded(lesson.sources.real_statistics, 200)
@@ -284,10 +286,10 @@ def test_polishing_brings_a_spoilt_head_back_to_the_teacher(reference: Path) -> 
 
 def test_a_stopped_run_is_taken_up_where_it_was(reference: Path, tmp_path: Path) -> None:
     torch.set_num_threads(1)
-    stopped = Run(TINY_RUN, reference, resource("irr.npy"), tmp_path)
+    stopped = Run(TINY_RUN, reference, resource("irr_astm_g173.npy"), tmp_path)
     for stop in (3, 8):
         train(stopped, Validation(stopped.lesson, 4, 8, 0.51), until=stop)
-        resumed = Run(TINY_RUN, reference, resource("irr.npy"), tmp_path)
+        resumed = Run(TINY_RUN, reference, resource("irr_astm_g173.npy"), tmp_path)
         assert (resumed.step, resumed.samples) == (stopped.step, stopped.samples)
         for kind in ("model", "average"):
             for one, other in zip(
@@ -299,4 +301,4 @@ def test_a_stopped_run_is_taken_up_where_it_was(reference: Path, tmp_path: Path)
         here, there = stopped.lesson.batch(stage), resumed.lesson.batch(stage)
         for field in ("toa", "wavelength", "features", "logits"):
             torch.testing.assert_close(getattr(here, field), getattr(there, field), atol=1e-4, rtol=1e-4)
-        stopped = Run(TINY_RUN, reference, resource("irr.npy"), tmp_path)
+        stopped = Run(TINY_RUN, reference, resource("irr_astm_g173.npy"), tmp_path)

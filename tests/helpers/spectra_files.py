@@ -31,8 +31,9 @@ def make_rows(scenes: int = 6, per_scene: int = 40, seed: int = 0, bands: np.nda
 
 
 def write_hdf5(path: Path, rows: dict, **storage: object) -> Path:
-    """Every entry a data set, but ``bands`` an attribute."""
+    """Every entry a data set, but ``bands`` an attribute; made with the published irradiance."""
     with h5py.File(path, "w") as file:
+        file.attrs["irradiance"] = "published"
         for name, values in rows.items():
             if name == "bands":
                 file.attrs["bands"] = values

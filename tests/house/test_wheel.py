@@ -30,7 +30,7 @@ def wheel(tmp_path_factory):
 
 def test_the_wheel_holds_what_the_package_needs_and_nothing_else(wheel):
     names = set(zipfile.ZipFile(wheel).namelist())
-    for name in ("weights.pt", "weights.yml", "irr.npy", "spectf_cloud_config.yml"):
+    for name in ("weights.pt", "weights.yml", "irr.npy", "irr_astm_g173.npy", "spectf_cloud_config.yml"):
         assert f"spectf_cloud/resources/{name}" in names
     carried = ("scoring/report.html.j2", "archive/browse.html", "sensors.yml")
     assert {f"spectf_cloud/{name}" for name in carried} <= names

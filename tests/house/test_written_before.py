@@ -9,12 +9,13 @@ import torch
 
 from spectf_cloud.archive.ledger import read_ledger
 from spectf_cloud.archive.receipts import read_receipt
-from spectf_cloud.errors import ConfigError
+from spectf_cloud.errors import ConfigError, WeightsError
+from spectf_cloud.files.resources import resource
 from spectf_cloud.inference.engines.native.table_cache import read_arrays
 from spectf_cloud.models.load import load_model
 from spectf_cloud.training.checkpoint import Checkpoint
 from spectf_cloud.tui.preferences import Preferences
-from spectf_cloud.weights import find_weights
+from spectf_cloud.weights import find_weights, irradiance_for
 
 WRITTEN = Path(__file__).with_name("written_before")
 GRANULE = "emit20230418t211703"
@@ -55,6 +56,13 @@ def test_trained_weights_open_with_their_card():
     assert model.config.dim_proj == 8
     with torch.inference_mode():
         assert torch.isfinite(model(torch.full((3, 20, 1), 0.3))).all()
+
+
+def test_weights_that_name_no_irradiance_are_used_with_the_one_of_their_time():
+    found = find_weights(WRITTEN / "weights.pt")
+    assert irradiance_for(found, "astm-g173") == resource("irr_astm_g173.npy")
+    with pytest.raises(WeightsError, match="--irradiance published, --irradiance astm-g173"):
+        irradiance_for(found)
 
 
 def test_a_runs_state_opens_for_the_same_run_only():

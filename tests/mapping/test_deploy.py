@@ -15,6 +15,7 @@ from spectf_cloud.mapping.outputs import Products
 from spectf_cloud.model import ModelConfig
 from spectf_cloud.products.cloud_mask import CloudMask
 from spectf_cloud.simulation.granule import SimulationConfig, simulate_granule
+from spectf_cloud.weights import OFFICIAL_IRRADIANCE
 
 
 @pytest.fixture(scope="module")
@@ -22,7 +23,8 @@ def inputs(tmp_path_factory):
     """Radiance and the weights of a small network: what it answers does not matter here."""
     folder = tmp_path_factory.mktemp("inputs")
     torch.save(ModelConfig(num_heads=1, dim_proj=8, dim_ff=8).build([400.0]).state_dict(), folder / "small.pt")
-    (folder / "small.yml").write_text("architecture: {num_heads: 1, dim_proj: 8, dim_ff: 8}\n")
+    shape, irradiance = "{num_heads: 1, dim_proj: 8, dim_ff: 8}", OFFICIAL_IRRADIANCE.sha256
+    (folder / "small.yml").write_text(f"architecture: {shape}\nirradiance: {{sha256: {irradiance}}}\n")
     granule = simulate_granule(folder, SimulationConfig(lines=8, samples=12, seed=3))
     return granule.files["radiance"], str(folder / "small.pt")
 

@@ -8,6 +8,7 @@ import torch
 
 from spectf_cloud.model import ModelConfig
 from spectf_cloud.simulation.granule import SimulationConfig, simulate_granule
+from spectf_cloud.weights import OFFICIAL_IRRADIANCE
 
 SMALL = ModelConfig(num_heads=1, dim_proj=8, dim_ff=8)
 # Not ru_maxrss: through exec it keeps the peak of the process that started this one.
@@ -49,7 +50,8 @@ def peak_bytes(folder, lines, weights):
 def test_memory_is_bounded_and_hardly_grows_with_the_scene(tmp_path):
     weights = tmp_path / "small.pt"
     torch.save(SMALL.build([400.0, 500.0]).state_dict(), weights)
-    (tmp_path / "small.yml").write_text("architecture: {num_heads: 1, dim_proj: 8, dim_ff: 8}\n")
+    shape, irradiance = "{num_heads: 1, dim_proj: 8, dim_ff: 8}", OFFICIAL_IRRADIANCE.sha256
+    (tmp_path / "small.yml").write_text(f"architecture: {shape}\nirradiance: {{sha256: {irradiance}}}\n")
     granule, twice = (peak_bytes(tmp_path / str(lines), lines, weights) for lines in (1280, 2560))
     print(f"\npeak resident memory: {granule / 1e6:.0f} MB with 1280 lines, {twice / 1e6:.0f} MB with 2560")
     assert granule <= 1.5e9

@@ -75,7 +75,7 @@ def test_format_storage_and_threads_change_no_bit(tmp_path, official, weights):
 def test_reflectance_is_masked_as_the_radiance_it_was_made_of(tmp_path, monkeypatch, granule):
     monkeypatch.setattr(tokens, "FEW_BANDS", 6)  # one of the granules has twelve
     scene = sc.open_scene(SAMPLE if granule == "sample" else write_emit(tmp_path, holes(arrays()))[0])
-    irradiance = read_irradiance(resource("irr.npy"))
+    irradiance = read_irradiance(resource("irr_astm_g173.npy"))
     expected, mask = sc.mask_scene(scene), sc.mask_scene(as_reflectance(scene, irradiance))
     np.testing.assert_array_equal(mask.probability == -9999, expected.probability == -9999)
     np.testing.assert_allclose(mask.probability, expected.probability, rtol=0, atol=1e-6)
@@ -134,7 +134,7 @@ def test_weights_with_another_irradiance_than_their_own_warn(tmp_path, official,
     with caplog.at_level(logging.WARNING, "spectf_cloud"):
         sc.mask_scene(scene, weights=weights)
     assert "another irradiance" not in caplog.text
-    other = resource("irr.npy") if weights != "builtin" else official / "irr.npy"
+    other = "published" if weights == "builtin" else "astm-g173"
     with caplog.at_level(logging.WARNING, "spectf_cloud"):
         sc.mask_scene(scene, weights=weights, irradiance=other)
     assert "another irradiance" in caplog.text

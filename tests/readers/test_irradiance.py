@@ -31,7 +31,8 @@ from spectf_cloud.weights import OFFICIAL_IRRADIANCE, find_weights, irradiance_f
 
 from scene_files import arrays, write_emit
 
-BUILTIN_SHA256 = sha256_of(resource("irr.npy"))
+PUBLISHED_SHA256 = OFFICIAL_IRRADIANCE.sha256
+ASTM_SHA256 = "6881c8bf7428987a6158a52088afe25131e2142479a7a8e9948c212b6e979933"
 TINY = ModelConfig(num_heads=2, dim_proj=8, dim_ff=8)
 
 
@@ -55,6 +56,7 @@ def sunlight(tmp_path):
 def data(folder: Path, name: str = "spectra.h5", **attributes: str) -> Path:
     path = write_hdf5(folder / name, make_rows(scenes=6, per_scene=20))
     with h5py.File(path, "r+") as file:
+        del file.attrs["irradiance"]
         file.attrs.update(attributes)
     return path
 
@@ -70,9 +72,11 @@ def card(run: Path) -> dict:
 
 def test_the_card_says_what_the_options_say(tmp_path, sunlight, caplog):
     for stated, expected in (
-        ("builtin", {"name": "builtin", "sha256": BUILTIN_SHA256}),
-        ("official", {"name": "official", "sha256": OFFICIAL_IRRADIANCE.sha256}),
-        (str(resource("irr.npy")), {"name": "builtin", "sha256": BUILTIN_SHA256}),
+        ("published", {"name": "published", "sha256": PUBLISHED_SHA256}),
+        ("astm-g173", {"name": "astm-g173", "sha256": ASTM_SHA256}),
+        ("builtin", {"name": "published", "sha256": PUBLISHED_SHA256}),
+        ("official", {"name": "published", "sha256": PUBLISHED_SHA256}),
+        (str(resource("irr.npy")), {"name": "published", "sha256": PUBLISHED_SHA256}),
         (str(sunlight), {"name": "sunlight.npy", "sha256": sha256_of(sunlight), "file": "irradiance.npy"}),
     ):
         report = train(config(tmp_path, data(tmp_path), irradiance=stated, overwrite=True))
@@ -90,12 +94,12 @@ def test_the_card_says_what_the_options_say(tmp_path, sunlight, caplog):
 @pytest.mark.parametrize(
     ("name", "attributes", "expected"),
     [
-        ("mine.h5", {"irradiance": "builtin"}, BUILTIN_SHA256),
+        ("mine.h5", {"irradiance": "astm-g173"}, ASTM_SHA256),
         ("mine.h5", {"irradiance": "Kurucz", "irradiance_sha256": "AB" * 32}, "ab" * 32),
         ("mine.h5", {"irradiance_sha256": OFFICIAL_IRRADIANCE.sha256}, OFFICIAL_IRRADIANCE.sha256),
         ("spectf_cloud_lbox.hdf5", {}, OFFICIAL_IRRADIANCE.sha256),
         ("spectf_cloud_mmgis_2.hdf5", {}, OFFICIAL_IRRADIANCE.sha256),
-        ("spectf_cloud_mmgis.hdf5", {"irradiance": "builtin"}, BUILTIN_SHA256),
+        ("spectf_cloud_mmgis.hdf5", {"irradiance": "astm-g173"}, ASTM_SHA256),
     ],
 )
 def test_the_card_says_what_the_data_say(tmp_path, caplog, name, attributes, expected):
@@ -103,27 +107,28 @@ def test_the_card_says_what_the_data_say(tmp_path, caplog, name, attributes, exp
     assert card(run)["sha256"] == expected and not caplog.text
 
 
-@pytest.mark.parametrize("attributes", [{"irradiance": "Kurucz"}, {"irradiance_sha256": "12"}])
+@pytest.mark.parametrize(
+    "attributes", [{"irradiance": "builtin"}, {"irradiance": "Kurucz"}, {"irradiance_sha256": "12"}]
+)
 def test_attributes_that_do_not_say_which_are_named(tmp_path, attributes):
     with pytest.raises(InputError, match=f"attribute {next(iter(attributes))} "):
         sc.open_spectra(data(tmp_path, **attributes))
 
 
 def test_what_is_not_known_or_contradicts_is_said(tmp_path, caplog):
-    silent, one = data(tmp_path), data(tmp_path, "one.h5", irradiance="builtin")
+    silent, one = data(tmp_path), data(tmp_path, "one.h5", irradiance="astm-g173")
     other = data(tmp_path, "other.h5", irradiance="official")
-    assert card(train(config(tmp_path, silent)).weights.parent) == {"name": "unknown"}
-    assert "not known which solar irradiance" in caplog.text and "--irradiance" in caplog.text
-    caplog.clear()
+    with pytest.raises(InputError, match=r"does not say which .* --irradiance published, --irradiance astm-g173"):
+        train(config(tmp_path, silent))
     assert card(train(config(tmp_path, one, other, overwrite=True)).weights.parent) == {"name": "unknown"}
     assert "different irradiances" in caplog.text
     caplog.clear()
-    assert card(train(config(tmp_path, one, silent, overwrite=True)).weights.parent)["name"] == "builtin"
-    assert f"{silent} does not say its solar irradiance; that of the others is used: builtin" in caplog.text
+    assert card(train(config(tmp_path, one, silent, overwrite=True)).weights.parent)["name"] == "astm-g173"
+    assert f"{silent} does not say its solar irradiance; that of the others is used: astm-g173" in caplog.text
     caplog.clear()
     stated = config(tmp_path, one, other, overwrite=True, irradiance="official")
-    assert card(train(stated).weights.parent)["name"] == "official"
-    assert "one.h5 says that it was made with the irradiance builtin" in caplog.text and "other.h5" not in caplog.text
+    assert card(train(stated).weights.parent)["name"] == "published"
+    assert "one.h5 says that it was made with the irradiance astm-g173" in caplog.text and "other.h5" not in caplog.text
 
 
 def test_resuming_and_fine_tuning_keep_it(tmp_path, sunlight, caplog):
@@ -134,13 +139,15 @@ def test_resuming_and_fine_tuning_keep_it(tmp_path, sunlight, caplog):
     train(replace(first, irradiance=None, resume=True, epochs=2))
     assert card(first.outdir) == expected and not caplog.text
     train(replace(first, irradiance="official", resume=True, epochs=3))  # one may learn it later
-    assert card(first.outdir)["name"] == "official"
+    assert card(first.outdir)["name"] == "published"
     tuned = replace(first, irradiance=None, init=str(first.outdir / "weights.pt"), outdir=tmp_path / "tuned")
     train(tuned)
     assert card(tuned.outdir)["sha256"] == OFFICIAL_IRRADIANCE.sha256 and "that of --init is used" in caplog.text
     caplog.clear()
-    train(replace(tuned, irradiance="builtin", overwrite=True))
-    assert card(tuned.outdir)["name"] == "builtin" and "--init was trained with the irradiance official" in caplog.text
+    train(replace(tuned, irradiance="astm-g173", overwrite=True))
+    assert (
+        card(tuned.outdir)["name"] == "astm-g173" and "--init was trained with the irradiance published" in caplog.text
+    )
 
 
 def weights_with(folder: Path, told: object) -> Path:
@@ -154,19 +161,15 @@ def weights_with(folder: Path, told: object) -> Path:
     return path
 
 
-@pytest.mark.parametrize("place", ["bundled", "beside", "named", "above", "weights folder"])
-def test_an_irradiance_is_found_where_it_may_lie(tmp_path, reference, sunlight, monkeypatch, caplog, place):
+@pytest.mark.parametrize("place", ["bundled", "beside", "named"])
+def test_an_irradiance_is_found_where_it_may_lie(tmp_path, sunlight, monkeypatch, caplog, place):
     folder = tmp_path / "v1"
     folder.mkdir()
-    source = {"bundled": resource("irr.npy"), "beside": sunlight, "named": sunlight}.get(
-        place, reference / "official" / "irr.npy"
-    )
+    source = resource("irr.npy") if place == "bundled" else sunlight
     target = {
         "bundled": resource("irr.npy"),
         "beside": folder / "irradiance.npy",
         "named": folder / "kurucz.npy",
-        "above": tmp_path / "irr.npy",
-        "weights folder": tmp_path / "cached" / "irr.npy",
     }[place]
     monkeypatch.setenv("SPECTF_WEIGHTS_DIR", str(tmp_path / "cached"))
     if target != source:
@@ -195,19 +198,29 @@ def of_irradiance(caplog):
 @pytest.mark.parametrize(
     ("told", "words"),
     [
-        (None, ["do not say which solar irradiance", "--irradiance FILE"]),
-        ({"name": "unknown"}, ["do not say which solar irradiance", "--irradiance FILE"]),
         (
             {"name": "Kurucz", "sha256": "ab" * 32},
             ["Kurucz, sha256 abababababab", "--irradiance FILE", "irradiance.npy"],
         ),
-        ({"sha256": OFFICIAL_IRRADIANCE.sha256}, ["probabilities are wrong", "weights fetch official:v0.1.0"]),
     ],
 )
 def test_every_use_without_the_right_irradiance_warns(tmp_path, caplog, way, told, words):
     uses(weights_with(tmp_path, told), tmp_path)[way]()
     (said,) = of_irradiance(caplog)
     assert all(word in said for word in words)
+
+
+@pytest.mark.parametrize("way", ["mask", "explain", "many"])
+@pytest.mark.parametrize("told", [None, {"name": "unknown"}])
+def test_weights_that_do_not_name_theirs_are_refused(tmp_path, way, told):
+    with pytest.raises(WeightsError, match="--irradiance published, --irradiance astm-g173"):
+        uses(weights_with(tmp_path, told), tmp_path)[way]()
+
+
+@pytest.mark.parametrize(("sha256", "file"), [(PUBLISHED_SHA256, "irr.npy"), (ASTM_SHA256, "irr_astm_g173.npy")])
+def test_bundled_irradiances_are_used_without_being_named(tmp_path, caplog, sha256, file):
+    path = weights_with(tmp_path, {"name": "builtin", "sha256": sha256})
+    assert irradiance_for(find_weights(path)) == resource(file) and not caplog.text
 
 
 def test_the_right_irradiance_gives_the_mask_that_it_gives_by_hand(tmp_path, sunlight, caplog):
@@ -230,20 +243,20 @@ def test_a_card_that_does_not_make_sense_is_named(tmp_path, told):
 
 
 def test_comparison_models_keep_it_and_cloud_eval_compares_it(tmp_path, capsys):
-    path, split = data(tmp_path, irradiance="builtin"), write_split(tmp_path, make_rows(scenes=6, per_scene=20))
+    path, split = data(tmp_path, irradiance="astm-g173"), write_split(tmp_path, make_rows(scenes=6, per_scene=20))
     trees = ComparisonConfig("xgboost", (path,), *split, outdir=tmp_path / "trees", irradiance="official")
     model = train_comparison(trees).model
-    assert yaml.safe_load(model.with_suffix(".yml").read_text())["irradiance"]["name"] == "official"
+    assert yaml.safe_load(model.with_suffix(".yml").read_text())["irradiance"]["name"] == "published"
     assert main(["cloud-eval", "xgboost", str(path), "--draws", "2", "--weights", str(model)]) == 0
-    assert "xgboost.json was trained with official" in capsys.readouterr().err
+    assert "xgboost.json was trained with published" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("told", ["builtin", "official", None])
+@pytest.mark.parametrize("told", ["astm-g173", "published", None])
 def test_cloud_eval_warns_only_where_both_are_known_and_differ(tmp_path, capsys, told):
     attributes = {} if told is None else {"irradiance": told}
     path = data(tmp_path, **attributes)
     other = str(weights_with(tmp_path, {"name": "official", "sha256": OFFICIAL_IRRADIANCE.sha256}))
     assert main(["cloud-eval", "spectf", str(path), "--draws", "2", "--weights", other]) == 0
     said = capsys.readouterr().err
-    expected = "was made with the irradiance builtin (sha256 6881c8bf7428…), but mine was trained with official"
-    assert (expected in said) if told == "builtin" else ("irradiance" not in said)
+    expected = "was made with the irradiance astm-g173 (sha256 6881c8bf7428…), but mine was trained with official"
+    assert (expected in said) if told == "astm-g173" else ("irradiance" not in said)

@@ -65,9 +65,13 @@ def test_blocks_change_no_bit(irradiance):
     assert np.array_equal(nodes.integrate(spectra)[5:9], nodes.integrate(spectra[5:9]))
 
 
-def test_bands_beyond_the_tables_are_left_out_by_name():
-    sensor, left_out = choose_bands(sensor_of([(320, 10), (560, 30), (860, 40), (10900, 600)]))
+def test_bands_beyond_tables_or_irradiance_are_left_out_by_name(irradiance):
+    sensor, left_out = choose_bands(sensor_of([(320, 10), (560, 30), (860, 40), (10900, 600)]), irradiance)
     assert list(sensor.wavelength_nm) == [560, 860] and left_out == ("320 nm", "10900 nm")
+    wider = np.load(resource("irr_astm_g173.npy"))
+    infrared = sensor_of([(2400, 10), (2515, 10), (2540, 10)])
+    assert choose_bands(infrared, irradiance)[1] == ("2515 nm", "2540 nm")
+    assert choose_bands(infrared, wider)[1] == ("2540 nm",)
     with pytest.raises(UsageError, match="none of its bands"):
-        choose_bands(sensor_of([(10900, 600), (12000, 900)]))
-    assert choose_bands(None)[0].is_emit()
+        choose_bands(sensor_of([(10900, 600), (12000, 900)]), irradiance)
+    assert choose_bands(None, irradiance)[0].is_emit()

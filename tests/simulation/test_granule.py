@@ -98,6 +98,15 @@ def test_envi_carries_the_same_numbers(granule):
         assert np.array_equal(file.read(1), radiance["location/lon"][()])
 
 
+def test_every_file_names_its_irradiance(granule):
+    sha256 = hashlib.sha256(resource("irr.npy").read_bytes()).hexdigest()
+    for role in ("radiance", "observation"):
+        with h5py.File(granule[role]) as file:
+            assert (file.attrs["irradiance"], file.attrs["irradiance_sha256"]) == ("published", sha256)
+    header = granule["envi_radiance_header"].read_text()
+    assert f"irradiance = published\nirradiance_sha256 = {sha256}\n" in header
+
+
 def test_truth_has_named_layers(granule, scene):
     with raster(granule["truth"]) as file:
         names = ["optical_thickness", "phase", "top_height_km", "surface_class", "shadow", "mask"]
@@ -271,7 +280,7 @@ def test_data_set_has_the_published_schema(tmp_path, caplog):
         counts = np.bincount(file["labels"][()], minlength=3)
         assert (report.clear, report.cloud, report.shadow) == tuple(counts)
         clear = np.median(file["spectra"][()][file["labels"][()] == 0], axis=0)
-        assert file.attrs["irradiance"] == "builtin"
+        assert file.attrs["irradiance"] == "published"
         assert file.attrs["irradiance_sha256"] == hashlib.sha256(resource("irr.npy").read_bytes()).hexdigest()
     assert 0.02 < clear[100] < 0.6
     with caplog.at_level(logging.WARNING, "spectf_cloud"):
