@@ -11,6 +11,7 @@ from spectf_cloud.mapping.deploy import DeployJob
 from spectf_cloud.mapping.outputs import Products
 from spectf_cloud.model import ModelConfig
 from spectf_cloud.simulation.granule import SimulationConfig, simulate_granule
+from spectf_cloud.weights import OFFICIAL_IRRADIANCE
 
 _SMALL = ModelConfig(num_heads=1, dim_proj=4, dim_ff=4)
 
@@ -20,7 +21,8 @@ def small_weights(folder: Path) -> Path:
     torch.manual_seed(0)
     path = folder / "small.pt"
     torch.save(_SMALL.build([400.0, 500.0]).state_dict(), path)
-    path.with_suffix(".yml").write_text("architecture: {num_heads: 1, dim_proj: 4, dim_ff: 4}\n")
+    irradiance = f"irradiance: {{sha256: {OFFICIAL_IRRADIANCE.sha256}}}\n"
+    path.with_suffix(".yml").write_text("architecture: {num_heads: 1, dim_proj: 4, dim_ff: 4}\n" + irradiance)
     return path
 
 
