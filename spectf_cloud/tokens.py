@@ -18,7 +18,7 @@ from spectf_cloud.readers.irradiance import read_irradiance
 from spectf_cloud.scene import Scene, missing
 from spectf_cloud.sensor import PUBLISHED_DROP_NM, BandRanges, Sensor, parse_band_ranges
 from spectf_cloud.toa import reflectance_per_radiance, resample_irradiance, toa_reflectance
-from spectf_cloud.weights import RELEASES, Checkpoint, irradiance_for, sha256_of
+from spectf_cloud.weights import RELEASES, Checkpoint, find_weights, irradiance_for, sha256_of
 
 BoolArray = NDArray[np.bool_]
 FloatArray = NDArray[np.float64]
@@ -142,14 +142,14 @@ class Tokens:
 
     @classmethod
     def of_tags(cls, scene: Scene, tags: Mapping[str, str]) -> Tokens:
-        """Choose a scene's bands as they were for a product with these tags, by default the published choice.
+        """Choose a scene's bands as they were for a product with these tags, by default as for the bundled weights.
 
         `notes` hold `OTHER_IRRADIANCE` where the product's is not on this machine. Raises `InputError`.
         """
         trained = tags.get("SPECTF_WEIGHTS") in RELEASES
         if scene.quantity != "radiance":
             return cls._of_file(scene, None, _dropped(tags), trained, 1)
-        wanted = tags.get(_IRRADIANCE)
+        wanted = tags.get(_IRRADIANCE, find_weights().irradiance_sha256)
         found = bundled_irradiance(wanted) if wanted else None
         tokens = cls._of_file(scene, irradiance_file(found or PUBLISHED), _dropped(tags), trained, 1)
         return replace(tokens, notes=(*tokens.notes, OTHER_IRRADIANCE)) if wanted and not found else tokens

@@ -149,7 +149,7 @@ def test_descriptors_leave_out_what_is_not_spectral():
 
 
 def test_the_example_of_the_guide_is_a_sensor():
-    page = (Path(__file__).parents[1] / "docs" / "sensors.md").read_text(encoding="utf-8")
+    page = (Path(__file__).parents[1] / "docs" / "guide" / "sensors.md").read_text(encoding="utf-8")
     found = find_sensor(yaml.safe_load(page.split("```yaml\n")[1].split("```")[0]))
     assert found.bands == 23 and found.by_name["green"] == (560, 26) and found.band_names[2:4] == ("hs_3", "hs_4")
 

@@ -205,8 +205,8 @@ def test_reflectance_comes_of_radiance_where_its_factors_are_missing(tmp_path):
     values = scene.image.read(0, LINES)
     for place, number in enumerate("1234567"):
         rho = (2e-5 * held[number] - 0.1) / math.sin(math.radians(ELEVATION_DEG))
-        # The solar irradiance of USGS and ours differ by 6 % at 443 nm, less elsewhere.
-        np.testing.assert_allclose(values[1:, :, place], rho[1:], rtol=0.07)
+        # The solar irradiance of USGS and the published one differ by 10 % at 443 nm, less elsewhere.
+        np.testing.assert_allclose(values[1:, :, place], rho[1:], rtol=0.11)
     assert "made from radiance" in scene.facts.notes[0]
 
 
