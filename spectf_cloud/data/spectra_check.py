@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spectf_cloud.errors import InputError
-from spectf_cloud.files.resources import resource
+from spectf_cloud.files.resources import PUBLISHED, irradiance_file
 from spectf_cloud.readers.irradiance import read_irradiance
 from spectf_cloud.readers.plausibility import Doubt
 from spectf_cloud.toa import resample_irradiance
@@ -167,7 +167,7 @@ def _sunlight(source: Path, mean: FloatArray, wavelength_nm: FloatArray) -> Iter
     if usable.sum() < _MIN_BANDS:
         return
     centres, values = wavelength_nm[usable], mean[usable]
-    solar = resample_irradiance(read_irradiance(resource("irr.npy")), centres, np.gradient(centres))
+    solar = resample_irradiance(read_irradiance(irradiance_file(PUBLISHED)), centres, np.gradient(centres))
     divided = _roughness(values / solar)
     if divided > 0 and _roughness(values) > _SMOOTHER_DIVIDED * divided:
         text = f"{source}: spectra up to {mean.max():.3g} carry sunlight's lines, as radiance does"

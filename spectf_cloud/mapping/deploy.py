@@ -15,7 +15,7 @@ from spectf_cloud.dataset import open_cube, open_scene, role
 from spectf_cloud.errors import InputError, UsageError
 from spectf_cloud.files.atomic import FORMS, check_output
 from spectf_cloud.files.reading import reading
-from spectf_cloud.files.resources import irradiance_file, resource
+from spectf_cloud.files.resources import PUBLISHED, irradiance_file
 from spectf_cloud.inference.kept import BackendSource, fresh_backend
 from spectf_cloud.inference.options import MaskOptions
 from spectf_cloud.mapping.mask_scene import mask_by
@@ -118,7 +118,7 @@ def _checked_scene(job: DeployJob) -> Scene:
         check_output(output, overwrite=job.overwrite, inputs=inputs, form=FORMS[kind])
     block_lines(scene, options.memory_limit_bytes)  # before anything of the scene's size is allocated
     _check_georeference(scene, job.products)
-    check_plausible(scene, read_irradiance(resource("irr.npy")), trust=options.trust_input)
+    check_plausible(scene, read_irradiance(irradiance_file(PUBLISHED)), trust=options.trust_input)
     return scene
 
 

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spectf_cloud.errors import InputError, UsageError
-from spectf_cloud.files.resources import resource
+from spectf_cloud.files.resources import PUBLISHED, irradiance_file
 from spectf_cloud.readers.delivery import Delivery, open_delivery
 from spectf_cloud.readers.irradiance import read_irradiance
 from spectf_cloud.readers.map_info import grid_of
@@ -236,7 +236,7 @@ def reflectance_per_si_radiance(centre_nm: float, fwhm_nm: float, earth_sun_au: 
     Times radiance over the cosine of the sun's zenith angle it gives TOA reflectance.
     """
     band = np.array([centre_nm]), np.array([fwhm_nm])
-    irradiance_band = resample_irradiance(read_irradiance(resource("irr.npy")), *band)
+    irradiance_band = resample_irradiance(read_irradiance(irradiance_file(PUBLISHED)), *band)
     return _PER_SI_RADIANCE * float(reflectance_per_radiance(irradiance_band, earth_sun_au)[0])
 
 
